@@ -1,0 +1,714 @@
+//! The CPU backend: f32 kernels for AVX-512, AVX2 and everything else, with one arithmetic.
+//!
+//! Every sum has one fixed order (see [`simd`]), so results do not depend on the instruction set,
+//! on the number of threads or on how work was cut. Operations split their output into pieces; a
+//! piece is one call of a kernel at the backend's [`Level`].
+
+mod attention;
+mod conv2d;
+mod layout;
+mod linear;
+mod math;
+mod memory;
+mod norm;
+mod simd;
+
+pub use conv2d::CpuConv2d;
+pub use linear::CpuLinear;
+pub use memory::CpuTensor;
+pub use norm::CpuNorm;
+pub use simd::Level;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::backend::{ConvCall, GroupNorm, LinearCall};
+use crate::{Activation, AttentionMask, Backend, DeviceTensor, Error, Resize, Tensor};
+use attention::{AttentionPiece, Mask, PackHead, QUERY_BLOCK};
+use conv2d::{ConvPiece, Geometry, Prologue};
+use layout::Patches;
+use linear::{LinearPiece, TileWidth};
+use memory::{Buffer, Recycler};
+use norm::{LayerNormPiece, MOMENT_BLOCK, Moments};
+use simd::{Kernel, LANES, Lanes, Rect, rectangles};
+
+/// Networks on the CPU.
+#[derive(Debug)]
+pub struct CpuBackend {
+    level: Level,
+    pool: rayon::ThreadPool,
+    recycler: Arc<Recycler>,
+}
+
+impl CpuBackend {
+    /// A backend at `level` with `threads` threads (at least 1).
+    ///
+    /// Fails with [`Error::Value`] when this CPU lacks the level or threads cannot be started.
+    pub fn new(level: Level, threads: usize) -> Result<Self, Error> {
+        if !level.is_available() {
+            let names: Vec<_> = Level::available().into_iter().map(Level::name).collect();
+            return Err(Error::value(
+                "cpu level",
+                level,
+                names.join(" or ") + " on this machine",
+            ));
+        }
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads.max(1))
+            .thread_name(|index| format!("engine-{index}"))
+            .build()
+            .map_err(|error| Error::value("threads", threads, format!("a number ({error})")))?;
+        Ok(Self {
+            level,
+            pool,
+            recycler: Arc::default(),
+        })
+    }
+
+    /// The instruction set in use.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// The number of threads in use.
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    fn buffer(&self, len: usize) -> Buffer {
+        self.recycler.take(len)
+    }
+
+    /// Runs `work` on every piece, on all threads.
+    fn each<P: Send>(&self, pieces: Vec<P>, work: impl Fn(P) + Sync) {
+        self.pool
+            .install(|| pieces.into_par_iter().with_max_len(1).for_each(&work));
+    }
+
+    /// Fills an output of `shape` row block by row block; `work` gets the index of its first row
+    /// and the rows, each as long as the last axis.
+    fn by_rows(
+        &self,
+        shape: &[usize],
+        rows_per_piece: usize,
+        work: impl Fn(usize, &mut [f32]) + Sync,
+    ) -> CpuTensor {
+        let row = shape.last().copied().unwrap_or(1).max(1);
+        let mut buffer = self.buffer(shape.iter().product());
+        let pieces = buffer
+            .as_mut_slice()
+            .chunks_mut(row * rows_per_piece)
+            .enumerate()
+            .collect();
+        self.each(pieces, |(index, rows)| work(index * rows_per_piece, rows));
+        CpuTensor::new(shape, buffer)
+    }
+
+    fn run_linear(
+        &self,
+        input: &CpuTensor,
+        weights: &CpuLinear,
+        activation: Option<Activation>,
+        residual: Option<&CpuTensor>,
+    ) -> Result<CpuTensor, Error> {
+        let panels = &weights.values;
+        let mut shape = input.shape().to_vec();
+        match shape.last_mut() {
+            Some(last) if *last == panels.inputs => *last = panels.outputs,
+            _ => {
+                let expected = format!("[.., {}]", panels.inputs);
+                return Err(Error::shape("linear input", input.shape(), expected));
+            }
+        }
+        let rows = shape.iter().product::<usize>() / panels.outputs.max(1);
+        check_same("linear residual", residual, &shape)?;
+        let mut buffer = self.buffer(shape.iter().product());
+        // Columns are only split when there are few rows: the panels of a piece are read once a piece.
+        let blocks = blocks(0..rows, 84);
+        let cols = if rows >= 256 {
+            panels.outputs
+        } else {
+            4 * panels.width
+        };
+        let pieces = rectangles(buffer.as_mut_slice(), panels.outputs, blocks, cols.max(1));
+        self.each(pieces, |out| {
+            self.level.run(LinearPiece {
+                input: input.data(),
+                weights,
+                activation,
+                residual: residual.map(CpuTensor::data),
+                out,
+            });
+        });
+        Ok(CpuTensor::new(shape, buffer))
+    }
+
+    /// Scale and shift per picture and channel that a group normalisation comes down to, `[N, C]`.
+    fn group_scales(
+        &self,
+        input: &CpuTensor,
+        norm: GroupNorm<'_, Self>,
+    ) -> Result<(Vec<f32>, Vec<f32>), Error> {
+        let [n, h, w, channels] = nhwc("group_norm input", input)?;
+        if norm.weights.weight.len() != channels {
+            let expected = format!("[N, H, W, {}]", norm.weights.weight.len());
+            return Err(Error::shape("group_norm input", input.shape(), expected));
+        }
+        if norm.groups == 0 || channels % norm.groups != 0 {
+            let expected = format!("a divisor of {channels} channels");
+            return Err(Error::value("group_norm groups", norm.groups, expected));
+        }
+        let pixels = h * w;
+        let blocks = pixels.div_ceil(MOMENT_BLOCK);
+        let mut moments = self.buffer(n * blocks * 2 * channels);
+        let pieces = moments
+            .as_mut_slice()
+            .chunks_mut(2 * channels)
+            .enumerate()
+            .collect();
+        self.each(pieces, |(index, out): (usize, &mut [f32])| {
+            let (picture, block) = (index / blocks, index % blocks);
+            let first = picture * pixels + block * MOMENT_BLOCK;
+            let count = MOMENT_BLOCK.min(pixels - block * MOMENT_BLOCK);
+            let input = &input.data()[first * channels..][..count * channels];
+            self.level.run(Moments {
+                input,
+                channels,
+                out,
+            });
+        });
+        let (mut scale, mut shift) = (Vec::with_capacity(n * channels), vec![]);
+        let size = channels / norm.groups;
+        for picture in moments.as_slice().chunks_exact(blocks * 2 * channels) {
+            for group in 0..norm.groups {
+                let members = group * size..(group + 1) * size;
+                let (mean, variance) =
+                    norm::join_moments(picture, pixels, channels, members.clone());
+                let factor = 1.0 / (variance + f64::from(norm.eps)).sqrt();
+                for c in members {
+                    let by = f64::from(norm.weights.weight[c]) * factor;
+                    scale.push(by as f32);
+                    shift.push((f64::from(norm.weights.bias[c]) - mean * by) as f32);
+                }
+            }
+        }
+        Ok((scale, shift))
+    }
+
+    fn map<K: Map + Sync>(&self, input: &CpuTensor, map: K) -> CpuTensor {
+        let flat = [input.data().len()];
+        self.by_rows(&[flat[0], 1], 1 << 14, |first, out| {
+            let input = &input.data()[first..first + out.len()];
+            self.level.run(MapPiece {
+                input,
+                map: &map,
+                out,
+            });
+        })
+        .with_shape(input.shape())
+    }
+
+    fn patches(
+        &self,
+        input: &CpuTensor,
+        sizes: [usize; 5],
+        way: Patches,
+        shape: [usize; 4],
+    ) -> CpuTensor {
+        let [n, h, w, channels, patch] = sizes;
+        let mut buffer = self.buffer(input.data().len());
+        let size = (input.data().len() / n.max(1)).max(1);
+        let pictures = input.data().chunks_exact(size);
+        let pieces = pictures
+            .zip(buffer.as_mut_slice().chunks_exact_mut(size))
+            .collect();
+        self.each(pieces, |(input, out)| {
+            layout::patches(input, [h, w, channels, patch], way, out);
+        });
+        CpuTensor::new(shape, buffer)
+    }
+}
+
+/// `range` cut into blocks of `size`.
+fn blocks(range: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
+    let end = range.end;
+    range
+        .step_by(size.max(1))
+        .map(move |first| first..(first + size).min(end))
+}
+
+fn nhwc(subject: &str, tensor: &CpuTensor) -> Result<[usize; 4], Error> {
+    <[usize; 4]>::try_from(tensor.shape())
+        .map_err(|_| Error::shape(subject, tensor.shape(), "[N, H, W, C]"))
+}
+
+fn check_same(subject: &str, tensor: Option<&CpuTensor>, shape: &[usize]) -> Result<(), Error> {
+    match tensor {
+        Some(tensor) if tensor.shape() != shape => {
+            Err(Error::shape(subject, tensor.shape(), format!("{shape:?}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// An elementwise function of one tensor.
+trait Map {
+    fn apply<L: Lanes>(&self, lanes: L, x: L::V) -> L::V;
+}
+
+struct Activate(Activation);
+
+impl Map for Activate {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, lanes: L, x: L::V) -> L::V {
+        math::activate(lanes, x, self.0)
+    }
+}
+
+struct Scale(f32);
+
+impl Map for Scale {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, lanes: L, x: L::V) -> L::V {
+        lanes.mul(x, lanes.splat(self.0))
+    }
+}
+
+struct MapPiece<'a, K> {
+    input: &'a [f32],
+    map: &'a K,
+    out: &'a mut [f32],
+}
+
+impl<K: Map> Kernel for MapPiece<'_, K> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        for (from, to) in self.input.chunks(LANES).zip(self.out.chunks_mut(LANES)) {
+            lanes.store_part(self.map.apply(lanes, lanes.load_part(from)), to);
+        }
+    }
+}
+
+/// Normalises rows of pixels that were copied to `out`.
+struct NormPiece<'a> {
+    out: &'a mut [f32],
+    scale: &'a [f32],
+    shift: &'a [f32],
+    activation: Option<Activation>,
+}
+
+impl Kernel for NormPiece<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        for pixel in self.out.chunks_exact_mut(self.scale.len()) {
+            conv2d::normalize(lanes, pixel, self.scale, self.shift, self.activation);
+        }
+    }
+}
+
+impl Backend for CpuBackend {
+    type Tensor = CpuTensor;
+    type Conv2d = CpuConv2d;
+    type Linear = CpuLinear;
+    type Norm = CpuNorm;
+
+    fn upload(&self, tensor: &Tensor) -> CpuTensor {
+        let mut buffer = self.buffer(tensor.data().len());
+        buffer.as_mut_slice().copy_from_slice(tensor.data());
+        CpuTensor::new(tensor.shape(), buffer)
+    }
+
+    fn download(&self, tensor: &CpuTensor) -> Tensor {
+        Tensor::new(tensor.shape(), tensor.data().to_vec()).expect("a tensor's own shape fits it")
+    }
+
+    fn conv2d_weights(&self, weight: Tensor, bias: Option<Tensor>) -> Result<CpuConv2d, Error> {
+        CpuConv2d::pack(&weight, bias.as_ref(), self.level)
+    }
+
+    fn linear_weights(&self, weight: Tensor, bias: Option<Tensor>) -> Result<CpuLinear, Error> {
+        CpuLinear::pack(&weight, bias.as_ref(), false, self.level)
+    }
+
+    fn gated_weights(&self, weight: Tensor, bias: Option<Tensor>) -> Result<CpuLinear, Error> {
+        CpuLinear::pack(&weight, bias.as_ref(), true, self.level)
+    }
+
+    fn norm_weights(&self, weight: Tensor, bias: Tensor) -> Result<CpuNorm, Error> {
+        let &[channels] = weight.shape() else {
+            return Err(Error::shape("norm weight", weight.shape(), "[C]"));
+        };
+        linear::check_bias("norm bias", Some(&bias), channels)?;
+        Ok(CpuNorm {
+            weight: weight.into_data(),
+            bias: bias.into_data(),
+        })
+    }
+
+    fn conv2d(
+        &self,
+        input: &CpuTensor,
+        weights: &CpuConv2d,
+        call: ConvCall<'_, Self>,
+    ) -> Result<CpuTensor, Error> {
+        let [n, h, w, channels] = nhwc("conv2d input", input)?;
+        if channels != weights.inputs {
+            let expected = format!("[N, H, W, {}]", weights.inputs);
+            return Err(Error::shape("conv2d input", input.shape(), expected));
+        }
+        if !(1..=2).contains(&call.stride) {
+            return Err(Error::value("conv2d stride", call.stride, "1 or 2"));
+        }
+        let enlarged = call.enlarge_to.unwrap_or([h, w]);
+        let padding = call.padding;
+        let bordered = [
+            enlarged[0] + padding.top + padding.bottom,
+            enlarged[1] + padding.left + padding.right,
+        ];
+        if h * w == 0 || bordered[0] < weights.kernel[0] || bordered[1] < weights.kernel[1] {
+            let expected = format!(
+                "[N, H, W, C] no smaller than the {:?} kernel",
+                weights.kernel
+            );
+            return Err(Error::shape("conv2d input", input.shape(), expected));
+        }
+        let output = [0, 1].map(|i| (bordered[i] - weights.kernel[i]) / call.stride + 1);
+        let shape = [n, output[0], output[1], weights.outputs];
+        check_same("conv2d residual", call.residual, &shape)?;
+        check_same(
+            "conv2d channel_bias",
+            call.channel_bias,
+            &[n, weights.outputs],
+        )?;
+        let geometry = Geometry {
+            stored: [h, w],
+            enlarged,
+            output,
+            padding,
+            stride: call.stride,
+        };
+        let scales = call
+            .norm
+            .map(|norm| self.group_scales(input, norm))
+            .transpose()?;
+        let prologue = scales
+            .as_ref()
+            .zip(call.norm)
+            .map(|((scale, shift), norm)| Prologue {
+                scale,
+                shift,
+                activation: norm.activation,
+            });
+        let mut buffer = self.buffer(shape.iter().product());
+        let block = geometry.rows_per_piece(weights) * output[1];
+        let rows = (0..n).flat_map(|picture| {
+            let first = picture * output[0] * output[1];
+            blocks(first..first + output[0] * output[1], block)
+        });
+        let rows: Vec<_> = rows.collect();
+        // With few row pieces the channels are split too, so that every thread has work.
+        let cols = if rows.len() >= 8 {
+            weights.outputs
+        } else {
+            weights.columns_per_piece()
+        };
+        let pieces = rectangles(buffer.as_mut_slice(), weights.outputs, rows, cols);
+        self.each(pieces, |out| {
+            self.level.run(ConvPiece {
+                input: input.data(),
+                weights,
+                geometry,
+                prologue,
+                channel_bias: call.channel_bias.map(CpuTensor::data),
+                activation: call.activation,
+                residual: call.residual.map(CpuTensor::data),
+                out,
+            });
+        });
+        Ok(CpuTensor::new(shape, buffer))
+    }
+
+    fn linear(
+        &self,
+        input: &CpuTensor,
+        weights: &CpuLinear,
+        call: LinearCall<'_, Self>,
+    ) -> Result<CpuTensor, Error> {
+        if weights.gates.is_some() {
+            return Err(Error::value(
+                "linear weights",
+                "gated",
+                "plain ones (use geglu)",
+            ));
+        }
+        self.run_linear(input, weights, call.activation, call.residual)
+    }
+
+    fn geglu(&self, input: &CpuTensor, weights: &CpuLinear) -> Result<CpuTensor, Error> {
+        if weights.gates.is_none() {
+            return Err(Error::value("geglu weights", "plain", "gated ones"));
+        }
+        self.run_linear(input, weights, None, None)
+    }
+
+    fn attention(
+        &self,
+        query: &CpuTensor,
+        key: &CpuTensor,
+        value: &CpuTensor,
+        heads: usize,
+        mask: AttentionMask<'_>,
+    ) -> Result<CpuTensor, Error> {
+        let (&[n, queries, width], &[key_n, keys, key_width]) = (query.shape(), key.shape()) else {
+            return Err(Error::shape(
+                "attention query",
+                query.shape(),
+                "[N, S, heads * d]",
+            ));
+        };
+        if key_n != n || key_width != width || keys == 0 {
+            let expected = format!("[{n}, T, {width}]");
+            return Err(Error::shape("attention key", key.shape(), expected));
+        }
+        check_same("attention value", Some(value), key.shape())?;
+        if heads == 0 || width % heads != 0 {
+            let expected = format!("a divisor of {width} channels");
+            return Err(Error::value("attention heads", heads, expected));
+        }
+        let mask = match mask {
+            AttentionMask::None => Mask::None,
+            AttentionMask::Causal => Mask::Causal,
+            AttentionMask::Keys(seen) if seen.len() == n * keys => Mask::Keys(seen),
+            AttentionMask::Keys(seen) => {
+                let expected = format!("{} keys", n * keys);
+                return Err(Error::value("attention mask", seen.len(), expected));
+            }
+        };
+        let geometry = attention::Geometry {
+            queries,
+            keys,
+            heads,
+            depth: width / heads,
+        };
+        let size = geometry.packed(self.level.run(TileWidth));
+        let mut packed = self.buffer(n * heads * size);
+        let pieces = packed
+            .as_mut_slice()
+            .chunks_exact_mut(size)
+            .enumerate()
+            .collect();
+        self.each(pieces, |(index, out): (usize, &mut [f32])| {
+            let (picture, head) = (index / heads, index % heads);
+            let (key, value) = (key.data(), value.data());
+            self.level.run(PackHead {
+                geometry,
+                key,
+                value,
+                picture,
+                head,
+                out,
+            });
+        });
+        let mut buffer = self.buffer(n * queries * width);
+        let rows = (0..n)
+            .flat_map(|picture| blocks(picture * queries..(picture + 1) * queries, QUERY_BLOCK));
+        let pieces = rectangles(buffer.as_mut_slice(), width, rows, width);
+        self.each(pieces, |out| {
+            let (query, packed) = (query.data(), packed.as_slice());
+            self.level.run(AttentionPiece {
+                geometry,
+                query,
+                packed,
+                mask,
+                out,
+            });
+        });
+        Ok(CpuTensor::new(query.shape(), buffer))
+    }
+
+    fn group_norm(&self, input: &CpuTensor, norm: GroupNorm<'_, Self>) -> Result<CpuTensor, Error> {
+        let (scale, shift) = self.group_scales(input, norm)?;
+        let [_, h, w, channels] = nhwc("group_norm input", input)?;
+        let shape = [input.data().len() / channels, channels];
+        // A piece never crosses a picture: it is a divisor-free block of one picture's rows.
+        let out = self.by_rows(&shape, w, |first, out| {
+            let picture = first / (h * w) * channels;
+            out.copy_from_slice(&input.data()[first * channels..][..out.len()]);
+            let (scale, shift) = (&scale[picture..][..channels], &shift[picture..][..channels]);
+            self.level.run(NormPiece {
+                out,
+                scale,
+                shift,
+                activation: norm.activation,
+            });
+        });
+        Ok(out.with_shape(input.shape()))
+    }
+
+    fn layer_norm(
+        &self,
+        input: &CpuTensor,
+        weights: &CpuNorm,
+        eps: f32,
+    ) -> Result<CpuTensor, Error> {
+        let channels = weights.weight.len();
+        if input.shape().last() != Some(&channels) {
+            let expected = format!("[.., {channels}]");
+            return Err(Error::shape("layer_norm input", input.shape(), expected));
+        }
+        let mut buffer = self.buffer(input.data().len());
+        let rows = blocks(0..input.data().len() / channels, 64);
+        let pieces = rectangles(buffer.as_mut_slice(), channels, rows, channels);
+        self.each(pieces, |out: Rect<'_>| {
+            self.level.run(LayerNormPiece {
+                input: input.data(),
+                norm: weights,
+                eps,
+                out,
+            });
+        });
+        Ok(CpuTensor::new(input.shape(), buffer))
+    }
+
+    fn activate(&self, input: &CpuTensor, activation: Activation) -> Result<CpuTensor, Error> {
+        Ok(self.map(input, Activate(activation)))
+    }
+
+    fn add(&self, left: &CpuTensor, right: &CpuTensor) -> Result<CpuTensor, Error> {
+        check_same("add right", Some(right), left.shape())?;
+        let flat = [left.data().len(), 1];
+        let out = self.by_rows(&flat, 1 << 14, |first, out| {
+            let range = first..first + out.len();
+            let pairs = left.data()[range.clone()].iter().zip(&right.data()[range]);
+            for (out, (left, right)) in out.iter_mut().zip(pairs) {
+                *out = left + right;
+            }
+        });
+        Ok(out.with_shape(left.shape()))
+    }
+
+    fn scale(&self, input: &CpuTensor, factor: f32) -> Result<CpuTensor, Error> {
+        Ok(self.map(input, Scale(factor)))
+    }
+
+    fn concat(&self, left: &CpuTensor, right: &CpuTensor) -> Result<CpuTensor, Error> {
+        let (Some((&a, outer)), Some((&b, other))) =
+            (left.shape().split_last(), right.shape().split_last())
+        else {
+            return Err(Error::shape("concat left", left.shape(), "[.., C]"));
+        };
+        if outer != other {
+            let expected = format!("{outer:?} and channels");
+            return Err(Error::shape("concat right", right.shape(), expected));
+        }
+        let shape: Vec<_> = outer.iter().copied().chain([a + b]).collect();
+        Ok(self.by_rows(&shape, 256, |first, out| {
+            let rows = out.len() / (a + b);
+            let left = &left.data()[first * a..(first + rows) * a];
+            let right = &right.data()[first * b..(first + rows) * b];
+            layout::concat(left, right, [a, b], out);
+        }))
+    }
+
+    fn split(&self, input: &CpuTensor, at: usize) -> Result<(CpuTensor, CpuTensor), Error> {
+        let Some((&width, outer)) = input
+            .shape()
+            .split_last()
+            .filter(|(w, _)| (1..**w).contains(&at))
+        else {
+            let expected = format!("[.., C] with more than {at} channels");
+            return Err(Error::shape("split input", input.shape(), expected));
+        };
+        let part = |start: usize, count: usize| {
+            let shape: Vec<_> = outer.iter().copied().chain([count]).collect();
+            self.by_rows(&shape, 256, |first, out| {
+                let rows = out.len() / count;
+                let input = &input.data()[first * width..(first + rows) * width];
+                layout::columns(input, width, start, count, out);
+            })
+        };
+        Ok((part(0, at), part(at, width - at)))
+    }
+
+    fn resize(&self, input: &CpuTensor, size: [usize; 2], how: Resize) -> Result<CpuTensor, Error> {
+        let [n, h, w, channels] = nhwc("resize input", input)?;
+        if h * w * size[0] * size[1] == 0 {
+            return Err(Error::value(
+                "resize",
+                format!("{h}x{w} to {size:?}"),
+                "sizes above 0",
+            ));
+        }
+        let out = self.by_rows(&[n * size[0], size[1] * channels], 1, |row, out| {
+            let (picture, y) = (row / size[0], row % size[0]);
+            let input = &input.data()[picture * h * w * channels..][..h * w * channels];
+            layout::resize_row(input, [h, w], channels, size, how, y, out);
+        });
+        Ok(out.with_shape([n, size[0], size[1], channels]))
+    }
+
+    fn space_to_depth(&self, input: &CpuTensor, patch: usize) -> Result<CpuTensor, Error> {
+        let [n, h, w, channels] = nhwc("space_to_depth input", input)?;
+        if patch == 0 || h % patch != 0 || w % patch != 0 {
+            let expected = format!("[N, H, W, C] with H and W multiples of {patch}");
+            return Err(Error::shape(
+                "space_to_depth input",
+                input.shape(),
+                expected,
+            ));
+        }
+        let shape = [n, h / patch, w / patch, channels * patch * patch];
+        let sizes = [n, h / patch, w / patch, channels, patch];
+        Ok(self.patches(input, sizes, Patches::ToDepth, shape))
+    }
+
+    fn depth_to_space(&self, input: &CpuTensor, patch: usize) -> Result<CpuTensor, Error> {
+        let [n, h, w, depth] = nhwc("depth_to_space input", input)?;
+        if patch == 0 || depth % (patch * patch) != 0 {
+            let expected = format!("[N, H, W, C * {patch} * {patch}]");
+            return Err(Error::shape(
+                "depth_to_space input",
+                input.shape(),
+                expected,
+            ));
+        }
+        let channels = depth / (patch * patch);
+        let shape = [n, h * patch, w * patch, channels];
+        Ok(self.patches(input, [n, h, w, channels, patch], Patches::ToSpace, shape))
+    }
+
+    fn embedding(&self, table: &CpuTensor, ids: &[u32], rows: usize) -> Result<CpuTensor, Error> {
+        let &[count, width] = table.shape() else {
+            return Err(Error::shape("embedding table", table.shape(), "[V, C]"));
+        };
+        if rows == 0 || !ids.len().is_multiple_of(rows) {
+            let expected = format!("a multiple of {rows} rows");
+            return Err(Error::value("embedding ids", ids.len(), expected));
+        }
+        if let Some(id) = ids.iter().find(|&&id| id as usize >= count) {
+            return Err(Error::value("embedding id", id, format!("below {count}")));
+        }
+        let mut buffer = self.buffer(ids.len() * width);
+        for (&id, row) in ids
+            .iter()
+            .zip(buffer.as_mut_slice().chunks_exact_mut(width.max(1)))
+        {
+            row.copy_from_slice(&table.data()[id as usize * width..][..width]);
+        }
+        Ok(CpuTensor::new([rows, ids.len() / rows, width], buffer))
+    }
+
+    fn reshape(&self, input: &CpuTensor, shape: &[usize]) -> Result<CpuTensor, Error> {
+        if shape.iter().product::<usize>() != input.data().len() {
+            let expected = format!("as many numbers as {shape:?}");
+            return Err(Error::shape("reshape input", input.shape(), expected));
+        }
+        Ok(input.with_shape(shape))
+    }
+}

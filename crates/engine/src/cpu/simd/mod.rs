@@ -1,0 +1,186 @@
+//! Sixteen virtual lanes on every instruction set, and the one place of this crate with unsafe code.
+//!
+//! A kernel is written once over [`Lanes`] and run at a [`Level`] by [`Level::run`]. Every level
+//! computes the same operations on the same sixteen lanes in the same order, so results agree to
+//! the bit. What differs is only how many registers a lane group takes and how many rows of a
+//! product are kept in them.
+#![allow(
+    unsafe_code,
+    reason = "vector intrinsics and unchecked tile loops live here, each explained"
+)]
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod disjoint;
+mod portable;
+mod tile;
+
+pub(crate) use disjoint::{Rect, rectangles};
+pub(crate) use tile::{ROWS_MAX, TILE_MAX, Tile};
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Numbers in a lane group.
+pub(crate) const LANES: usize = 16;
+
+/// One lane group's worth of numbers in memory.
+pub(crate) type Group = [f32; LANES];
+
+/// Operations on sixteen f32 lanes.
+///
+/// A value of an implementing type is the proof that the CPU has its instructions: only
+/// [`Level::run`] makes one.
+pub(crate) trait Lanes: Copy {
+    /// Sixteen numbers in registers.
+    type V: Copy;
+    /// Rows of a product held in registers at once.
+    const ROWS: usize;
+    /// Columns of a product held in registers at once, a multiple of [`LANES`].
+    const WIDTH: usize;
+
+    fn splat(self, value: f32) -> Self::V;
+    fn load(self, from: &Group) -> Self::V;
+    fn store(self, value: Self::V, to: &mut Group);
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b + c`, rounded once.
+    fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `a` where `a > b`, else `b`.
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a` where `a < b`, else `b`.
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
+    /// To the nearest integer, ties to even.
+    fn round(self, a: Self::V) -> Self::V;
+    /// `2^n` for integers `n` in -126..=127.
+    fn exp2_integer(self, n: Self::V) -> Self::V;
+    fn abs(self, a: Self::V) -> Self::V;
+    /// The size of `a` with the sign of `sign`.
+    fn copy_sign(self, a: Self::V, sign: Self::V) -> Self::V;
+    /// Sum by halves: lane `i` and `i + 8`, then `+ 4`, `+ 2`, `+ 1`.
+    fn sum(self, a: Self::V) -> f32;
+    /// Runs the register tile; see [`Tile`].
+    fn multiply(self, tile: &Tile<'_>, sums: &mut [f32]);
+
+    /// At most sixteen numbers, the rest zero.
+    #[inline(always)]
+    fn load_part(self, from: &[f32]) -> Self::V {
+        if let Ok(group) = from.try_into() {
+            return self.load(group);
+        }
+        let mut group = [0.0; LANES];
+        group[..from.len()].copy_from_slice(from);
+        self.load(&group)
+    }
+
+    /// The first lanes into a slice of at most sixteen numbers.
+    #[inline(always)]
+    fn store_part(self, value: Self::V, to: &mut [f32]) {
+        if let Ok(group) = to.try_into() {
+            return self.store(value, group);
+        }
+        let mut group = [0.0; LANES];
+        self.store(value, &mut group);
+        to.copy_from_slice(&group[..to.len()]);
+    }
+}
+
+/// Work that runs at any level. `run` must be `#[inline(always)]`, so that it is compiled for the
+/// instructions of the level that calls it.
+pub(crate) trait Kernel {
+    type Output;
+    fn run<L: Lanes>(self, lanes: L) -> Self::Output;
+}
+
+/// An instruction set the kernels are compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// AVX-512 F: 16 lanes in one register.
+    Avx512,
+    /// AVX2 and FMA: 16 lanes in two registers.
+    Avx2,
+    /// Plain Rust the compiler vectorises. On x86 it is a correctness path: without the FMA
+    /// instruction every fused multiply-add is a function call.
+    Portable,
+}
+
+impl Level {
+    /// Every level, fastest first.
+    pub const ALL: [Level; 3] = [Level::Avx512, Level::Avx2, Level::Portable];
+
+    /// Whether this machine can run it.
+    pub fn is_available(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => is_x86_feature_detected!("avx512f") && Level::Avx2.is_available(),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(not(target_arch = "x86_64"))]
+            Level::Avx512 | Level::Avx2 => false,
+            Level::Portable => true,
+        }
+    }
+
+    /// The levels this machine can run, fastest first.
+    pub fn available() -> Vec<Level> {
+        Level::ALL
+            .into_iter()
+            .filter(|level| level.is_available())
+            .collect()
+    }
+
+    /// The fastest level this machine can run.
+    pub fn best() -> Level {
+        Level::ALL
+            .into_iter()
+            .find(|level| level.is_available())
+            .unwrap_or(Level::Portable)
+    }
+
+    /// The name `--cpu` takes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Avx512 => "avx512",
+            Level::Avx2 => "avx2",
+            Level::Portable => "portable",
+        }
+    }
+
+    /// Runs `kernel` compiled for this level.
+    ///
+    /// # Panics
+    /// When the machine lacks the level; [`crate::CpuBackend`] is only made for levels it has.
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        debug_assert!(self.is_available(), "{self} is not available");
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: a backend is made only for an available level (checked in its constructor).
+            Level::Avx512 => unsafe { avx512::run(kernel) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Level::Avx2 => unsafe { avx2::run(kernel) },
+            _ => portable::run(kernel),
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Level {
+    type Err = crate::Error;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Level::ALL
+            .into_iter()
+            .find(|level| level.name() == name)
+            .ok_or_else(|| crate::Error::value("cpu level", name, "avx512, avx2 or portable"))
+    }
+}

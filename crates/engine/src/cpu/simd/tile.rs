@@ -1,0 +1,92 @@
+//! The register tile: a few rows times one panel of packed weights. Every convolution, linear layer
+//! and attention product of this crate ends here.
+
+use super::{LANES, Lanes};
+
+/// Room for the largest tile of any level, in numbers.
+pub(crate) const TILE_MAX: usize = ROWS_MAX * 32;
+/// Rows of the tallest tile of any level.
+pub(crate) const ROWS_MAX: usize = 14;
+
+/// `sums[r][c] += sum over p, k of a[positions[p] + r * stride + k] * panel[(p * depth + k) * W + c]`
+/// for `rows` rows and the `W` columns of a panel; `p` ascends, then `k`, each step one fused
+/// multiply-add. That order is the arithmetic of the whole engine.
+pub(crate) struct Tile<'a> {
+    /// Rows to compute, 1 to [`Lanes::ROWS`].
+    pub(crate) rows: usize,
+    /// Where the left factor is read.
+    pub(crate) a: &'a [f32],
+    /// Distance of two rows in `a`.
+    pub(crate) stride: usize,
+    /// Starts of the runs of `depth` numbers that make up a row: one for a matrix, one per kernel
+    /// position for a convolution.
+    pub(crate) positions: &'a [usize],
+    /// Length of a run.
+    pub(crate) depth: usize,
+    /// Packed right factor, `[positions][depth][W]`.
+    pub(crate) panel: &'a [f32],
+}
+
+impl Tile<'_> {
+    /// Panics unless all reads of [`multiply`] are inside `a`, `panel` and `sums`.
+    #[inline(always)]
+    fn check(&self, rows: usize, width: usize, sums: &[f32]) {
+        let mut last = 0;
+        for &position in self.positions {
+            last = last.max(position);
+        }
+        assert!(
+            last + (rows - 1) * self.stride + self.depth <= self.a.len(),
+            "tile leaves its rows"
+        );
+        assert!(
+            self.positions.len() * self.depth * width <= self.panel.len(),
+            "panel is too short"
+        );
+        assert!(rows * width <= sums.len(), "tile sums are too short");
+    }
+}
+
+/// The tile with `R` rows and `U` lane groups of columns in registers.
+#[inline(always)]
+pub(super) fn multiply<L: Lanes, const R: usize, const U: usize>(
+    lanes: L,
+    tile: &Tile<'_>,
+    sums: &mut [f32],
+) {
+    tile.check(R, U * LANES, sums);
+    let mut held = [[lanes.splat(0.0); U]; R];
+    for r in 0..R {
+        for u in 0..U {
+            let group = sums[(r * U + u) * LANES..][..LANES].first_chunk();
+            held[r][u] = lanes.load(group.expect("sixteen numbers were cut"));
+        }
+    }
+    let mut panel = tile.panel.as_ptr();
+    for &position in tile.positions {
+        // SAFETY: `check` proved every `position + r * stride + k` with `r < R`, `k < depth` to be
+        // inside `a`, and `positions * depth` groups of `U * LANES` to be inside `panel`.
+        unsafe {
+            let a = tile.a.as_ptr().add(position);
+            for k in 0..tile.depth {
+                let mut columns = [lanes.splat(0.0); U];
+                for u in 0..U {
+                    columns[u] = lanes.load(&*panel.add(u * LANES).cast());
+                }
+                for r in 0..R {
+                    let value = lanes.splat(*a.add(r * tile.stride + k));
+                    for u in 0..U {
+                        held[r][u] = lanes.fma(value, columns[u], held[r][u]);
+                    }
+                }
+                panel = panel.add(U * LANES);
+            }
+        }
+    }
+    for r in 0..R {
+        for u in 0..U {
+            let group = sums[(r * U + u) * LANES..][..LANES].first_chunk_mut();
+            lanes.store(held[r][u], group.expect("sixteen numbers were cut"));
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! CLIP's text encoder (`CLIPTextModel` of transformers): token ids to hidden states and a pooled
+//! vector.
+
+use imagegen_engine::{Activation, AttentionMask, Backend, LinearCall, Tensor};
+use serde_json::json;
+
+use crate::config::ConfigFile;
+use crate::loader::{Loader, Place};
+use crate::{Error, Weights};
+
+/// Which hidden state is the pooled vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pooling {
+    /// At the first token with this id.
+    FirstToken(u32),
+    /// At the highest token id: configurations with `eos_token_id` 2, written before transformers
+    /// read the field.
+    HighestId,
+}
+
+/// Sizes of a text encoder, from its `config.json`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClipTextConfig {
+    /// Number of token ids.
+    pub vocab_size: usize,
+    /// Channels of the hidden states.
+    pub hidden_size: usize,
+    /// Tokens of a prompt, ends included.
+    pub max_positions: usize,
+    intermediate_size: usize,
+    layers: usize,
+    heads: usize,
+    activation: Activation,
+    eps: f32,
+    pooling: Pooling,
+}
+
+impl ClipTextConfig {
+    /// Reads a `config.json`; `file` is its name in errors. Absent fields take the defaults of
+    /// transformers' `CLIPTextConfig`.
+    pub fn parse(file: &str, json: &str) -> Result<Self, Error> {
+        let config = ConfigFile::parse(file, json)?;
+        config.only(&[("model_type", json!("clip_text_model"))])?;
+        let activation = match config.text("hidden_act", "quick_gelu")?.as_str() {
+            "quick_gelu" => Activation::QuickGelu,
+            "gelu" => Activation::Gelu,
+            _ => return Err(config.wrong("hidden_act", "\"quick_gelu\" or \"gelu\"")),
+        };
+        let pooling = match config.size("eos_token_id", Some(49407))? {
+            2 => Pooling::HighestId,
+            id => Pooling::FirstToken(id as u32),
+        };
+        let parsed = Self {
+            vocab_size: config.size("vocab_size", Some(49408))?,
+            hidden_size: config.size("hidden_size", Some(512))?,
+            max_positions: config.size("max_position_embeddings", Some(77))?,
+            intermediate_size: config.size("intermediate_size", Some(2048))?,
+            layers: config.size("num_hidden_layers", Some(12))?,
+            heads: config.size("num_attention_heads", Some(8))?,
+            activation,
+            eps: config.number("layer_norm_eps", 1e-5)? as f32,
+            pooling,
+        };
+        if !parsed.hidden_size.is_multiple_of(parsed.heads) {
+            let expected = format!("a divisor of the hidden size {}", parsed.hidden_size);
+            return Err(config.wrong("num_attention_heads", expected));
+        }
+        Ok(parsed)
+    }
+}
+
+/// What a text encoder says of one prompt.
+#[derive(Debug, Clone)]
+pub struct TextEncoding<T> {
+    /// Hidden states after the final normalisation, `[1, tokens, hidden]`.
+    pub hidden: T,
+    /// The hidden state that stands for the whole prompt, `[1, hidden]`.
+    pub pooled: T,
+}
+
+/// A text encoder with its weights.
+#[derive(Debug)]
+pub struct ClipText<B: Backend> {
+    config: ClipTextConfig,
+    tokens: B::Tensor,
+    positions: B::Tensor,
+    layers: Vec<Layer<B>>,
+    final_norm: B::Norm,
+}
+
+#[derive(Debug)]
+struct Layer<B: Backend> {
+    attention_norm: B::Norm,
+    query: B::Linear,
+    key: B::Linear,
+    value: B::Linear,
+    out: B::Linear,
+    mlp_norm: B::Norm,
+    widen: B::Linear,
+    narrow: B::Linear,
+}
+
+impl<B: Backend> Layer<B> {
+    fn load(config: &ClipTextConfig, place: &Place<'_, '_, B>) -> Result<Self, Error> {
+        let (hidden, wide) = (config.hidden_size, config.intermediate_size);
+        let attention = place.at("self_attn");
+        Ok(Self {
+            attention_norm: place.at("layer_norm1").norm(hidden)?,
+            query: attention.at("q_proj").linear(hidden, hidden)?,
+            key: attention.at("k_proj").linear(hidden, hidden)?,
+            value: attention.at("v_proj").linear(hidden, hidden)?,
+            out: attention.at("out_proj").linear(hidden, hidden)?,
+            mlp_norm: place.at("layer_norm2").norm(hidden)?,
+            widen: place.at("mlp.fc1").linear(hidden, wide)?,
+            narrow: place.at("mlp.fc2").linear(wide, hidden)?,
+        })
+    }
+
+    fn run(
+        &self,
+        engine: &B,
+        config: &ClipTextConfig,
+        input: &B::Tensor,
+    ) -> Result<B::Tensor, Error> {
+        let normed = engine.layer_norm(input, &self.attention_norm, config.eps)?;
+        let project = |weights| engine.linear(&normed, weights, LinearCall::default());
+        let (query, key) = (project(&self.query)?, project(&self.key)?);
+        let value = project(&self.value)?;
+        let mixed = engine.attention(&query, &key, &value, config.heads, AttentionMask::Causal)?;
+        let call = LinearCall {
+            residual: Some(input),
+            ..LinearCall::default()
+        };
+        let attended = engine.linear(&mixed, &self.out, call)?;
+        let normed = engine.layer_norm(&attended, &self.mlp_norm, config.eps)?;
+        let call = LinearCall {
+            activation: Some(config.activation),
+            ..LinearCall::default()
+        };
+        let wide = engine.linear(&normed, &self.widen, call)?;
+        let call = LinearCall {
+            residual: Some(&attended),
+            ..LinearCall::default()
+        };
+        Ok(engine.linear(&wide, &self.narrow, call)?)
+    }
+}
+
+impl<B: Backend> ClipText<B> {
+    /// Takes the weights of a `text_encoder` folder.
+    ///
+    /// Fails with [`Error::Missing`], [`Error::Shape`] or [`Error::Spare`] unless the tensors are
+    /// those of the configuration.
+    pub fn load(engine: &B, config: ClipTextConfig, weights: &Weights) -> Result<Self, Error> {
+        let loader = Loader::new(engine, weights);
+        let root = loader.root().at("text_model");
+        let embeddings = root.at("embeddings");
+        let hidden = config.hidden_size;
+        let table = |name, count| {
+            embeddings
+                .at(name)
+                .tensor("weight", &[count, hidden])
+                .map(|table| engine.upload(&table))
+        };
+        let encoder = Self {
+            tokens: table("token_embedding", config.vocab_size)?,
+            positions: table("position_embedding", config.max_positions)?,
+            layers: (0..config.layers)
+                .map(|index| Layer::load(&config, &root.at("encoder.layers").at(index)))
+                .collect::<Result<_, _>>()?,
+            final_norm: root.at("final_layer_norm").norm(hidden)?,
+            config,
+        };
+        // Older files carry the buffer 0..77 as a tensor.
+        loader.finish(|name| name.ends_with("position_ids"))?;
+        Ok(encoder)
+    }
+
+    /// The sizes.
+    pub fn config(&self) -> &ClipTextConfig {
+        &self.config
+    }
+
+    /// Encodes one prompt of at most `max_positions` token ids, ends and padding included.
+    pub fn encode(&self, engine: &B, ids: &[u32]) -> Result<TextEncoding<B::Tensor>, Error> {
+        if ids.is_empty() || ids.len() > self.config.max_positions {
+            return Err(Error::Unsupported {
+                subject: "number of tokens".to_owned(),
+                got: ids.len().to_string(),
+                expected: format!("1 to {}", self.config.max_positions),
+            });
+        }
+        let tokens = engine.embedding(&self.tokens, ids, 1)?;
+        let places: Vec<u32> = (0..ids.len() as u32).collect();
+        let mut states = engine.add(&tokens, &engine.embedding(&self.positions, &places, 1)?)?;
+        for layer in &self.layers {
+            states = layer.run(engine, &self.config, &states)?;
+        }
+        let hidden = engine.layer_norm(&states, &self.final_norm, self.config.eps)?;
+        let pooled = self.pool(engine, &hidden, ids)?;
+        Ok(TextEncoding { hidden, pooled })
+    }
+
+    fn pool(&self, engine: &B, hidden: &B::Tensor, ids: &[u32]) -> Result<B::Tensor, Error> {
+        let place = match self.config.pooling {
+            // transformers takes place 0 where the token is absent
+            Pooling::FirstToken(id) => ids.iter().position(|&token| token == id).unwrap_or(0),
+            Pooling::HighestId => {
+                let highest = ids.iter().max();
+                ids.iter()
+                    .position(|token| Some(token) == highest)
+                    .unwrap_or(0)
+            }
+        };
+        let width = self.config.hidden_size;
+        let all = engine.download(hidden);
+        let row = all.data()[place * width..(place + 1) * width].to_vec();
+        Ok(engine.upload(&Tensor::new([1, width], row)?))
+    }
+}

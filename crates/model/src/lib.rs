@@ -1,0 +1,20 @@
+//! From bytes to networks: safetensors files, configurations, tokenizer, text encoders, UNets.
+//!
+//! Knows no paths, schedules or samplers. Networks are written once over
+//! [`imagegen_engine::Backend`] and driven by the model's own configuration; a field this build
+//! does not run is an error with its name, never passed over. Consumed by `imagegen`, which finds
+//! the files, and by `pipeline`'s tests.
+
+mod clip;
+mod config;
+mod error;
+mod loader;
+mod tokenizer;
+pub mod unet;
+mod weights;
+
+pub use clip::{ClipText, ClipTextConfig, TextEncoding};
+pub use error::Error;
+pub use tokenizer::{Tokenizer, Tokens};
+pub use unet::{UNet, UNetConfig, UNetInput};
+pub use weights::{Bytes, Weights};

@@ -1,0 +1,424 @@
+//! Safetensors files: names to shapes and bytes. Bytes come from the caller (embedded, read or
+//! memory-mapped); nothing is copied until a tensor is asked for.
+//!
+//! The header is untrusted: lengths, offsets, shapes and duplicate names are checked before anything
+//! is read, and no more is allocated than the file is long.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use half::{bf16, f16};
+use imagegen_engine::Tensor;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+
+use crate::Error;
+
+/// A file's bytes, wherever they are.
+pub type Bytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
+
+/// Longest header that is read, as in the reference implementation of the format.
+const HEADER_MAX: u64 = 100_000_000;
+
+/// Number formats a file can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dtype {
+    F64,
+    F32,
+    F16,
+    Bf16,
+    /// Of the given size in bytes; never a weight, so never read.
+    Integer(usize),
+}
+
+impl Dtype {
+    fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "F64" => Self::F64,
+            "F32" => Self::F32,
+            "F16" => Self::F16,
+            "BF16" => Self::Bf16,
+            "I64" | "U64" => Self::Integer(8),
+            "I32" | "U32" => Self::Integer(4),
+            "I16" | "U16" => Self::Integer(2),
+            "I8" | "U8" | "BOOL" => Self::Integer(1),
+            _ => return None,
+        })
+    }
+
+    fn size(self) -> usize {
+        match self {
+            Self::F64 => 8,
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+            Self::Integer(size) => size,
+        }
+    }
+}
+
+/// Where a tensor is in its file.
+#[derive(Debug, Clone)]
+struct Entry {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    /// From the start of the file.
+    start: usize,
+    end: usize,
+}
+
+/// The tensors of one safetensors file.
+pub struct Weights {
+    file: String,
+    bytes: Bytes,
+    entries: BTreeMap<String, Entry>,
+}
+
+impl fmt::Debug for Weights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Weights({}, {} tensors)", self.file, self.entries.len())
+    }
+}
+
+impl Weights {
+    /// Reads the header of `bytes`; `file` is the name used in errors.
+    ///
+    /// Fails with [`Error::NotSafetensors`] when the bytes are something else (which is named where
+    /// it can be told) and with [`Error::Damaged`] when the header contradicts itself or the file.
+    pub fn parse(file: impl Into<String>, bytes: Bytes) -> Result<Self, Error> {
+        let file = file.into();
+        let entries = read_header(&file, (*bytes).as_ref())?;
+        Ok(Self {
+            file,
+            bytes,
+            entries,
+        })
+    }
+
+    /// The tensors whose names start with `prefix`, under the rest of their names.
+    pub fn under(&self, prefix: &str) -> Self {
+        let strip = |(name, entry): (&String, &Entry)| {
+            Some((name.strip_prefix(prefix)?.to_owned(), entry.clone()))
+        };
+        Self {
+            file: self.file.clone(),
+            bytes: Arc::clone(&self.bytes),
+            entries: self.entries.iter().filter_map(strip).collect(),
+        }
+    }
+
+    /// The name the file was given.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// All tensor names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// Number of numbers in all tensors.
+    pub fn parameters(&self) -> usize {
+        self.entries
+            .values()
+            .map(|entry| entry.shape.iter().product::<usize>())
+            .sum()
+    }
+
+    /// The shape of a tensor.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.entries.get(name).map(|entry| entry.shape.as_slice())
+    }
+
+    /// A tensor as f32.
+    ///
+    /// Fails with [`Error::Missing`], or [`Error::Unsupported`] when it holds integers.
+    pub fn tensor(&self, name: &str) -> Result<Tensor, Error> {
+        let entry = self.entries.get(name).ok_or_else(|| Error::Missing {
+            file: self.file.clone(),
+            tensor: name.to_owned(),
+        })?;
+        let bytes = &(*self.bytes).as_ref()[entry.start..entry.end];
+        let numbers = match entry.dtype {
+            Dtype::F64 => each(bytes, |b| f64::from_le_bytes(b) as f32),
+            Dtype::F32 => each(bytes, f32::from_le_bytes),
+            Dtype::F16 => each(bytes, |b| f16::from_le_bytes(b).to_f32()),
+            Dtype::Bf16 => each(bytes, |b| bf16::from_le_bytes(b).to_f32()),
+            Dtype::Integer(_) => {
+                return Err(Error::Unsupported {
+                    subject: format!("tensor \"{name}\""),
+                    got: "of integers".to_owned(),
+                    expected: "F16, BF16, F32 or F64".to_owned(),
+                });
+            }
+        };
+        Ok(Tensor::new(entry.shape.clone(), numbers)?)
+    }
+}
+
+fn each<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+    bytes
+        .as_chunks::<N>()
+        .0
+        .iter()
+        .map(|chunk| number(*chunk))
+        .collect()
+}
+
+/// Parses and checks the header of a whole file.
+fn read_header(file: &str, bytes: &[u8]) -> Result<BTreeMap<String, Entry>, Error> {
+    let foreign = |got: String| Error::NotSafetensors {
+        file: file.to_owned(),
+        got,
+    };
+    if let Some(got) = recognise(bytes) {
+        return Err(foreign(got));
+    }
+    let Some((&length, rest)) = bytes.split_first_chunk::<8>() else {
+        return Err(foreign(format!("{} bytes long", bytes.len())));
+    };
+    let length = u64::from_le_bytes(length);
+    if length > HEADER_MAX || length > rest.len() as u64 {
+        return Err(foreign(format!(
+            "{} bytes of something else or cut off (its first eight bytes claim a header of \
+             {length} bytes)",
+            bytes.len()
+        )));
+    }
+    let damaged = |problem: String| Error::Damaged {
+        file: file.to_owned(),
+        problem,
+    };
+    let (header, data) = rest.split_at(length as usize);
+    let header: Header = serde_json::from_slice(header)
+        .map_err(|error| damaged(format!("its header is not valid: {error}")))?;
+    if header.0.is_empty() {
+        return Err(damaged("it holds no tensors".to_owned()));
+    }
+    check(header.0, 8 + length as usize, data.len()).map_err(damaged)
+}
+
+/// Checks every entry against the size of the data and against the others.
+fn check(
+    raw: Vec<(String, RawEntry)>,
+    offset: usize,
+    size: usize,
+) -> Result<BTreeMap<String, Entry>, String> {
+    let mut entries = BTreeMap::new();
+    for (name, raw) in raw {
+        let dtype = Dtype::parse(&raw.dtype)
+            .ok_or_else(|| format!("tensor \"{name}\" has the unknown type {}", raw.dtype))?;
+        let [start, end] = raw.data_offsets;
+        let bytes = raw
+            .shape
+            .iter()
+            .try_fold(dtype.size(), |bytes, &side| bytes.checked_mul(side))
+            .ok_or_else(|| format!("tensor \"{name}\" has the impossible shape {:?}", raw.shape))?;
+        if start > end || end > size {
+            return Err(format!(
+                "tensor \"{name}\" ends at byte {end} of {size} bytes of data: the file is cut off"
+            ));
+        }
+        if end - start != bytes {
+            return Err(format!(
+                "tensor \"{name}\" of shape {:?} takes {bytes} bytes, its place has {}",
+                raw.shape,
+                end - start
+            ));
+        }
+        let entry = Entry {
+            dtype,
+            shape: raw.shape,
+            start: offset + start,
+            end: offset + end,
+        };
+        if entries.insert(name.clone(), entry).is_some() {
+            return Err(format!("tensor \"{name}\" is listed twice"));
+        }
+    }
+    let mut places: Vec<_> = entries
+        .iter()
+        .map(|(name, e)| (e.start, e.end, name))
+        .collect();
+    places.sort_unstable();
+    for pair in places.windows(2) {
+        if pair[0].1 > pair[1].0 {
+            return Err(format!(
+                "tensors \"{}\" and \"{}\" overlap",
+                pair[0].2, pair[1].2
+            ));
+        }
+    }
+    Ok(entries)
+}
+
+#[derive(serde::Deserialize)]
+struct RawEntry {
+    dtype: String,
+    shape: Vec<usize>,
+    data_offsets: [usize; 2],
+}
+
+/// All entries in file order, duplicates kept, `__metadata__` passed over whatever it holds.
+struct Header(Vec<(String, RawEntry)>);
+
+impl<'de> Deserialize<'de> for Header {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Header;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of tensor names")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    if name == "__metadata__" {
+                        map.next_value::<IgnoredAny>()?;
+                    } else {
+                        entries.push((name, map.next_value()?));
+                    }
+                }
+                Ok(Header(entries))
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
+}
+
+/// Names what people have in place of a model: failed downloads and other formats.
+fn recognise(bytes: &[u8]) -> Option<String> {
+    let start = &bytes[..bytes.len().min(512)];
+    let text = String::from_utf8_lossy(start);
+    let lower = text.trim_start().to_ascii_lowercase();
+    if bytes.is_empty() {
+        Some("empty (0 bytes)".to_owned())
+    } else if text.starts_with("version https://git-lfs") {
+        Some(
+            "a Git LFS pointer, not the file it points to (fetch it with `git lfs pull`)"
+                .to_owned(),
+        )
+    } else if lower.starts_with("<!doctype html") || lower.starts_with("<html") {
+        Some("a web page (HTML): the download gave a sign-in or error page".to_owned())
+    } else if lower.starts_with('{') || lower.starts_with('[') {
+        Some(format!(
+            "JSON text: {}",
+            text.chars().take(120).collect::<String>().trim()
+        ))
+    } else if bytes.starts_with(b"PK\x03\x04") || is_pickle(bytes) || is_pickle(bytes.get(8..)?) {
+        Some(
+            "a Python pickle (.ckpt, .pt), which can run code and is never opened; convert it with \
+             safetensors' own converter"
+                .to_owned(),
+        )
+    } else {
+        None
+    }
+}
+
+/// Protocol 2 to 5 of pickle.
+fn is_pickle(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x80, 2..=5, ..])
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A file of a header and `data` zero bytes.
+    fn file(header: &str, data: usize) -> Vec<u8> {
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.as_bytes());
+        bytes.extend(vec![0; data]);
+        bytes
+    }
+
+    fn problem(bytes: Vec<u8>) -> String {
+        Weights::parse("model.safetensors", Arc::new(bytes))
+            .unwrap_err()
+            .to_string()
+    }
+
+    const GOOD: &str =
+        r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"__metadata__":{"n":1,"m":[2]}}"#;
+
+    #[test]
+    fn numbers_of_every_type_are_read() {
+        let header = r#"{"d":{"dtype":"F64","shape":[1],"data_offsets":[0,8]},
+            "f":{"dtype":"F32","shape":[1],"data_offsets":[8,12]},
+            "h":{"dtype":"F16","shape":[1],"data_offsets":[12,14]},
+            "b":{"dtype":"BF16","shape":[1,1],"data_offsets":[14,16]}}"#;
+        let mut bytes = file(header, 0);
+        bytes.extend(1.5f64.to_le_bytes());
+        bytes.extend(1.5f32.to_le_bytes());
+        bytes.extend(f16::from_f32(1.5).to_le_bytes());
+        bytes.extend(bf16::from_f32(1.5).to_le_bytes());
+        let weights = Weights::parse("x", Arc::new(bytes)).unwrap();
+        for name in ["d", "f", "h", "b"] {
+            assert_eq!(weights.tensor(name).unwrap().data(), [1.5], "{name}");
+        }
+        assert_eq!(weights.shape("b"), Some([1, 1].as_slice()));
+        let missing = weights.tensor("q").unwrap_err().to_string();
+        assert_eq!(missing, "x lacks tensor \"q\"");
+    }
+
+    #[test]
+    fn odd_metadata_is_no_fault() {
+        let weights = Weights::parse("x", Arc::new(file(GOOD, 8))).unwrap();
+        assert_eq!(weights.names().collect::<Vec<_>>(), ["a"]);
+    }
+
+    #[test]
+    fn contradictions_are_named() {
+        assert!(problem(file(GOOD, 7)).contains("cut off"));
+        let twice = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#;
+        assert!(problem(file(twice, 8)).contains("\"a\" is listed twice"));
+        let overlap = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#;
+        assert!(problem(file(overlap, 8)).contains("\"a\" and \"b\" overlap"));
+        let size = r#"{"a":{"dtype":"F16","shape":[3],"data_offsets":[0,8]}}"#;
+        assert!(problem(file(size, 8)).contains("takes 6 bytes, its place has 8"));
+        let huge = r#"{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]}}"#;
+        assert!(problem(file(huge, 8)).contains("impossible shape"));
+        let dtype = r#"{"a":{"dtype":"Q4","shape":[2],"data_offsets":[0,8]}}"#;
+        assert!(problem(file(dtype, 8)).contains("unknown type Q4"));
+        assert!(problem(file("{}", 0)).contains("holds no tensors"));
+        assert!(problem(file("{\"a\":3}", 0)).contains("header is not valid"));
+        assert!(problem(vec![255; 20]).contains("claim a header of 18446744073709551615 bytes"));
+    }
+
+    #[test]
+    fn other_files_are_recognised() {
+        assert!(problem(vec![]).contains("empty (0 bytes)"));
+        assert!(problem(vec![1, 2, 3]).contains("3 bytes long"));
+        assert!(problem(vec![0; 8]).contains("not valid"));
+        assert!(problem(b"version https://git-lfs.github.com/spec/v1\n".to_vec()).contains("LFS"));
+        assert!(problem(b"\n<!DOCTYPE html><html>".to_vec()).contains("web page"));
+        assert!(problem(br#"{"error":"Access denied"}"#.to_vec()).contains("Access denied"));
+        assert!(problem(b"\x80\x02}q\x00X".to_vec()).contains("pickle"));
+        assert!(problem(b"PK\x03\x04rest".to_vec()).contains("pickle"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Weights::parse("x", Arc::new(bytes.clone()));
+            let header = String::from_utf8_lossy(&bytes).into_owned();
+            let _ = Weights::parse("x", Arc::new(file(&header, 4)));
+        }
+
+        #[test]
+        fn damaged_headers_do_not_panic(at in 8usize..90, byte: u8) {
+            let mut bytes = file(GOOD, 8);
+            bytes[at] = byte;
+            if let Ok(weights) = Weights::parse("x", Arc::new(bytes)) {
+                let names: Vec<_> = weights.names().map(str::to_owned).collect();
+                names.iter().for_each(|name| drop(weights.tensor(name)));
+            }
+        }
+    }
+}

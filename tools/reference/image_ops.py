@@ -1,0 +1,30 @@
+"""Space to depth and the starter's low-pass on small pictures.
+
+    python tools/reference/image_ops.py
+
+Writes image_ops.safetensors: `ramp` [1, 3, 8, 12] (0, 1, 2 ...) and `ramp.unshuffled` [1, 48, 2, 3], torch's pixel_unshuffle by 4;
+`pixels` [1, 3, 13, 19] in -1..1 and `low_pass.2`, `low_pass.8` of it, in sizes that no factor divides, computed in float64;
+`even` [1, 3, 16, 32] and `even.low_pass.2`, `even.low_pass.8`, in sizes that both divide.
+"""
+import torch
+import torch.nn.functional as F
+
+from output import origin, save_tensors
+from starter import low_pass
+
+SEED = 301
+
+
+def main():
+    ramp = torch.arange(3 * 8 * 12, dtype=torch.float32).reshape(1, 3, 8, 12)
+    tensors = {"ramp": ramp, "ramp.unshuffled": F.pixel_unshuffle(ramp, 4)}
+    generator = torch.Generator().manual_seed(SEED)
+    for name, prefix, (height, width) in (("pixels", "", (13, 19)), ("even", "even.", (16, 32))):
+        pixels = torch.rand((1, 3, height, width), generator=generator) * 2 - 1
+        tensors[name] = pixels
+        tensors |= {f"{prefix}low_pass.{factor}": low_pass(pixels.double(), factor) for factor in (2, 8)}
+    save_tensors("image_ops.safetensors", tensors, origin(__file__, seed=SEED, arithmetic="float64, stored as float32"))
+
+
+if __name__ == "__main__":
+    main()

@@ -58,8 +58,8 @@ impl Generator {
     ///
     /// Below 16 numbers torch draws pairs of doubles and keeps the unused half for the next such
     /// call; from 16 on it fills blocks of 16 from 24-bit floats, and where `count` is no multiple of
-    /// 16 it draws the last 16 numbers anew. Within 1e-6 + 1e-6 |x| of torch (2 to 4 units in the
-    /// last place: torch's f32 log and sine against ours in f64).
+    /// 16 it draws the last 16 numbers anew. Within 1e-6 + 1e-6 |x| of torch, whose f32 log, sine and
+    /// cosine differ from ours in f64 by units in the last place; 2.4e-7 was the worst measured.
     pub fn normal(&mut self, count: usize) -> Vec<f32> {
         if count < BLOCK {
             return (0..count).map(|_| self.normal_double() as f32).collect();

@@ -1,0 +1,237 @@
+//! The CPU backend against the suite, at every level this machine can run.
+
+mod levels;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::LazyLock;
+
+use imagegen_conformance::cases::{Call, Case};
+use imagegen_conformance::check::{
+    Failures, Prepared, against_reference, compare_all, panic_text, run, same_bits,
+};
+use imagegen_conformance::reference::Reference;
+use imagegen_conformance::tolerance::Tolerance;
+use imagegen_conformance::{nan, nothing, refusals, suite};
+use imagegen_engine::cpu::{CpuBackend, Level};
+use imagegen_engine::{Backend, Tensor};
+
+static CASES: LazyLock<Vec<Prepared>> = LazyLock::new(|| Prepared::all(suite::all()));
+
+#[test]
+fn every_level_matches_the_reference() {
+    let mut failures = Failures::default();
+    let mut worst = Tolerance::ALL.map(|tolerance| (tolerance, 0.0, String::new()));
+    for backend in levels::backends(2) {
+        for prepared in CASES.iter() {
+            let name = format!("{} at level {}", prepared.case, backend.level());
+            let outcome = against_reference(&backend, prepared);
+            if let Ok(share) = outcome {
+                let tolerance = prepared.case.tolerance();
+                let entry = worst
+                    .iter_mut()
+                    .find(|entry| entry.0 == tolerance && entry.1 <= share);
+                if let Some(entry) = entry {
+                    (entry.1, entry.2) = (share, name.clone());
+                }
+            }
+            failures.note(name, outcome.err());
+        }
+    }
+    // Seen with --nocapture: how much of each tolerance is used.
+    for (tolerance, share, case) in worst {
+        println!(
+            "{}: at most {:.0} % of the limit, by {case}",
+            tolerance.name,
+            100.0 * share
+        );
+    }
+    failures.report();
+}
+
+#[test]
+fn bits_do_not_depend_on_level_or_threads() {
+    let mut failures = Failures::default();
+    let backends: Vec<CpuBackend> = [1, 2, 3, 5]
+        .into_iter()
+        .flat_map(levels::backends)
+        .collect();
+    for Prepared { case, .. } in CASES.iter() {
+        let mut first: Option<Vec<Tensor>> = None;
+        for backend in &backends {
+            let name = format!(
+                "{case} at level {}, {} threads",
+                backend.level(),
+                backend.threads()
+            );
+            let problem = match (run(backend, case), &first) {
+                (Err(problem), _) => Some(problem),
+                (Ok(got), Some(want)) => same_bits(&got, want).err(),
+                (Ok(got), None) => {
+                    first = Some(got);
+                    None
+                }
+            };
+            failures.note(name, problem);
+        }
+    }
+    failures.report();
+}
+
+/// Products in one sum, where an output is little else.
+fn products(case: &Case) -> Option<usize> {
+    match case {
+        Case::Conv2d(case) => Some(case.channels[0] * case.kernel[0] * case.kernel[1]),
+        Case::Linear(case) => Some(case.channels[0]),
+        _ => None,
+    }
+}
+
+/// What must not pass for the result of `case`.
+fn wrong_results(case: &Case, want: &[Reference]) -> Vec<(&'static str, Vec<Tensor>)> {
+    let each = |change: &dyn Fn(&mut [f32])| -> Vec<Tensor> {
+        let mut tensors: Vec<_> = want.iter().map(Reference::rounded).collect();
+        tensors
+            .iter_mut()
+            .for_each(|tensor| change(tensor.data_mut()));
+        tensors
+    };
+    let off = |by: f32| each(&|all| all.iter_mut().for_each(|value| *value += by));
+    let largest = want
+        .iter()
+        .flat_map(|want| &want.numbers)
+        .map(|number| number.value.abs());
+    let largest = largest.fold(0.0, f64::max) as f32;
+    let mut wrong = vec![
+        ("zeros", each(&|all| all.fill(0.0))),
+        ("all shifted by one", each(&|all| all.rotate_right(1))),
+        (
+            "a NaN at the end",
+            each(&|all| *all.last_mut().expect("cases have outputs") = f32::NAN),
+        ),
+    ];
+    // A common offset of 1000 deviations, or no deviation at all, leaves the mean's rounding as the
+    // larger part of what varies: those cases of the norms are held to a few parts in a hundred.
+    let share = if case.tolerance() == Tolerance::NORM {
+        0.03
+    } else {
+        0.001
+    };
+    wrong.push(("all off by a share of the largest", off(share * largest)));
+    if let Some(products) = products(case) {
+        // Weights have a deviation of 1 / sqrt(products), inputs of 1.
+        wrong.push((
+            "a tenth of one product more",
+            off(0.1 / (products as f32).sqrt()),
+        ));
+    }
+    wrong
+}
+
+#[test]
+fn wrong_results_do_not_pass() {
+    let mut failures = Failures::default();
+    for Prepared { case, want } in CASES.iter() {
+        let right: Vec<Tensor> = want.iter().map(Reference::rounded).collect();
+        let right = compare_all(&right, want, case.tolerance());
+        failures.note(format!("the reference itself for {case}"), right.err());
+        for (what, wrong) in wrong_results(case, want) {
+            let passed = compare_all(&wrong, want, case.tolerance()).is_ok();
+            failures.note(
+                format!("{what} for {case}"),
+                passed.then(|| "passed".to_owned()),
+            );
+        }
+    }
+    failures.report();
+}
+
+#[test]
+fn every_tolerance_is_tried() {
+    for tolerance in Tolerance::ALL {
+        let used = CASES
+            .iter()
+            .any(|prepared| prepared.case.tolerance() == tolerance);
+        assert!(used, "no case uses {}", tolerance.name);
+    }
+}
+
+#[test]
+fn nan_reaches_the_result() {
+    let mut failures = Failures::default();
+    for backend in levels::backends(2) {
+        for (what, call) in nan::all::<CpuBackend>() {
+            let problem = match call(&backend) {
+                Ok(out) => {
+                    let lost = !backend
+                        .download(&out)
+                        .data()
+                        .iter()
+                        .any(|value| value.is_nan());
+                    lost.then(|| "a NaN went in, none came out".to_owned())
+                }
+                Err(error) => Some(format!("refused: {error}")),
+            };
+            failures.note(format!("{what} at level {}", backend.level()), problem);
+        }
+    }
+    failures.report();
+}
+
+#[test]
+fn wrong_calls_are_refused_by_name() {
+    let mut failures = Failures::default();
+    for backend in levels::backends(2) {
+        for refusal in refusals::all::<CpuBackend>() {
+            let outcome = catch_unwind(AssertUnwindSafe(|| (refusal.call)(&backend)));
+            let problem = match outcome {
+                Ok(Ok(())) => Some("was accepted".to_owned()),
+                Ok(Err(error)) => {
+                    let subject = refusals::subject(&error);
+                    let named = refusal.names.iter().any(|name| subject.contains(name));
+                    (!named).then(|| format!("does not name the operation: {error}"))
+                }
+                Err(panic) => Some(format!("panicked: {}", panic_text(panic.as_ref()))),
+            };
+            let name = format!("{:?} at level {}", refusal, backend.level());
+            failures.note(name, problem);
+        }
+    }
+    failures.report();
+}
+
+#[test]
+fn sizes_of_zero_do_not_panic() {
+    let mut failures = Failures::default();
+    let backend = CpuBackend::new(Level::best(), 2).expect("the best level is available");
+    for (what, call) in nothing::all::<CpuBackend>() {
+        let outcome = catch_unwind(AssertUnwindSafe(|| call(&backend)));
+        let panic = outcome
+            .err()
+            .map(|panic| format!("panicked: {}", panic_text(panic.as_ref())));
+        failures.note(what, panic);
+    }
+    failures.report();
+}
+
+#[test]
+fn every_kind_of_case_is_in_the_suite() {
+    let names = CASES.iter().map(|prepared| match &prepared.case {
+        Case::Activate(_) => "activate",
+        Case::Add(_) => "add",
+        Case::Attention(_) => "attention",
+        Case::Concat(_) => "concat",
+        Case::Conv2d(_) => "conv2d",
+        Case::Depth(_) => "depth",
+        Case::Embedding(_) => "embedding",
+        Case::Geglu(_) => "geglu",
+        Case::GroupNorm(_) => "group_norm",
+        Case::LayerNorm(_) => "layer_norm",
+        Case::Linear(_) => "linear",
+        Case::Resized(_) => "resize",
+        Case::Reshape(_) => "reshape",
+        Case::Scale(_) => "scale",
+        Case::Split(_) => "split",
+    });
+    let kinds: std::collections::BTreeSet<_> = names.collect();
+    assert_eq!(kinds.len(), 15, "{kinds:?}");
+}

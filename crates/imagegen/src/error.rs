@@ -1,0 +1,114 @@
+//! Why something could not be done: subject, got, expected. Callers match on the kind.
+
+use std::path::PathBuf;
+
+/// A request, a file or a model was refused, or a run failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A file could not be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A file is longer than is read.
+    #[error("cannot read {path}: it is {size} bytes long, expected at most {limit}")]
+    TooLong {
+        /// Which file.
+        path: PathBuf,
+        /// Its size.
+        size: u64,
+        /// The most that is read.
+        limit: u64,
+    },
+    /// A source's bytes are no usable picture.
+    #[error("cannot use {name} as a source: {cause}")]
+    Source {
+        /// The file, by its base name.
+        name: String,
+        /// Why.
+        cause: imagegen_picture::DecodeError,
+    },
+    /// No model has this name and no folder this path.
+    #[error("model \"{got}\" is not known, expected {expected}")]
+    UnknownModel {
+        /// What was asked for.
+        got: String,
+        /// What there is.
+        expected: String,
+    },
+    /// A model's folder lacks a file.
+    #[error("model {model} lacks {file}: {hint}")]
+    MissingFile {
+        /// Which model.
+        model: String,
+        /// Path in its folder.
+        file: String,
+        /// What that means.
+        hint: String,
+    },
+    /// A model's own settings contradict each other or this build.
+    #[error("{subject} is {got}, expected {expected}")]
+    Setting {
+        /// Model file and field, or the request's field.
+        subject: String,
+        /// What it says.
+        got: String,
+        /// What was needed.
+        expected: String,
+    },
+    /// A model's files could not be turned into networks.
+    #[error("cannot load model {model}: {cause}")]
+    Model {
+        /// Which model.
+        model: String,
+        /// Why.
+        cause: imagegen_model::Error,
+    },
+    /// The engine could not be started.
+    #[error(transparent)]
+    Engine(#[from] imagegen_engine::Error),
+    /// The sizes asked for cannot be had.
+    #[error(transparent)]
+    Fit(#[from] imagegen_picture::FitError),
+    /// A run was refused, failed or was cancelled.
+    #[error(transparent)]
+    Run(#[from] imagegen_pipeline::Error),
+    /// A result held numbers that are no colours.
+    #[error("the result is not a picture: {0}")]
+    Result(#[from] imagegen_picture::NotANumber),
+    /// A picture could not be encoded.
+    #[error("cannot encode the picture: {0}")]
+    Encode(#[from] imagegen_picture::EncodeError),
+}
+
+impl Error {
+    /// An [`Error::Setting`] from parts.
+    pub(crate) fn setting(
+        subject: impl Into<String>,
+        got: impl ToString,
+        expected: impl Into<String>,
+    ) -> Self {
+        Self::Setting {
+            subject: subject.into(),
+            got: got.to_string(),
+            expected: expected.into(),
+        }
+    }
+
+    /// Whether the run was stopped on request.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Run(imagegen_pipeline::Error::Cancelled { .. }))
+    }
+}

@@ -1,0 +1,28 @@
+//! imagegen, the library: turns a request into an outcome.
+//!
+//! [`Model::load`] finds and loads a model (the embedded starter or a folder), [`Model::transform`]
+//! and [`Model::generate`] carry out requests on it. An [`Outcome`] is a picture, what was done, what
+//! a person should know, and the metadata that lets anyone make the picture again. [`files`] is the
+//! one module that knows paths; the rest works on values.
+
+mod error;
+pub mod files;
+mod model;
+mod outcome;
+mod recipe;
+mod request;
+mod run;
+mod warning;
+
+pub use error::Error;
+pub use imagegen_engine::cpu::Level;
+pub use imagegen_picture::{Fit, Format, Picture, Size, Wanted};
+pub use imagegen_pipeline::{Sampler, StepRecord, Strength, StrengthRule};
+pub use model::{Cpu, Defaults, Model, ModelSource};
+pub use outcome::{Facts, Outcome, Stage, Unwatched, Watcher};
+pub use recipe::Recipe;
+pub use request::{Generate, Settings, Source, Transform};
+pub use warning::Warning;
+
+/// Name and version of this program, as written into pictures.
+pub const PROGRAM: &str = concat!("imagegen ", env!("CARGO_PKG_VERSION"));

@@ -1,0 +1,102 @@
+//! `latents.json`: how a model's latents are made of pixels, how it wants to see its source, and its
+//! defaults. Fields that only describe are for readers and not read.
+
+use imagegen_pipeline::{ConditioningRule, LatentCodec, PatchLatents};
+use serde::Deserialize;
+
+use crate::Error;
+
+/// Settings that hold where a request says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+pub(super) struct DefaultsFile {
+    pub(super) steps: usize,
+    pub(super) guidance_scale: f64,
+    pub(super) strength: f64,
+    /// Most pixels the model works at.
+    #[serde(default = "default_pixels")]
+    pub(super) pixels: u64,
+}
+
+/// A megapixel: beyond it the models this program runs gain nothing.
+fn default_pixels() -> u64 {
+    1 << 20
+}
+
+#[derive(Deserialize)]
+struct File {
+    kind: String,
+    patch_size: usize,
+    channels: usize,
+    pixel_range: [f64; 2],
+    scaling_factor: f64,
+    size_multiple: usize,
+    defaults: DefaultsFile,
+    source_conditioning: Option<Conditioning>,
+    #[serde(default)]
+    output_relative_to_source: bool,
+}
+
+#[derive(Deserialize)]
+struct Conditioning {
+    low_pass_by_strength: Vec<(f64, usize)>,
+    above: usize,
+}
+
+/// The parsed file.
+#[derive(Debug)]
+pub(crate) struct LatentsFile {
+    pub(crate) codec: PatchLatents,
+    pub(crate) conditioning: Option<ConditioningRule>,
+    pub(super) defaults: DefaultsFile,
+}
+
+impl LatentsFile {
+    pub(super) fn parse(json: &str) -> Result<Self, Error> {
+        let file: File = serde_json::from_str(json)
+            .map_err(|error| Error::setting("latents.json", error, "a description of latents"))?;
+        let wrong = |field: &str, got: &dyn ToString, expected: &str| {
+            Error::setting(
+                format!("latents.json field \"{field}\""),
+                got.to_string(),
+                expected,
+            )
+        };
+        if file.kind != "space_to_depth" {
+            return Err(wrong("kind", &file.kind, "space_to_depth"));
+        }
+        if file.pixel_range != [-1.0, 1.0] {
+            return Err(wrong(
+                "pixel_range",
+                &format!("{:?}", file.pixel_range),
+                "[-1, 1]",
+            ));
+        }
+        let codec = PatchLatents::new(file.patch_size, file.scaling_factor, file.size_multiple)?;
+        if file.channels != codec.channels() {
+            let expected = format!("{} for the patch size", codec.channels());
+            return Err(wrong("channels", &file.channels, &expected));
+        }
+        let defaults = file.defaults;
+        if !(1..=1000).contains(&defaults.steps) {
+            return Err(wrong("defaults.steps", &defaults.steps, "1 to 1000"));
+        }
+        if !(0.0..=1.0).contains(&defaults.strength) {
+            return Err(wrong("defaults.strength", &defaults.strength, "0 to 1"));
+        }
+        let conditioning = file.source_conditioning.map(|rule| ConditioningRule {
+            low_pass_by_strength: rule.low_pass_by_strength,
+            above: rule.above,
+            relative: file.output_relative_to_source,
+        });
+        Ok(Self {
+            codec,
+            conditioning,
+            defaults,
+        })
+    }
+
+    /// Most pixels the model works at.
+    pub(crate) fn pixels(&self) -> u64 {
+        self.defaults.pixels
+    }
+}

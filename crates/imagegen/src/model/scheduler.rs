@@ -1,0 +1,231 @@
+//! `scheduler_config.json`: the noise schedule a network was trained with.
+
+use imagegen_pipeline::{
+    BetaSchedule, PredictionType, Sampler, ScheduleConfig, SchedulerClass, TimestepSpacing,
+};
+use serde_json::{Map, Value};
+
+use crate::Error;
+
+/// Settings of diffusers' schedulers that change the arithmetic and are not run, each with the value
+/// that means "off".
+const OFF: &[(&str, Value)] = &[
+    ("thresholding", Value::Bool(false)),
+    ("use_karras_sigmas", Value::Bool(false)),
+    ("use_exponential_sigmas", Value::Bool(false)),
+    ("use_beta_sigmas", Value::Bool(false)),
+    ("use_flow_sigmas", Value::Bool(false)),
+];
+
+/// The parsed file. Keys it leaves out take the defaults of the class that is asked for.
+#[derive(Debug)]
+pub(super) struct SchedulerFile {
+    class: String,
+    fields: Map<String, Value>,
+}
+
+impl SchedulerFile {
+    pub(super) fn parse(json: &str) -> Result<Self, Error> {
+        let fields: Map<String, Value> = serde_json::from_str(json)
+            .map_err(|error| Error::setting("scheduler_config.json", error, "a JSON object"))?;
+        let class = fields
+            .get("_class_name")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let file = Self {
+            class: class.to_owned(),
+            fields,
+        };
+        for (name, off) in OFF {
+            if file
+                .fields
+                .get(*name)
+                .is_some_and(|value| !value.is_null() && value != off)
+            {
+                return Err(file.wrong(name, off.to_string()));
+            }
+        }
+        file.config(file.sampler())?; // a bad file is found at loading, not at the first run
+        Ok(file)
+    }
+
+    /// The sampler of the file's class; DDIM, which every discrete schedule has, for other classes.
+    pub(super) fn sampler(&self) -> Sampler {
+        let class = self.class.parse::<SchedulerClass>().ok();
+        class
+            .and_then(SchedulerClass::sampler)
+            .unwrap_or(Sampler::Ddim { eta: 0.0 })
+    }
+
+    /// The class the file names, where another sampler takes its place.
+    pub(super) fn replaced(&self) -> Option<&str> {
+        let known = self
+            .class
+            .parse::<SchedulerClass>()
+            .ok()
+            .and_then(SchedulerClass::sampler);
+        known.is_none().then_some(self.class.as_str())
+    }
+
+    /// The settings for a sampler.
+    pub(super) fn config(&self, sampler: Sampler) -> Result<ScheduleConfig, Error> {
+        let mut config = ScheduleConfig::defaults(sampler.scheduler_class());
+        let ddim = matches!(sampler, Sampler::Ddim { .. });
+        self.whole("num_train_timesteps", &mut config.num_train_timesteps)?;
+        self.whole("steps_offset", &mut config.steps_offset)?;
+        self.number("beta_start", &mut config.beta_start)?;
+        self.number("beta_end", &mut config.beta_end)?;
+        self.flag("rescale_betas_zero_snr", &mut config.rescale_betas_zero_snr)?;
+        if let Some(name) = self.name("beta_schedule")? {
+            config.beta_schedule = match name {
+                "linear" => BetaSchedule::Linear,
+                "scaled_linear" => BetaSchedule::ScaledLinear,
+                "squaredcos_cap_v2" => BetaSchedule::SquaredcosCapV2,
+                _ => {
+                    let expected = "linear, scaled_linear or squaredcos_cap_v2";
+                    return Err(self.wrong("beta_schedule", expected));
+                }
+            };
+        }
+        if let Some(name) = self.name("prediction_type")? {
+            config.prediction_type = match name {
+                "epsilon" => PredictionType::Epsilon,
+                "v_prediction" => PredictionType::VPrediction,
+                "sample" => PredictionType::Sample,
+                _ => {
+                    let expected = "epsilon, v_prediction or sample";
+                    return Err(self.wrong("prediction_type", expected));
+                }
+            };
+        }
+        if let Some(name) = self.name("timestep_spacing")? {
+            config.timestep_spacing = match name {
+                "leading" => TimestepSpacing::Leading,
+                "linspace" => TimestepSpacing::Linspace,
+                "trailing" => TimestepSpacing::Trailing,
+                _ => return Err(self.wrong("timestep_spacing", "leading, linspace or trailing")),
+            };
+        }
+        if let Some(betas) = self.get("trained_betas") {
+            let betas = betas
+                .as_array()
+                .map(|list| list.iter().map(Value::as_f64).collect());
+            let wrong = || self.wrong("trained_betas", "a list of numbers");
+            config.trained_betas = Some(betas.flatten().ok_or_else(wrong)?);
+        }
+        if ddim {
+            self.flag("set_alpha_to_one", &mut config.set_alpha_to_one)?;
+            let (mut clip, mut range) = (config.clip_sample.is_some(), 1.0);
+            self.flag("clip_sample", &mut clip)?;
+            self.number("clip_sample_range", &mut range)?;
+            config.clip_sample = clip.then_some(range);
+        }
+        Ok(config)
+    }
+
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.fields.get(name).filter(|value| !value.is_null())
+    }
+
+    fn wrong(&self, name: &str, expected: impl Into<String>) -> Error {
+        let got = self
+            .fields
+            .get(name)
+            .map_or("absent".to_owned(), Value::to_string);
+        Error::setting(
+            format!("scheduler_config.json field \"{name}\""),
+            got,
+            expected,
+        )
+    }
+
+    fn name(&self, field: &str) -> Result<Option<&str>, Error> {
+        match self.get(field) {
+            None => Ok(None),
+            Some(value) => value
+                .as_str()
+                .map(Some)
+                .ok_or_else(|| self.wrong(field, "a name")),
+        }
+    }
+
+    fn whole(&self, field: &str, to: &mut usize) -> Result<(), Error> {
+        if let Some(value) = self.get(field) {
+            let value = value.as_u64().filter(|&value| value <= 1_000_000);
+            *to = value.ok_or_else(|| self.wrong(field, "a whole number up to 1000000"))? as usize;
+        }
+        Ok(())
+    }
+
+    fn number(&self, field: &str, to: &mut f64) -> Result<(), Error> {
+        if let Some(value) = self.get(field) {
+            *to = value
+                .as_f64()
+                .ok_or_else(|| self.wrong(field, "a number"))?;
+        }
+        Ok(())
+    }
+
+    fn flag(&self, field: &str, to: &mut bool) -> Result<(), Error> {
+        if let Some(value) = self.get(field) {
+            *to = value
+                .as_bool()
+                .ok_or_else(|| self.wrong(field, "true or false"))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SD1: &str = r#"{"_class_name": "PNDMScheduler", "beta_start": 0.00085,
+        "beta_end": 0.012, "beta_schedule": "scaled_linear", "clip_sample": false,
+        "set_alpha_to_one": false, "steps_offset": 1, "skip_prk_steps": true}"#;
+
+    #[test]
+    fn absent_keys_take_the_defaults_of_the_class_asked_for() {
+        let file = SchedulerFile::parse(SD1).unwrap();
+        let ddim = file.config(Sampler::Ddim { eta: 0.0 }).unwrap();
+        assert_eq!(ddim.timestep_spacing, TimestepSpacing::Leading);
+        assert_eq!((ddim.clip_sample, ddim.set_alpha_to_one), (None, false));
+        let euler = file.config(Sampler::Euler).unwrap();
+        assert_eq!(euler.timestep_spacing, TimestepSpacing::Linspace);
+        assert_eq!(euler.beta_schedule, BetaSchedule::ScaledLinear);
+        assert!(euler.set_alpha_to_one);
+    }
+
+    #[test]
+    fn a_class_without_a_sampler_is_replaced_and_said() {
+        let file = SchedulerFile::parse(SD1).unwrap();
+        assert_eq!(file.replaced(), Some("PNDMScheduler"));
+        assert_eq!(file.sampler().name(), "ddim");
+    }
+
+    #[test]
+    fn what_is_not_run_is_named() {
+        for (json, said) in [
+            ("[]", "scheduler_config.json is"),
+            (
+                r#"{"use_karras_sigmas": true}"#,
+                "\"use_karras_sigmas\" is true, expected false",
+            ),
+            (
+                r#"{"beta_schedule": "sigmoid"}"#,
+                "\"beta_schedule\" is \"sigmoid\"",
+            ),
+            (
+                r#"{"beta_start": "x"}"#,
+                "\"beta_start\" is \"x\", expected a number",
+            ),
+            (
+                r#"{"prediction_type": 3}"#,
+                "\"prediction_type\" is 3, expected a name",
+            ),
+        ] {
+            let error = SchedulerFile::parse(json).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What came of a request.
+
+use std::ops::ControlFlow;
+
+use imagegen_picture::{DigitalSource, Encoded, Format, Metadata, Picture, encode};
+use imagegen_pipeline::StepRecord;
+
+use crate::{Error, Recipe, Warning};
+
+/// A part of a request's work, for whoever watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The source is brought to the model's size.
+    Prepare,
+    /// The prompts are encoded.
+    Text,
+    /// The network runs.
+    Denoise,
+    /// The result is brought to its size.
+    Finish,
+}
+
+impl Stage {
+    /// Its name in records of time.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Prepare => "prepare",
+            Self::Text => "text",
+            Self::Denoise => "denoise",
+            Self::Finish => "finish",
+        }
+    }
+}
+
+/// Hears of every stage and step.
+pub trait Watcher {
+    /// A stage begins.
+    fn stage(&mut self, stage: Stage);
+    /// A step is done. `Break` stops the run with an error for which
+    /// [`Error::is_cancelled`] is true.
+    fn step(&mut self, record: &StepRecord<'_>) -> ControlFlow<()>;
+}
+
+/// Watches nothing and never stops a run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unwatched;
+
+impl Watcher for Unwatched {
+    fn stage(&mut self, _: Stage) {}
+    fn step(&mut self, _: &StepRecord<'_>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+/// What a run did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts {
+    /// Everything that is needed to make the picture again.
+    pub recipe: Recipe,
+    /// Steps that ran.
+    pub runs: usize,
+    /// Sigma of the first step; 0 if none ran.
+    pub start_sigma: f64,
+    /// Timestep of the first step; `None` if none ran.
+    pub start_timestep: Option<f64>,
+    /// Width and height the model worked at.
+    pub work: [u32; 2],
+}
+
+/// A picture, how it came about, and what a person should know.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The result, with the source's alpha where it had one.
+    pub picture: Picture,
+    /// What was done.
+    pub facts: Facts,
+    /// What a person should know.
+    pub warnings: Vec<Warning>,
+}
+
+impl Outcome {
+    /// The picture as a file that carries its making.
+    ///
+    /// Fails with [`Error::Encode`].
+    pub fn encode(&self, format: Format) -> Result<Encoded, Error> {
+        let recipe = &self.facts.recipe;
+        let source = match recipe.source {
+            Some(_) => DigitalSource::CompositeWithTrained,
+            None => DigitalSource::Trained,
+        };
+        let metadata = Metadata {
+            parameters: Some(recipe.a1111(self.picture.size())),
+            json: Some(recipe.json()),
+            source: Some(source),
+        };
+        Ok(encode(&self.picture, format, &metadata)?)
+    }
+}

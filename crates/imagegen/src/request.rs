@@ -1,0 +1,91 @@
+//! What is asked for.
+
+use imagegen_picture::{Decoded, Fit, Limits, Picture, Wanted, decode};
+use imagegen_pipeline::{Sampler, Strength, StrengthRule};
+use sha2::{Digest, Sha256};
+
+use crate::Error;
+
+/// A source picture, decoded, and the hash of its file.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The file's base name; empty where there was none.
+    pub name: String,
+    /// SHA-256 of the file's bytes, in hexadecimal.
+    pub sha256: String,
+    /// The picture, and how it was read.
+    pub decoded: Decoded,
+}
+
+impl Source {
+    /// Decodes a file's bytes. Fails with [`Error::Source`].
+    pub fn decode(name: impl Into<String>, bytes: &[u8], limits: &Limits) -> Result<Self, Error> {
+        let name = name.into();
+        match decode(bytes, limits) {
+            Ok(decoded) => Ok(Self {
+                name,
+                sha256: hex(&Sha256::digest(bytes)),
+                decoded,
+            }),
+            Err(cause) => Err(Error::Source { name, cause }),
+        }
+    }
+
+    /// The picture.
+    pub fn picture(&self) -> &Picture {
+        &self.decoded.picture
+    }
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}"); // writing to a string cannot fail
+        text
+    })
+}
+
+/// Settings of image-to-image and text-to-image. `None` takes the model's own default.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// What to make.
+    pub prompt: String,
+    /// What to keep away from; empty for nothing.
+    pub negative_prompt: String,
+    /// Steps of the full schedule, 1 to 1000.
+    pub steps: Option<usize>,
+    /// Weight of the prompt over the negative prompt, 0 to 100.
+    pub guidance_scale: Option<f64>,
+    /// Seed of all noise.
+    pub seed: u64,
+    /// The algorithm.
+    pub sampler: Option<Sampler>,
+    /// What strength means.
+    pub rule: StrengthRule,
+}
+
+/// A picture made from a source.
+#[derive(Debug, Clone)]
+pub struct Transform<'a> {
+    /// The picture to start from.
+    pub source: &'a Source,
+    /// How far to move away from it.
+    pub strength: Strength,
+    /// The size wanted back.
+    pub size: Wanted,
+    /// What to do where its shape is not the source's.
+    pub fit: Fit,
+    /// The rest.
+    pub settings: Settings,
+}
+
+/// A picture made from text alone.
+#[derive(Debug, Clone)]
+pub struct Generate {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// The rest.
+    pub settings: Settings,
+}

@@ -1,0 +1,97 @@
+//! What a person should know although the run goes on.
+
+use std::fmt;
+
+/// Something that was done differently than one may think.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// Something about how the source was read.
+    Source(imagegen_picture::Warning),
+    /// Something about how the result was written.
+    Encode(imagegen_picture::EncodeWarning),
+    /// The model knows none of the prompt's words.
+    NoKnownWord {
+        /// Styles it knows.
+        styles: Vec<String>,
+    },
+    /// The prompt is longer than the model reads.
+    PromptCut {
+        /// `prompt` or `negative prompt`.
+        which: &'static str,
+        /// Tokens that were dropped.
+        dropped: usize,
+        /// Tokens the model reads.
+        limit: usize,
+    },
+    /// The guidance scale leaves a text out.
+    TextUnused {
+        /// `prompt` or `negative prompt`.
+        which: &'static str,
+        /// The guidance scale, 0 or 1.
+        guidance_scale: f64,
+    },
+    /// Nothing was run: strength 0 returns the source.
+    NothingRun,
+    /// The model works at another size than the result's.
+    Resampled {
+        /// Width and height the model worked at.
+        work: [u32; 2],
+        /// Width and height of the result.
+        result: [u32; 2],
+    },
+    /// The model's files name a sampler this build does not offer.
+    SamplerReplaced {
+        /// The class in the scheduler file.
+        named: String,
+        /// The sampler used.
+        used: &'static str,
+    },
+    /// The portable kernels run on a CPU where each fused multiply-add is a function call.
+    SlowCpu,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source(warning) => warning.fmt(f),
+            Self::Encode(warning) => warning.fmt(f),
+            Self::NoKnownWord { styles } => write!(
+                f,
+                "the model knows no word of the prompt, so the result follows the source alone; \
+                 styles it knows: {}",
+                styles.join(", ")
+            ),
+            Self::PromptCut {
+                which,
+                dropped,
+                limit,
+            } => write!(
+                f,
+                "the {which} is too long: its last {dropped} tokens are not read (the model reads \
+                 {limit})"
+            ),
+            Self::TextUnused {
+                which,
+                guidance_scale,
+            } => {
+                write!(f, "the {which} is not used at guidance {guidance_scale}")
+            }
+            Self::NothingRun => f.write_str("strength 0 returns the source; nothing was run"),
+            Self::Resampled { work, result } => write!(
+                f,
+                "the model worked at {}x{}, the result was brought to {}x{}",
+                work[0], work[1], result[0], result[1]
+            ),
+            Self::SamplerReplaced { named, used } => {
+                write!(
+                    f,
+                    "the model asks for {named}, which is not offered; {used} is used"
+                )
+            }
+            Self::SlowCpu => f.write_str(
+                "the portable kernels are a correctness path on this CPU and many times slower",
+            ),
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! Denoisers: (noised, level) to the clean estimate. What the network predicts, how its input is
+//! scaled, guidance and source conditioning all live here; samplers see none of it.
+
+use imagegen_engine::Tensor;
+
+use crate::elementwise::{scaled, zip};
+use crate::schedule::variance_of_noised;
+use crate::{BoxedError, Error, NoiseLevel, PredictionType, Stage};
+
+/// Maps noised latents to the clean estimate, in the space where noised = clean + sigma * noise.
+pub trait Denoiser {
+    /// The clean estimate of `noised` `[N, H, W, C]` at `level`, same shape, not clipped.
+    fn denoise(&mut self, noised: &Tensor, level: NoiseLevel) -> Result<Tensor, Error>;
+}
+
+impl<D: Denoiser + ?Sized> Denoiser for Box<D> {
+    fn denoise(&mut self, noised: &Tensor, level: NoiseLevel) -> Result<Tensor, Error> {
+        (**self).denoise(noised, level)
+    }
+}
+
+/// A trained network with its prompt bound to it.
+pub trait Network {
+    /// The network's output for `input` `[N, H, W, C]`, whose noised channels are scaled to variance 1
+    /// (divided by sqrt(1 + sigma^2)), at a `timestep` of the training scale that may be fractional.
+    fn predict(&mut self, input: &Tensor, timestep: f64) -> Result<Tensor, BoxedError>;
+}
+
+impl<T: Network + ?Sized> Network for Box<T> {
+    fn predict(&mut self, input: &Tensor, timestep: f64) -> Result<Tensor, BoxedError> {
+        (**self).predict(input, timestep)
+    }
+}
+
+/// A network of the discrete-time kind as a denoiser: hides the input scale and the prediction type.
+#[derive(Debug)]
+pub struct Discrete<T> {
+    network: T,
+    prediction: PredictionType,
+}
+
+impl<T: Network> Discrete<T> {
+    /// Wraps `network`, whose output means `prediction`.
+    pub fn new(network: T, prediction: PredictionType) -> Self {
+        Self {
+            network,
+            prediction,
+        }
+    }
+}
+
+impl<T: Network> Denoiser for Discrete<T> {
+    fn denoise(&mut self, noised: &Tensor, level: NoiseLevel) -> Result<Tensor, Error> {
+        let variance = variance_of_noised(level.sigma);
+        let input = scaled(noised.clone(), 1.0 / variance.sqrt());
+        let output = self
+            .network
+            .predict(&input, level.timestep)
+            .map_err(Error::failed(Stage::Network))?;
+        // Weights of noised latents and of the output in the clean estimate.
+        let (skip, out) = match self.prediction {
+            PredictionType::Epsilon => (1.0, -level.sigma),
+            PredictionType::VPrediction => (1.0 / variance, -level.sigma / variance.sqrt()),
+            PredictionType::Sample => (0.0, 1.0),
+        };
+        let (skip, out) = (skip as f32, out as f32);
+        let denoised = match self.prediction {
+            PredictionType::Sample => zip("network output", noised, &output, |_, output| output),
+            PredictionType::Epsilon | PredictionType::VPrediction => {
+                zip("network output", noised, &output, |noised, output| {
+                    skip * noised + out * output
+                })
+            }
+        };
+        Ok(denoised?)
+    }
+}
+
+/// A network that also sees the source: its channels follow the noised ones in the input.
+///
+/// This is the wiring of InstructPix2Pix. Networks whose files say that their output is relative to
+/// the source get the source channels added to it here.
+#[derive(Debug)]
+pub struct SourceConditioned<T> {
+    network: T,
+    source: Tensor,
+    relative: bool,
+}
+
+impl<T: Network> SourceConditioned<T> {
+    /// Wraps `network`; `source` is `[N, H, W, C]`, zeros where there is no source. With `relative` the
+    /// source channels are added to the output, which needs as many channels.
+    pub fn new(network: T, source: Tensor, relative: bool) -> Self {
+        Self {
+            network,
+            source,
+            relative,
+        }
+    }
+}
+
+impl<T: Network> Network for SourceConditioned<T> {
+    fn predict(&mut self, input: &Tensor, timestep: f64) -> Result<Tensor, BoxedError> {
+        let output = self
+            .network
+            .predict(&concat_channels(input, &self.source)?, timestep)?;
+        if !self.relative {
+            return Ok(output);
+        }
+        Ok(zip(
+            "network output",
+            &self.source,
+            &output,
+            |source, output| output + source,
+        )?)
+    }
+}
+
+/// Channels of `a`, then those of `b`, both `[N, H, W, C]`.
+fn concat_channels(a: &Tensor, b: &Tensor) -> Result<Tensor, imagegen_engine::Error> {
+    let [n, h, w, a_channels] = a.nhwc("network input")?;
+    let [b_n, b_h, b_w, b_channels] = b.nhwc("source channels")?;
+    if [n, h, w] != [b_n, b_h, b_w] {
+        let expected = format!("[{n}, {h}, {w}, C]");
+        return Err(imagegen_engine::Error::shape(
+            "source channels",
+            b.shape(),
+            expected,
+        ));
+    }
+    let mut data = Vec::with_capacity(a.data().len() + b.data().len());
+    for place in 0..n * h * w {
+        data.extend_from_slice(&a.data()[place * a_channels..][..a_channels]);
+        data.extend_from_slice(&b.data()[place * b_channels..][..b_channels]);
+    }
+    Tensor::new([n, h, w, a_channels + b_channels], data)
+}
+
+/// Guidance: the estimate for the prompt, pushed away from the one for the negative prompt.
+///
+/// `uncond + guidance_scale * (cond - uncond)`. At scale 1 only `cond` runs and at 0 only `uncond`, and
+/// the result is exactly theirs.
+#[derive(Debug)]
+pub struct Guided<D> {
+    cond: Option<D>,
+    uncond: Option<D>,
+    guidance_scale: f64,
+}
+
+impl<D: Denoiser> Guided<D> {
+    /// Joins the two. `cond` may be missing at scale 0, `uncond` at scale 1.
+    ///
+    /// Fails with [`Error::Value`] if the scale is not finite or needs a denoiser that is missing.
+    pub fn new(cond: Option<D>, uncond: Option<D>, guidance_scale: f64) -> Result<Self, Error> {
+        let expected = match (&cond, &uncond) {
+            _ if !guidance_scale.is_finite() => "a finite number",
+            (None, _) if guidance_scale != 0.0 => "0 where there is no prompt",
+            (_, None) if guidance_scale != 1.0 => "1 where there is no negative prompt",
+            _ => {
+                return Ok(Self {
+                    cond,
+                    uncond,
+                    guidance_scale,
+                });
+            }
+        };
+        Err(Error::value("guidance_scale", guidance_scale, expected))
+    }
+}
+
+impl<D: Denoiser> Denoiser for Guided<D> {
+    fn denoise(&mut self, noised: &Tensor, level: NoiseLevel) -> Result<Tensor, Error> {
+        let uncond = match &mut self.uncond {
+            Some(uncond) if self.guidance_scale != 1.0 => Some(uncond.denoise(noised, level)?),
+            _ => None,
+        };
+        let cond = match &mut self.cond {
+            Some(cond) if self.guidance_scale != 0.0 => Some(cond.denoise(noised, level)?),
+            _ => None,
+        };
+        let scale = self.guidance_scale as f32;
+        match (cond, uncond) {
+            (Some(cond), Some(uncond)) => {
+                let guide = |uncond: f32, cond: f32| uncond + scale * (cond - uncond);
+                Ok(zip("cond estimate", &uncond, &cond, guide)?)
+            }
+            (Some(only), None) | (None, Some(only)) => Ok(only),
+            (None, None) => unreachable!("`new` asks for the denoiser that the scale needs"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers with a function of (input, timestep) and counts its calls.
+    struct Fixed<F>(F, usize);
+
+    impl<F: Fn(&Tensor, f64) -> Tensor> Network for Fixed<F> {
+        fn predict(&mut self, input: &Tensor, timestep: f64) -> Result<Tensor, BoxedError> {
+            self.1 += 1;
+            Ok((self.0)(input, timestep))
+        }
+    }
+
+    #[derive(Debug)]
+    struct Always(f32, usize);
+
+    impl Denoiser for &mut Always {
+        fn denoise(&mut self, noised: &Tensor, _: NoiseLevel) -> Result<Tensor, Error> {
+            self.1 += 1;
+            Ok(Tensor::new(
+                noised.shape(),
+                vec![self.0; noised.data().len()],
+            )?)
+        }
+    }
+
+    const LEVEL: NoiseLevel = NoiseLevel {
+        sigma: 3.0,
+        timestep: 400.5,
+    };
+
+    fn tensor(channels: usize, data: &[f32]) -> Tensor {
+        Tensor::new([1, 1, data.len() / channels, channels], data.to_vec()).unwrap()
+    }
+
+    /// f32 rounding of three operations on numbers up to 10.
+    fn assert_close(got: &Tensor, want: &[f32]) {
+        for (got, want) in got.data().iter().zip(want) {
+            assert!((got - want).abs() < 1e-5, "{got}, expected {want}");
+        }
+    }
+
+    #[test]
+    fn every_prediction_type_finds_the_same_clean_latents() {
+        let (clean, noise) = ([0.5, -1.5], [1.25, 0.75]);
+        let noised = tensor(2, &[0.5 + 3.0 * 1.25, -1.5 + 3.0 * 0.75]);
+        let root = 10f32.sqrt();
+        let velocity = [0, 1].map(|i| noise[i] / root - 3.0 / root * clean[i]);
+        for (prediction, output) in [
+            (PredictionType::Sample, clean),
+            (PredictionType::Epsilon, noise),
+            (PredictionType::VPrediction, velocity),
+        ] {
+            let input = [noised.data()[0] / root, noised.data()[1] / root];
+            let network = Fixed(
+                move |got: &Tensor, timestep| {
+                    assert_close(got, &input);
+                    assert_eq!(timestep, 400.5);
+                    tensor(2, &output)
+                },
+                0,
+            );
+            let denoised = Discrete::new(network, prediction)
+                .denoise(&noised, LEVEL)
+                .unwrap();
+            assert_close(&denoised, &clean);
+        }
+    }
+
+    #[test]
+    fn source_channels_follow_the_noised_ones_and_are_added_where_relative() {
+        let source = tensor(2, &[10.0, 20.0, 30.0, 40.0]);
+        let input = tensor(1, &[1.0, 2.0]);
+        let echo = Fixed(
+            |input: &Tensor, _| {
+                assert_eq!(input.shape(), [1, 1, 2, 3]);
+                assert_eq!(input.data(), [1.0, 10.0, 20.0, 2.0, 30.0, 40.0]);
+                tensor(2, &[0.5, 0.5, -0.5, -0.5])
+            },
+            0,
+        );
+        let mut absolute = SourceConditioned::new(echo, source.clone(), false);
+        assert_eq!(
+            absolute.predict(&input, 0.0).unwrap().data(),
+            [0.5, 0.5, -0.5, -0.5]
+        );
+        let mut relative = SourceConditioned::new(absolute.network, source, true);
+        assert_eq!(
+            relative.predict(&input, 0.0).unwrap().data(),
+            [10.5, 20.5, 29.5, 39.5]
+        );
+    }
+
+    #[test]
+    fn guidance_is_exact_at_0_and_1_and_runs_only_what_it_needs() {
+        let noised = tensor(1, &[0.0; 3]);
+        for (scale, want, cond_runs, uncond_runs) in [
+            (0.0, 0.1, 0, 1),
+            (1.0, 0.7, 1, 0),
+            (2.5, 0.1 + 2.5 * (0.7 - 0.1), 1, 1),
+        ] {
+            let (mut cond, mut uncond) = (Always(0.7, 0), Always(0.1, 0));
+            let mut guided = Guided::new(Some(&mut cond), Some(&mut uncond), scale).unwrap();
+            assert_eq!(guided.denoise(&noised, LEVEL).unwrap().data(), [want; 3]);
+            assert_eq!((cond.1, uncond.1), (cond_runs, uncond_runs));
+        }
+    }
+
+    #[test]
+    fn guidance_without_its_denoiser_is_refused() {
+        let mut only = Always(0.0, 0);
+        let error = Guided::new(Some(&mut only), None, 3.0).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "guidance_scale is 3, expected 1 where there is no negative prompt"
+        );
+        assert!(Guided::new(None, Some(&mut only), 1.0).is_err());
+        assert!(Guided::new(Some(&mut only), None, f64::NAN).is_err());
+    }
+
+    #[test]
+    fn an_output_of_another_shape_is_refused() {
+        let network = Fixed(|_: &Tensor, _| tensor(1, &[0.0; 2]), 0);
+        let mut denoiser = Discrete::new(network, PredictionType::Epsilon);
+        let error = denoiser.denoise(&tensor(1, &[0.0; 3]), LEVEL).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("network output has shape [1, 1, 2, 1]")
+        );
+    }
+}

@@ -1,0 +1,340 @@
+//! Image-to-image and text-to-image on tensors: resolves a plan, then carries it out.
+
+use imagegen_engine::{Tensor, random::Generator};
+
+use crate::elementwise::{add_scaled, map, scaled};
+use crate::schedule::variance_of_noised;
+use crate::{
+    BoxedError, ConditioningRule, Discrete, Error, Guided, LatentCodec, Network, Noise, Plan,
+    PlanRequest, PredictionType, Progress, Sampler, SourceConditioned, Stage, Start, Strength,
+    StrengthRule, TrainingSchedule, low_pass,
+};
+
+/// Which text a network is asked to follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prompt {
+    /// What to make.
+    Positive,
+    /// What to keep away from.
+    Negative,
+}
+
+/// Makes the network bound to a prompt. Called at most once per prompt and run, and never for one
+/// that the guidance scale leaves out.
+pub type NetworkFactory<'a> = dyn Fn(Prompt) -> Result<Box<dyn Network + 'a>, BoxedError> + 'a;
+
+/// The model of a run. `'n` is what the networks borrow from, `'r` the run itself.
+pub struct Networks<'r, 'n> {
+    /// Between pixels and latents.
+    pub codec: &'r mut dyn LatentCodec,
+    /// Makes the denoising network for a prompt.
+    pub network: &'r NetworkFactory<'n>,
+    /// The noise levels the network was trained on, with the settings of its scheduler file.
+    pub training: &'r TrainingSchedule,
+    /// How the network wants to see the source; `None` for networks that do not.
+    pub conditioning: Option<&'r ConditioningRule>,
+}
+
+impl std::fmt::Debug for Networks<'_, '_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Networks")
+            .field("training", self.training.config())
+            .field("conditioning", &self.conditioning)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Settings that image-to-image and text-to-image share.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settings {
+    /// The algorithm.
+    pub sampler: Sampler,
+    /// Steps of the full schedule, at least 1.
+    pub steps: usize,
+    /// What strength means, and whether diffusers' quirks are followed.
+    pub rule: StrengthRule,
+    /// Weight of the prompt over the negative prompt. 1 leaves the negative prompt out, 0 the prompt.
+    pub guidance_scale: f64,
+    /// Seed of all noise. torch's generator uses its low 32 bits alone.
+    pub seed: u64,
+}
+
+/// An image-to-image request.
+#[derive(Debug, Clone, Copy)]
+pub struct Img2Img<'a> {
+    /// Pixels `[1, H, W, 3]` in -1..1, sides multiples of the codec's grid.
+    pub source: &'a Tensor,
+    /// How far to move away from the source.
+    pub strength: Strength,
+    /// The rest.
+    pub settings: Settings,
+}
+
+/// A text-to-image request.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Text2Img {
+    /// Height in pixels, a multiple of the codec's grid.
+    pub height: usize,
+    /// Width in pixels, a multiple of the codec's grid.
+    pub width: usize,
+    /// The rest.
+    pub settings: Settings,
+}
+
+/// What a run made, and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// Pixels `[1, H, W, 3]` in -1..1.
+    pub pixels: Tensor,
+    /// How they came about.
+    pub facts: Facts,
+}
+
+/// What a run did, for the record.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Facts {
+    /// The strength rule.
+    pub rule: StrengthRule,
+    /// The strength; 1 for text-to-image.
+    pub strength: Strength,
+    /// The algorithm.
+    pub sampler: Sampler,
+    /// What the first step started from.
+    pub start: Start,
+    /// Steps asked for.
+    pub steps_asked: usize,
+    /// Steps that ran.
+    pub runs: usize,
+    /// Sigma of the first step; 0 if none ran.
+    pub start_sigma: f64,
+    /// Timestep of the first step; `None` if none ran.
+    pub start_timestep: Option<f64>,
+    /// Low-pass factor of the source channels; `None` if the network has none.
+    pub source_low_pass: Option<usize>,
+}
+
+/// Makes a new picture from a source.
+///
+/// Strength 0 returns the source itself and runs nothing; at strength 1, but for rule `diffusers`, only
+/// the source's size is read and the result equals [`text2img`]'s. Noise is drawn in this order: the
+/// codec's posterior sample, the start, each step that uses some. Fails with [`Error::Value`] or
+/// [`Error::Tensor`] for a request that cannot be carried out, before anything runs, with
+/// [`Error::Failed`] or [`Error::NotFinite`] naming the stage, and with [`Error::Cancelled`].
+pub fn img2img(
+    request: &Img2Img<'_>,
+    networks: &mut Networks<'_, '_>,
+    progress: &mut dyn Progress,
+) -> Result<Outcome, Error> {
+    let Settings {
+        sampler,
+        steps,
+        rule,
+        ..
+    } = request.settings;
+    let strength = request.strength;
+    let plan = Plan::img2img(
+        networks.training,
+        PlanRequest {
+            sampler,
+            steps,
+            strength,
+            rule,
+        },
+    )?;
+    if plan.start == Start::Nothing {
+        return Ok(Outcome {
+            pixels: request.source.clone(),
+            facts: facts(&plan, None),
+        });
+    }
+    let [n, h, w, colours] = request.source.nhwc("source")?;
+    if n != 1 || colours != 3 {
+        let shape = request.source.shape();
+        return Err(imagegen_engine::Error::shape("source", shape, "[1, H, W, 3]").into());
+    }
+    let source = (plan.start == Start::NoisedSource).then_some(request.source);
+    carry_out(
+        &plan,
+        &request.settings,
+        ([h, w], source),
+        networks,
+        progress,
+    )
+}
+
+/// Makes a picture from text alone. Draws noise and fails as [`img2img`] does.
+pub fn text2img(
+    request: &Text2Img,
+    networks: &mut Networks<'_, '_>,
+    progress: &mut dyn Progress,
+) -> Result<Outcome, Error> {
+    let Settings {
+        sampler,
+        steps,
+        rule,
+        ..
+    } = request.settings;
+    let plan = Plan::text2img(networks.training, sampler, steps, rule)?;
+    let size = [request.height, request.width];
+    carry_out(&plan, &request.settings, (size, None), networks, progress)
+}
+
+/// Runs a plan. `source` is given if, and only if, the run reads it.
+fn carry_out(
+    plan: &Plan,
+    settings: &Settings,
+    (size, source): ([usize; 2], Option<&Tensor>),
+    networks: &mut Networks<'_, '_>,
+    progress: &mut dyn Progress,
+) -> Result<Outcome, Error> {
+    let shape = latents_shape(size, networks.codec)?;
+    let low_pass_factor = networks.conditioning.map(|rule| match source {
+        Some(_) => rule.factor(plan.strength),
+        None => 0,
+    });
+    let channels = match low_pass_factor {
+        Some(factor) => Some(source_channels(source, factor, shape, networks.codec)?),
+        None => None,
+    };
+    let mut denoiser = guided(settings.guidance_scale, channels, networks)?;
+    let mut noise = Generator::new(settings.seed);
+    let noised = start(plan, source, shape, networks.codec, &mut noise)?;
+    let noised = plan
+        .sampler
+        .run(&mut denoiser, noised, &plan.schedule, &mut noise, progress)?;
+    // Where the last step stops above sigma 0, latents are those of variance 1, as in diffusers.
+    let left = variance_of_noised(plan.schedule.final_sigma()).sqrt();
+    let latents = scaled(noised, 1.0 / left);
+    let pixels = networks
+        .codec
+        .decode(&latents)
+        .map_err(Error::failed(Stage::Decode))?;
+    let pixels = map(finite(pixels, Stage::Decode)?, |value| {
+        value.clamp(-1.0, 1.0)
+    });
+    Ok(Outcome {
+        pixels,
+        facts: facts(plan, low_pass_factor),
+    })
+}
+
+/// Shape of the latents of a picture `[height, width]`. Fails unless both are multiples of the grid.
+fn latents_shape([h, w]: [usize; 2], codec: &dyn LatentCodec) -> Result<[usize; 4], Error> {
+    let grid = codec.grid();
+    for (subject, side) in [("height", h), ("width", w)] {
+        if side == 0 || !side.is_multiple_of(grid) {
+            return Err(Error::value(
+                subject,
+                side,
+                format!("a multiple of {grid}, at least {grid}"),
+            ));
+        }
+    }
+    Ok([
+        1,
+        h / codec.downscale(),
+        w / codec.downscale(),
+        codec.channels(),
+    ])
+}
+
+/// The source as the network sees it; zeros at factor 0 and without a source.
+fn source_channels(
+    source: Option<&Tensor>,
+    factor: usize,
+    shape: [usize; 4],
+    codec: &mut dyn LatentCodec,
+) -> Result<Tensor, Error> {
+    match source {
+        Some(source) if factor > 0 => {
+            let pixels = low_pass(source, factor)?;
+            let channels = codec
+                .condition(&pixels)
+                .map_err(Error::failed(Stage::Condition))?;
+            finite(channels, Stage::Condition)
+        }
+        _ => Ok(Tensor::zeros(shape)),
+    }
+}
+
+/// Latents at the first level.
+fn start(
+    plan: &Plan,
+    source: Option<&Tensor>,
+    shape: [usize; 4],
+    codec: &mut dyn LatentCodec,
+    noise: &mut dyn Noise,
+) -> Result<Tensor, Error> {
+    let Some(source) = source else {
+        return Ok(scaled(
+            noise.normal(shape),
+            plan.schedule.pure_noise_scale(),
+        ));
+    };
+    let latents = codec
+        .encode(source, noise)
+        .map_err(Error::failed(Stage::Encode))?;
+    let latents = finite(latents, Stage::Encode)?;
+    Ok(add_scaled(
+        &latents,
+        &noise.normal(shape),
+        plan.start_sigma(),
+    )?)
+}
+
+type BoundNetwork<'a> = Discrete<Box<dyn Network + 'a>>;
+
+/// The denoiser of a run: prompt and negative prompt, each bound to the source, joined by guidance.
+fn guided<'n>(
+    guidance_scale: f64,
+    channels: Option<Tensor>,
+    networks: &Networks<'_, 'n>,
+) -> Result<Guided<BoundNetwork<'n>>, Error> {
+    let prediction = networks.training.config().prediction_type;
+    let relative = networks.conditioning.is_some_and(|rule| rule.relative);
+    if relative && prediction != PredictionType::Sample {
+        let expected = "Sample where the output is relative to the source";
+        return Err(Error::value(
+            "prediction_type",
+            format!("{prediction:?}"),
+            expected,
+        ));
+    }
+    let bound = |prompt| -> Result<BoundNetwork<'n>, Error> {
+        let network = (networks.network)(prompt).map_err(Error::failed(Stage::Prompt))?;
+        let network = match &channels {
+            Some(channels) => Box::new(SourceConditioned::new(network, channels.clone(), relative)),
+            None => network,
+        };
+        Ok(Discrete::new(network, prediction))
+    };
+    let cond = (guidance_scale != 0.0)
+        .then(|| bound(Prompt::Positive))
+        .transpose()?;
+    let uncond = (guidance_scale != 1.0)
+        .then(|| bound(Prompt::Negative))
+        .transpose()?;
+    Guided::new(cond, uncond, guidance_scale)
+}
+
+fn finite(tensor: Tensor, stage: Stage) -> Result<Tensor, Error> {
+    if tensor.is_finite() {
+        Ok(tensor)
+    } else {
+        Err(Error::NotFinite { stage })
+    }
+}
+
+fn facts(plan: &Plan, source_low_pass: Option<usize>) -> Facts {
+    Facts {
+        rule: plan.rule,
+        strength: plan.strength,
+        sampler: plan.sampler,
+        start: plan.start,
+        steps_asked: plan.steps_asked,
+        runs: plan.runs,
+        start_sigma: plan.start_sigma(),
+        start_timestep: plan.start_level.map(|level| level.timestep),
+        source_low_pass,
+    }
+}

@@ -1,0 +1,41 @@
+//! Diffusion on values: a source picture and a strength in, a new picture out.
+//!
+//! Three nouns with no overlap. A [`Schedule`] is a list of descending noise levels. A [`Denoiser`]
+//! maps (noised, level) to the clean estimate and hides what the network predicts. A [`Sampler`] is
+//! one loop over the levels that calls a denoiser. Guidance and source conditioning wrap networks and
+//! are invisible to samplers. [`Plan`] is where strength becomes a start of the loop; [`img2img`] and
+//! [`text2img`] carry a plan out.
+//!
+//! Knows nothing of files, clocks, threads, networks, JSON or the environment. Scalars are f64 and go
+//! through `libm`; tensors are host [`Tensor`]s, `[N, H, W, C]`, stepped in plain f32 in one fixed
+//! order, so a seed gives the same bytes on every CPU.
+
+mod codec;
+mod conditioning;
+mod denoiser;
+mod elementwise;
+mod error;
+mod img2img;
+mod noise;
+mod progress;
+mod samplers;
+mod schedule;
+mod strength;
+
+pub use codec::{LatentCodec, PatchLatents};
+pub use conditioning::{ConditioningRule, low_pass};
+pub use denoiser::{Denoiser, Discrete, Guided, Network, SourceConditioned};
+pub use error::{BoxedError, Error, Stage};
+pub use imagegen_engine::Tensor;
+pub use img2img::{
+    Facts, Img2Img, NetworkFactory, Networks, Outcome, Prompt, Settings, Text2Img, img2img,
+    text2img,
+};
+pub use noise::Noise;
+pub use progress::{Progress, Silent, StepRecord};
+pub use samplers::Sampler;
+pub use schedule::{
+    BetaSchedule, NoiseLevel, PredictionType, Schedule, ScheduleConfig, SchedulerClass, Stepping,
+    TimestepSpacing, TrainingSchedule,
+};
+pub use strength::{Plan, PlanRequest, Start, Strength, StrengthRule};

@@ -1,0 +1,11 @@
+//! Noise schedules: from a model's scheduler settings and a step count to descending noise levels.
+//! Scalars only. Knows nothing of tensors, networks or seeds. Consumed by `strength` and `samplers`.
+
+mod config;
+mod levels;
+mod training;
+
+pub use config::{BetaSchedule, PredictionType, ScheduleConfig, SchedulerClass, TimestepSpacing};
+pub(crate) use levels::variance_of_noised;
+pub use levels::{NoiseLevel, Schedule, Stepping};
+pub use training::TrainingSchedule;

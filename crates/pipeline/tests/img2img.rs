@@ -1,0 +1,461 @@
+//! Whole runs with a small network that is a formula.
+
+mod common;
+
+use std::cell::Cell;
+
+use common::{stable_diffusion, starter};
+use imagegen_engine::random::Generator;
+use imagegen_pipeline::{
+    BoxedError, ConditioningRule, Error, Img2Img, LatentCodec, Network, Networks, Noise,
+    PatchLatents, Prompt, Sampler, Settings, Silent, Stage, Start, Strength, StrengthRule, Tensor,
+    Text2Img, TrainingSchedule, img2img, text2img,
+};
+
+/// Pulls towards a colour of its own; sees the source channels if there are any.
+struct Formula {
+    bias: f32,
+    channels: usize,
+}
+
+impl Network for Formula {
+    fn predict(&mut self, input: &Tensor, timestep: f64) -> Result<Tensor, BoxedError> {
+        let [n, h, w, channels] = input.nhwc("input")?;
+        let pull = (self.bias + 0.1 * (timestep / 100.0).sin() as f32).tanh();
+        let place = |pixel: &[f32]| -> Vec<f32> {
+            let seen: f32 = pixel[self.channels..].iter().sum::<f32>() / 48.0;
+            pixel[..self.channels]
+                .iter()
+                .map(|v| (0.3 * v + pull - 0.5 * seen).tanh())
+                .collect()
+        };
+        let data = input
+            .data()
+            .chunks_exact(channels)
+            .flat_map(place)
+            .collect();
+        Ok(Tensor::new([n, h, w, self.channels], data)?)
+    }
+}
+
+fn formula<'a>(prompt: Prompt) -> Result<Box<dyn Network + 'a>, BoxedError> {
+    let bias = if prompt == Prompt::Positive {
+        0.6
+    } else {
+        -0.4
+    };
+    Ok(Box::new(Formula { bias, channels: 48 }))
+}
+
+fn rule() -> ConditioningRule {
+    let low_pass_by_strength = vec![(0.85, 1), (0.95, 2), (0.99, 8)];
+    ConditioningRule {
+        low_pass_by_strength,
+        above: 0,
+        relative: true,
+    }
+}
+
+fn picture(seed: u64) -> Tensor {
+    let mut pixels = Generator::new(seed).normal_nhwc([1, 32, 48, 3]);
+    pixels
+        .data_mut()
+        .iter_mut()
+        .for_each(|v| *v = (0.5 * *v).clamp(-1.0, 1.0));
+    pixels
+}
+
+fn settings(sampler: Sampler, rule: StrengthRule) -> Settings {
+    Settings {
+        sampler,
+        steps: 10,
+        rule,
+        guidance_scale: 1.5,
+        seed: 7,
+    }
+}
+
+fn run(source: &Tensor, strength: f64, settings: Settings) -> imagegen_pipeline::Outcome {
+    let strength = Strength::new(strength).expect("the test's strengths are in range");
+    let (training, conditioning) = (starter(settings.sampler), rule());
+    let mut codec = PatchLatents::new(4, 1.7, 16).expect("sound numbers");
+    let mut networks = Networks {
+        codec: &mut codec,
+        network: &formula,
+        training: &training,
+        conditioning: Some(&conditioning),
+    };
+    img2img(
+        &Img2Img {
+            source,
+            strength,
+            settings,
+        },
+        &mut networks,
+        &mut Silent,
+    )
+    .expect("a sound request")
+}
+
+#[test]
+fn strength_0_returns_the_source_and_runs_nothing() {
+    struct Untouchable;
+    impl LatentCodec for Untouchable {
+        fn encode(&mut self, _: &Tensor, _: &mut dyn Noise) -> Result<Tensor, BoxedError> {
+            panic!("encoded");
+        }
+        fn condition(&mut self, _: &Tensor) -> Result<Tensor, BoxedError> {
+            panic!("conditioned");
+        }
+        fn decode(&mut self, _: &Tensor) -> Result<Tensor, BoxedError> {
+            panic!("decoded");
+        }
+        fn grid(&self) -> usize {
+            16
+        }
+        fn channels(&self) -> usize {
+            48
+        }
+        fn downscale(&self) -> usize {
+            4
+        }
+    }
+    // A size off the grid and colours out of range: untouched all the same.
+    let source = Tensor::new(
+        [1, 1, 3, 3],
+        vec![-0.0, 0.123, 9.0, 1.0, -1.0, 0.5, 0.1, 0.2, 0.3],
+    )
+    .unwrap();
+    for rule in StrengthRule::ALL {
+        for sampler in Sampler::ALL {
+            let training = starter(sampler);
+            let mut networks = Networks {
+                codec: &mut Untouchable,
+                network: &|_| panic!("a network was made"),
+                training: &training,
+                conditioning: None,
+            };
+            let strength = Strength::new(0.0).unwrap();
+            let request = Img2Img {
+                source: &source,
+                strength,
+                settings: settings(sampler, rule),
+            };
+            let outcome = img2img(&request, &mut networks, &mut Silent).unwrap();
+            assert_eq!(outcome.pixels, source);
+            assert_eq!(
+                (outcome.facts.runs, outcome.facts.start),
+                (0, Start::Nothing)
+            );
+        }
+    }
+}
+
+#[test]
+fn at_strength_1_sources_leave_no_trace_and_the_result_is_text_to_image() {
+    for rule in [StrengthRule::Share, StrengthRule::Exact] {
+        for sampler in Sampler::ALL {
+            let settings = settings(sampler, rule);
+            let one = run(&picture(1), 1.0, settings);
+            let other = run(&picture(2), 1.0, settings);
+            assert_eq!(one, other);
+            let training = starter(sampler);
+            let mut networks = Networks {
+                codec: &mut PatchLatents::new(4, 1.7, 16).unwrap(),
+                network: &formula,
+                training: &training,
+                conditioning: Some(&crate::rule()),
+            };
+            let request = Text2Img {
+                height: 32,
+                width: 48,
+                settings,
+            };
+            let text = text2img(&request, &mut networks, &mut Silent).unwrap();
+            assert_eq!(text.pixels, one.pixels);
+            assert_eq!(text.facts.source_low_pass, Some(0));
+        }
+    }
+}
+
+#[test]
+fn rule_diffusers_lets_the_source_through_at_strength_1() {
+    let settings = settings(Sampler::Euler, StrengthRule::Diffusers);
+    let one = run(&picture(1), 1.0, settings);
+    let other = run(&picture(2), 1.0, settings);
+    assert_eq!(one.facts.start, Start::NoisedSource);
+    assert_ne!(one.pixels, other.pixels);
+}
+
+#[test]
+fn change_grows_with_strength_and_pixels_stay_in_range() {
+    let source = picture(1);
+    for sampler in Sampler::ALL {
+        let mut last = 0.0;
+        for strength in [0.0, 0.1, 0.3, 0.5, 0.8, 1.0] {
+            let outcome = run(&source, strength, settings(sampler, StrengthRule::Share));
+            assert!(
+                outcome
+                    .pixels
+                    .data()
+                    .iter()
+                    .all(|v| (-1.0..=1.0).contains(v))
+            );
+            let pairs = outcome.pixels.data().iter().zip(source.data());
+            let change = pairs.map(|(a, b)| f64::from((a - b).abs())).sum::<f64>();
+            assert!(
+                change >= 0.95 * last,
+                "{sampler:?} {strength}: {change} after {last}"
+            );
+            last = change;
+        }
+    }
+}
+
+#[test]
+fn several_sources_never_mix() {
+    let settings = settings(Sampler::EulerAncestral, StrengthRule::Share);
+    let alone = run(&picture(2), 0.5, settings);
+    run(&picture(1), 0.5, settings);
+    assert_eq!(run(&picture(2), 0.5, settings), alone);
+    let two = Tensor::zeros([2, 32, 48, 3]);
+    let training = starter(settings.sampler);
+    let mut networks = Networks {
+        codec: &mut PatchLatents::new(4, 1.7, 16).unwrap(),
+        network: &formula,
+        training: &training,
+        conditioning: None,
+    };
+    let request = Img2Img {
+        source: &two,
+        strength: Strength::new(0.5).unwrap(),
+        settings,
+    };
+    let error = img2img(&request, &mut networks, &mut Silent)
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        "source has shape [2, 32, 48, 3], expected [1, H, W, 3]"
+    );
+}
+
+#[test]
+fn facts_tell_what_ran() {
+    let sampler = Sampler::Ddim { eta: 0.0 };
+    let facts = run(&picture(1), 0.93, settings(sampler, StrengthRule::Share)).facts;
+    assert_eq!(
+        (facts.steps_asked, facts.runs, facts.source_low_pass),
+        (10, 9, Some(2))
+    );
+    assert_eq!(facts.start_timestep, Some(888.0));
+    assert_eq!(facts.start_sigma, starter(sampler).sigmas()[888]);
+    assert_eq!(facts.start, Start::NoisedSource);
+}
+
+/// A codec that draws a posterior sample and can be told to fail.
+struct Sampling {
+    bad: Option<Stage>,
+}
+
+impl Sampling {
+    fn spoil(&self, stage: Stage, shape: [usize; 4]) -> Tensor {
+        let fill = if self.bad == Some(stage) {
+            f32::NAN
+        } else {
+            0.25
+        };
+        Tensor::new(shape, vec![fill; shape.iter().product()]).expect("as many as the shape has")
+    }
+}
+
+impl LatentCodec for Sampling {
+    fn encode(&mut self, _: &Tensor, noise: &mut dyn Noise) -> Result<Tensor, BoxedError> {
+        noise.normal([1, 4, 6, 4]);
+        Ok(self.spoil(Stage::Encode, [1, 4, 6, 4]))
+    }
+    fn condition(&mut self, _: &Tensor) -> Result<Tensor, BoxedError> {
+        Ok(self.spoil(Stage::Condition, [1, 4, 6, 4]))
+    }
+    fn decode(&mut self, latents: &Tensor) -> Result<Tensor, BoxedError> {
+        let mut pixels = self.spoil(Stage::Decode, [1, 32, 48, 3]);
+        pixels.data_mut()[0] += 0.01 * latents.data()[0];
+        Ok(pixels)
+    }
+    fn grid(&self) -> usize {
+        8
+    }
+    fn channels(&self) -> usize {
+        4
+    }
+    fn downscale(&self) -> usize {
+        8
+    }
+}
+
+fn run_sampling(
+    bad: Option<Stage>,
+    network: &imagegen_pipeline::NetworkFactory<'_>,
+    strength: f64,
+    training: &TrainingSchedule,
+    settings: Settings,
+) -> Result<imagegen_pipeline::Outcome, Error> {
+    let conditioning = ConditioningRule {
+        relative: false,
+        ..rule()
+    };
+    let mut networks = Networks {
+        codec: &mut Sampling { bad },
+        network,
+        training,
+        conditioning: (bad == Some(Stage::Condition)).then_some(&conditioning),
+    };
+    let strength = Strength::new(strength).expect("the test's strengths are in range");
+    let source = Tensor::zeros([1, 32, 48, 3]);
+    img2img(
+        &Img2Img {
+            source: &source,
+            strength,
+            settings,
+        },
+        &mut networks,
+        &mut Silent,
+    )
+}
+
+/// Keeps the first input it sees.
+struct Recorder<'a>(&'a Cell<Option<Vec<f32>>>);
+
+impl Network for Recorder<'_> {
+    fn predict(&mut self, input: &Tensor, _: f64) -> Result<Tensor, BoxedError> {
+        let first = self.0.take().unwrap_or_else(|| input.data().to_vec());
+        self.0.set(Some(first));
+        Ok(Tensor::zeros(input.shape()))
+    }
+}
+
+#[test]
+fn the_posterior_sample_is_drawn_before_the_noise_of_the_start() {
+    let training = stable_diffusion(Sampler::Euler);
+    let settings = Settings {
+        guidance_scale: 1.0,
+        ..settings(Sampler::Euler, StrengthRule::Share)
+    };
+    for (strength, skip) in [(0.5, 1), (1.0, 0)] {
+        let seen = Cell::new(None);
+        let network =
+            |_| -> Result<Box<dyn Network + '_>, BoxedError> { Ok(Box::new(Recorder(&seen))) };
+        let outcome = run_sampling(None, &network, strength, &training, settings).unwrap();
+        let mut noise = Generator::new(7);
+        (0..skip).for_each(|_| drop(noise.normal_nhwc([1, 4, 6, 4])));
+        let drawn = noise.normal_nhwc([1, 4, 6, 4]);
+        let (sigma, base) = (outcome.facts.start_sigma as f32, 0.25 * skip as f32);
+        for (got, drawn) in seen.take().unwrap().iter().zip(drawn.data()) {
+            let want = (base + sigma * drawn) / (1.0 + sigma * sigma).sqrt();
+            assert!((got - want).abs() < 1e-6, "{got}, expected {want}");
+        }
+    }
+}
+
+#[test]
+fn nan_names_the_stage_and_strength_1_needs_no_encoder() {
+    let training = stable_diffusion(Sampler::Euler);
+    let settings = settings(Sampler::Euler, StrengthRule::Share);
+    let network = |_| -> Result<Box<dyn Network>, BoxedError> {
+        Ok(Box::new(Formula {
+            bias: 0.0,
+            channels: 4,
+        }))
+    };
+    for stage in [Stage::Encode, Stage::Condition, Stage::Decode] {
+        let error = run_sampling(Some(stage), &network, 0.5, &training, settings).unwrap_err();
+        assert!(
+            matches!(error, Error::NotFinite { stage: got } if got == stage),
+            "{error}"
+        );
+    }
+    run_sampling(Some(Stage::Encode), &network, 1.0, &training, settings).unwrap();
+}
+
+#[test]
+fn only_the_networks_that_guidance_needs_are_made() {
+    let training = stable_diffusion(Sampler::Euler);
+    for (guidance_scale, want) in [(0.0, (0, 1)), (1.0, (1, 0)), (7.5, (1, 1))] {
+        let made = Cell::new((0, 0));
+        let network = |prompt| -> Result<Box<dyn Network>, BoxedError> {
+            let (positive, negative) = made.get();
+            made.set(match prompt {
+                Prompt::Positive => (positive + 1, negative),
+                Prompt::Negative => (positive, negative + 1),
+            });
+            Ok(Box::new(Formula {
+                bias: 0.0,
+                channels: 4,
+            }))
+        };
+        let settings = Settings {
+            guidance_scale,
+            ..settings(Sampler::Euler, StrengthRule::Share)
+        };
+        run_sampling(None, &network, 0.5, &training, settings).unwrap();
+        assert_eq!(made.get(), want);
+    }
+}
+
+#[test]
+fn failures_keep_their_cause_and_bad_requests_are_named() {
+    let training = stable_diffusion(Sampler::Euler);
+    let plain = settings(Sampler::Euler, StrengthRule::Share);
+    let broken = |_| -> Result<Box<dyn Network>, BoxedError> { Err("no such token".into()) };
+    let error = run_sampling(None, &broken, 0.5, &training, plain).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the prompt encoder failed: no such token"
+    );
+    assert!(std::error::Error::source(&error).is_some());
+    let network = |_| -> Result<Box<dyn Network>, BoxedError> {
+        Ok(Box::new(Formula {
+            bias: 0.0,
+            channels: 4,
+        }))
+    };
+    let nan = Settings {
+        guidance_scale: f64::NAN,
+        ..plain
+    };
+    let error = run_sampling(None, &network, 0.5, &training, nan).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "guidance_scale is NaN, expected a finite number"
+    );
+    let mut networks = Networks {
+        codec: &mut PatchLatents::new(4, 1.7, 16).unwrap(),
+        network: &formula,
+        training: &training,
+        conditioning: None,
+    };
+    let request = Text2Img {
+        height: 40,
+        width: 48,
+        settings: plain,
+    };
+    let error = text2img(&request, &mut networks, &mut Silent).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "height is 40, expected a multiple of 16, at least 16"
+    );
+    let relative = rule();
+    networks.conditioning = Some(&relative);
+    let request = Text2Img {
+        height: 48,
+        width: 48,
+        settings: plain,
+    };
+    let error = text2img(&request, &mut networks, &mut Silent)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("prediction_type is Epsilon, expected Sample"),
+        "{error}"
+    );
+}

@@ -27,7 +27,7 @@ fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
         path: path.to_owned(),
         source,
     };
-    let mut file = File::open(path).map_err(failed)?;
+    let file = File::open(path).map_err(failed)?;
     let facts = file.metadata().map_err(failed)?;
     if facts.is_dir() {
         return Err(failed(io::Error::from(io::ErrorKind::IsADirectory)));
@@ -41,8 +41,7 @@ fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     }
     let mut bytes = Vec::new();
     // One byte more than allowed tells a pipe that is too long.
-    file.by_ref()
-        .take(limit + 1)
+    file.take(limit + 1)
         .read_to_end(&mut bytes)
         .map_err(failed)?;
     if bytes.len() as u64 > limit {

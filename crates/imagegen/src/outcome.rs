@@ -2,7 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use imagegen_picture::{DigitalSource, Encoded, Format, Metadata, Picture, encode};
+use imagegen_picture::metadata::DigitalSource;
+use imagegen_picture::{Encoded, Format, Metadata, Picture, encode};
 use imagegen_pipeline::StepRecord;
 
 use crate::{Error, Recipe, Warning};

@@ -16,7 +16,7 @@ use imagegen_engine::{Backend, CpuBackend, Tensor};
 use imagegen_model::{
     ClipText, ClipTextConfig, TextEncoding, Tokenizer, UNet, UNetConfig, UNetInput,
 };
-use imagegen_pipeline::{BoxedError, Network, Sampler, TrainingSchedule};
+use imagegen_pipeline::{BoxedError, LatentCodec, Network, Sampler, TrainingSchedule};
 
 use crate::recipe::ModelMark;
 use crate::{Error, Warning};

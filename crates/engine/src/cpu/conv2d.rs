@@ -6,8 +6,7 @@
 //! is one [`Tile`]. The sum of one output runs over channel blocks, kernel rows, kernel columns and
 //! channels in a block, whatever the pieces.
 
-use super::linear::check_bias;
-use super::linear::finish_row;
+use super::linear::{check_bias, check_sizes, finish_row};
 use super::math::activate;
 use super::simd::{Kernel, LANES, Lanes, Level, ROWS_MAX, Rect, TILE_MAX, Tile};
 use crate::{Activation, Error, Padding, Tensor};
@@ -44,6 +43,7 @@ impl CpuConv2d {
             let expected = "[O, I, kh, kw] with kh and kw 1 to 7";
             return Err(Error::shape("conv2d weight", weight.shape(), expected));
         }
+        check_sizes("conv2d weight", weight)?;
         check_bias("conv2d bias", bias, outputs)?;
         let width = level.run(super::linear::TileWidth);
         let panels = outputs.div_ceil(width);

@@ -75,6 +75,7 @@ impl CpuLinear {
         let &[outputs, inputs] = weight.shape() else {
             return Err(Error::shape("linear weight", weight.shape(), "[O, I]"));
         };
+        check_sizes("linear weight", weight)?;
         check_bias("linear bias", bias, outputs)?;
         let bias = bias.map(Tensor::data);
         let width = level.run(TileWidth);
@@ -94,6 +95,14 @@ impl CpuLinear {
             gates: Some(pack(half, half)),
         })
     }
+}
+
+/// Fails where weights have a size of 0.
+pub(super) fn check_sizes(subject: &str, weight: &Tensor) -> Result<(), Error> {
+    if weight.data().is_empty() {
+        return Err(Error::shape(subject, weight.shape(), "sizes above 0"));
+    }
+    Ok(())
 }
 
 /// Fails unless `bias` is absent or `[outputs]`.

@@ -19,7 +19,8 @@ pub(crate) fn exp<L: Lanes>(lanes: L, x: L::V) -> L::V {
         1.666_666_5e-1,
         0.5,
     ];
-    let x = lanes.min(lanes.max(x, lanes.splat(-87.3)), lanes.splat(88.0));
+    // The bounds come first, so that a NaN passes through both (see `Lanes::max`).
+    let x = lanes.min(lanes.splat(88.0), lanes.max(lanes.splat(-87.3), x));
     let n = lanes.round(lanes.mul(x, lanes.splat(std::f32::consts::LOG2_E)));
     let r = lanes.fma(n, lanes.splat(-LN2_HIGH), x);
     let r = lanes.fma(n, lanes.splat(-LN2_LOW), r);

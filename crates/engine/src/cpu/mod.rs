@@ -114,12 +114,18 @@ impl CpuBackend {
         residual: Option<&CpuTensor>,
     ) -> Result<CpuTensor, Error> {
         let panels = &weights.values;
+        let subject = if weights.gates.is_some() {
+            "geglu input"
+        } else {
+            "linear input"
+        };
+        check_filled(subject, input)?;
         let mut shape = input.shape().to_vec();
         match shape.last_mut() {
             Some(last) if *last == panels.inputs => *last = panels.outputs,
             _ => {
                 let expected = format!("[.., {}]", panels.inputs);
-                return Err(Error::shape("linear input", input.shape(), expected));
+                return Err(Error::shape(subject, input.shape(), expected));
             }
         }
         let rows = shape.iter().product::<usize>() / panels.outputs.max(1);
@@ -239,7 +245,16 @@ fn blocks(range: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>
         .map(move |first| first..(first + size).min(end))
 }
 
+/// Fails where a tensor holds no numbers.
+fn check_filled(subject: &str, tensor: &CpuTensor) -> Result<(), Error> {
+    if tensor.data().is_empty() {
+        return Err(Error::shape(subject, tensor.shape(), "sizes above 0"));
+    }
+    Ok(())
+}
+
 fn nhwc(subject: &str, tensor: &CpuTensor) -> Result<[usize; 4], Error> {
+    check_filled(subject, tensor)?;
     <[usize; 4]>::try_from(tensor.shape())
         .map_err(|_| Error::shape(subject, tensor.shape(), "[N, H, W, C]"))
 }
@@ -344,6 +359,7 @@ impl Backend for CpuBackend {
         let &[channels] = weight.shape() else {
             return Err(Error::shape("norm weight", weight.shape(), "[C]"));
         };
+        linear::check_sizes("norm weight", &weight)?;
         linear::check_bias("norm bias", Some(&bias), channels)?;
         Ok(CpuNorm {
             weight: weight.into_data(),
@@ -476,6 +492,7 @@ impl Backend for CpuBackend {
             let expected = format!("[{n}, T, {width}]");
             return Err(Error::shape("attention key", key.shape(), expected));
         }
+        check_filled("attention query", query)?;
         check_same("attention value", Some(value), key.shape())?;
         if heads == 0 || width % heads != 0 {
             let expected = format!("a divisor of {width} channels");
@@ -484,7 +501,16 @@ impl Backend for CpuBackend {
         let mask = match mask {
             AttentionMask::None => Mask::None,
             AttentionMask::Causal => Mask::Causal,
-            AttentionMask::Keys(seen) if seen.len() == n * keys => Mask::Keys(seen),
+            AttentionMask::Keys(seen) if seen.len() == n * keys => {
+                if seen
+                    .chunks_exact(keys)
+                    .any(|picture| !picture.contains(&true))
+                {
+                    let expected = "at least one key for each picture";
+                    return Err(Error::value("attention mask", "without any key", expected));
+                }
+                Mask::Keys(seen)
+            }
             AttentionMask::Keys(seen) => {
                 let expected = format!("{} keys", n * keys);
                 return Err(Error::value("attention mask", seen.len(), expected));
@@ -558,6 +584,7 @@ impl Backend for CpuBackend {
         eps: f32,
     ) -> Result<CpuTensor, Error> {
         let channels = weights.weight.len();
+        check_filled("layer_norm input", input)?;
         if input.shape().last() != Some(&channels) {
             let expected = format!("[.., {channels}]");
             return Err(Error::shape("layer_norm input", input.shape(), expected));
@@ -598,6 +625,8 @@ impl Backend for CpuBackend {
     }
 
     fn concat(&self, left: &CpuTensor, right: &CpuTensor) -> Result<CpuTensor, Error> {
+        check_filled("concat left", left)?;
+        check_filled("concat right", right)?;
         let (Some((&a, outer)), Some((&b, other))) =
             (left.shape().split_last(), right.shape().split_last())
         else {
@@ -617,6 +646,7 @@ impl Backend for CpuBackend {
     }
 
     fn split(&self, input: &CpuTensor, at: usize) -> Result<(CpuTensor, CpuTensor), Error> {
+        check_filled("split input", input)?;
         let Some((&width, outer)) = input
             .shape()
             .split_last()
@@ -638,7 +668,7 @@ impl Backend for CpuBackend {
 
     fn resize(&self, input: &CpuTensor, size: [usize; 2], how: Resize) -> Result<CpuTensor, Error> {
         let [n, h, w, channels] = nhwc("resize input", input)?;
-        if h * w * size[0] * size[1] == 0 {
+        if size.contains(&0) {
             return Err(Error::value(
                 "resize",
                 format!("{h}x{w} to {size:?}"),
@@ -670,20 +700,24 @@ impl Backend for CpuBackend {
 
     fn depth_to_space(&self, input: &CpuTensor, patch: usize) -> Result<CpuTensor, Error> {
         let [n, h, w, depth] = nhwc("depth_to_space input", input)?;
-        if patch == 0 || depth % (patch * patch) != 0 {
+        let square = patch.checked_mul(patch).filter(|&square| square > 0);
+        let Some(channels) = square
+            .filter(|&s| depth.is_multiple_of(s))
+            .map(|s| depth / s)
+        else {
             let expected = format!("[N, H, W, C * {patch} * {patch}]");
             return Err(Error::shape(
                 "depth_to_space input",
                 input.shape(),
                 expected,
             ));
-        }
-        let channels = depth / (patch * patch);
+        };
         let shape = [n, h * patch, w * patch, channels];
         Ok(self.patches(input, [n, h, w, channels, patch], Patches::ToSpace, shape))
     }
 
     fn embedding(&self, table: &CpuTensor, ids: &[u32], rows: usize) -> Result<CpuTensor, Error> {
+        check_filled("embedding table", table)?;
         let &[count, width] = table.shape() else {
             return Err(Error::shape("embedding table", table.shape(), "[V, C]"));
         };
@@ -697,7 +731,7 @@ impl Backend for CpuBackend {
         let mut buffer = self.buffer(ids.len() * width);
         for (&id, row) in ids
             .iter()
-            .zip(buffer.as_mut_slice().chunks_exact_mut(width.max(1)))
+            .zip(buffer.as_mut_slice().chunks_exact_mut(width))
         {
             row.copy_from_slice(&table.data()[id as usize * width..][..width]);
         }
@@ -705,7 +739,10 @@ impl Backend for CpuBackend {
     }
 
     fn reshape(&self, input: &CpuTensor, shape: &[usize]) -> Result<CpuTensor, Error> {
-        if shape.iter().product::<usize>() != input.data().len() {
+        let count = shape
+            .iter()
+            .try_fold(1usize, |count, &side| count.checked_mul(side));
+        if count != Some(input.data().len()) {
             let expected = format!("as many numbers as {shape:?}");
             return Err(Error::shape("reshape input", input.shape(), expected));
         }

@@ -1,0 +1,336 @@
+//! The starter end to end against its plain PyTorch reference, and the promises that hold for every
+//! model. The references and the scripts that made them: `tools/reference/README.md`.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use imagegen::{
+    Cpu, Fit, Format, Generate, Level, Model, ModelSource, Outcome, Settings, Source, Strength,
+    StrengthRule, Transform, Unwatched, Wanted, Warning,
+};
+use imagegen_picture::{Limits, Metadata, Picture, Size, encode};
+use safetensors::SafeTensors;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn reference(name: &str) -> Vec<u8> {
+    let path = root().join("conformance/reference").join(name);
+    fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn model() -> &'static Model {
+    static MODEL: OnceLock<Model> = OnceLock::new();
+    MODEL.get_or_init(|| load(Level::best(), 2))
+}
+
+fn load(level: Level, threads: usize) -> Model {
+    Model::load(&ModelSource::Starter, Cpu { level, threads }).unwrap()
+}
+
+fn settings(prompt: &str, seed: u64) -> Settings {
+    Settings {
+        prompt: prompt.to_owned(),
+        negative_prompt: String::new(),
+        steps: None,
+        guidance_scale: None,
+        seed,
+        sampler: None,
+        rule: StrengthRule::Share,
+    }
+}
+
+fn source(bytes: &[u8]) -> Source {
+    Source::decode("source.png", bytes, &Limits::default()).unwrap()
+}
+
+fn transform(model: &Model, source: &Source, strength: f64, settings: Settings) -> Outcome {
+    let request = Transform {
+        source,
+        strength: Strength::new(strength).unwrap(),
+        size: Wanted::Source,
+        fit: Fit::Keep,
+        settings,
+    };
+    model.transform(&request, &mut Unwatched).unwrap()
+}
+
+/// A small picture with a gradient that depends on `tint`.
+fn painted(width: u32, height: u32, tint: u8) -> Picture {
+    let pixels = (0..height).flat_map(|y| {
+        (0..width).flat_map(move |x| {
+            [
+                (x * 2) as u8,
+                (y * 3) as u8,
+                tint.wrapping_add((x ^ y) as u8),
+            ]
+        })
+    });
+    Picture::new(Size::new(width, height), pixels.collect(), None).unwrap()
+}
+
+fn png(picture: &Picture) -> Vec<u8> {
+    encode(picture, Format::Png, &Metadata::default())
+        .unwrap()
+        .bytes
+}
+
+/// Fails unless `got` is the reference's picture but for roundings.
+///
+/// The reference runs in float64. torch's own f32 run of it moves at most one byte of one picture by
+/// one grey level, so ours may move a few: 0.1 % of the bytes, each by one.
+fn assert_same_picture(name: &str, got: &Picture) {
+    let file = reference(&format!("{name}.safetensors"));
+    let tensors = SafeTensors::deserialize(&file).unwrap();
+    let want = tensors.tensor("picture").unwrap();
+    let size = got.size();
+    assert_eq!(want.shape(), [size.height as usize, size.width as usize, 3]);
+    let off = |got: &[u8]| {
+        let pairs = got.iter().zip(want.data());
+        let off: Vec<_> = pairs
+            .map(|(&a, &b)| a.abs_diff(b))
+            .filter(|&off| off > 0)
+            .collect();
+        (off.len(), off.into_iter().max().unwrap_or(0))
+    };
+    let (count, most) = off(got.rgb());
+    println!(
+        "{name}: {count} of {} bytes differ, by {most} at most",
+        got.rgb().len()
+    );
+    assert!(
+        most <= 1 && count * 1000 <= got.rgb().len(),
+        "{name}: {count} differ, by {most}"
+    );
+    let (black, _) = off(&vec![0; got.rgb().len()]);
+    assert!(black * 1000 > got.rgb().len(), "a black picture would pass");
+}
+
+#[test]
+fn default_settings_give_the_reference() {
+    let source = source(&reference("starter_source.png"));
+    let prompt = "oil painting, impressionist style, warm palette";
+    let outcome = transform(model(), &source, 0.5, settings(prompt, 1));
+    assert_eq!(
+        (outcome.facts.runs, outcome.facts.start_timestep),
+        (5, Some(444.0))
+    );
+    assert_eq!(outcome.warnings, []);
+    assert_same_picture("starter_default", &outcome.picture);
+}
+
+#[test]
+fn a_loose_run_with_a_low_passed_source_gives_the_reference() {
+    let source = source(&reference("starter_source.png"));
+    let settings = Settings {
+        negative_prompt: "blurry, low contrast".to_owned(),
+        ..settings("pencil sketch", 1)
+    };
+    let outcome = transform(model(), &source, 0.93, settings);
+    assert_same_picture("starter_loose", &outcome.picture);
+}
+
+#[test]
+fn text_alone_gives_the_reference() {
+    let prompt = "oil painting, impressionist style, warm palette";
+    let request = Generate {
+        width: 96,
+        height: 64,
+        settings: settings(prompt, 1),
+    };
+    let outcome = model().generate(&request, &mut Unwatched).unwrap();
+    assert_eq!(outcome.facts.runs, 10);
+    assert_same_picture("starter_text_only", &outcome.picture);
+}
+
+#[test]
+fn strength_0_returns_the_source_and_runs_nothing() {
+    let picture = painted(67, 45, 9);
+    let outcome = transform(model(), &source(&png(&picture)), 0.0, settings("winter", 1));
+    assert_eq!(outcome.picture, picture);
+    assert_eq!(
+        (outcome.facts.runs, outcome.facts.start_timestep),
+        (0, None)
+    );
+    assert!(outcome.warnings.contains(&Warning::NothingRun));
+}
+
+#[test]
+fn strength_1_does_not_read_the_source_and_equals_text_to_image() {
+    let (one, two) = (painted(64, 80, 0), painted(64, 80, 200));
+    let run = |picture| transform(model(), &source(&png(picture)), 1.0, settings("winter", 3));
+    let (one, two) = (run(&one).picture, run(&two).picture);
+    let request = Generate {
+        width: 64,
+        height: 80,
+        settings: settings("winter", 3),
+    };
+    let text = model().generate(&request, &mut Unwatched).unwrap().picture;
+    assert_eq!(one, two);
+    assert_eq!(one, text);
+}
+
+#[test]
+fn pixels_do_not_depend_on_threads_or_instruction_set() {
+    let source = source(&png(&painted(64, 64, 50)));
+    // Two steps: the portable level is a correctness path on x86 and slow there.
+    let settings = Settings { steps: Some(4), ..settings("comic", 7) };
+    let run = |model: &Model| transform(model, &source, 0.5, settings.clone()).picture;
+    let want = run(model());
+    let levels: Vec<_> = Level::available();
+    println!("levels run: {levels:?}; not on this machine: {:?}", {
+        let missing = Level::ALL
+            .into_iter()
+            .filter(|level| !levels.contains(level));
+        missing.collect::<Vec<_>>()
+    });
+    for level in levels {
+        for threads in [1, 3] {
+            assert_eq!(
+                run(&load(level, threads)),
+                want,
+                "{level}, {threads} threads"
+            );
+        }
+    }
+}
+
+#[test]
+fn change_grows_with_strength() {
+    let picture = painted(96, 64, 120);
+    let source = source(&png(&picture));
+    let change = |strength| {
+        let result = transform(model(), &source, strength, settings("pencil sketch", 5)).picture;
+        let pairs = result.rgb().iter().zip(picture.rgb());
+        pairs.map(|(&a, &b)| f64::from(a.abs_diff(b))).sum::<f64>() / picture.rgb().len() as f64
+    };
+    let changes = [0.1, 0.5, 1.0].map(change);
+    println!("mean change: {changes:?}");
+    assert!(
+        changes[0] > 0.0 && changes[0] < changes[1] && changes[1] < changes[2],
+        "{changes:?}"
+    );
+}
+
+#[test]
+fn a_recorded_recipe_names_everything() {
+    let outcome = transform(
+        model(),
+        &source(&png(&painted(64, 64, 1))),
+        0.5,
+        settings("oil", 4),
+    );
+    let file = outcome.encode(Format::Png).unwrap().bytes;
+    let metadata = imagegen_picture::metadata::read(&file);
+    let recipe: imagegen::Recipe = serde_json::from_str(&metadata.json.unwrap()).unwrap();
+    assert_eq!(recipe, outcome.facts.recipe);
+    assert_eq!(recipe.model.sha256, model().sha256());
+    assert_eq!(recipe.source.unwrap().sha256.len(), 64);
+    assert!(metadata.parameters.unwrap().contains("Seed: 4"));
+    assert!(metadata.source.is_some());
+}
+
+#[test]
+fn a_large_source_is_worked_on_small_and_comes_back_large() {
+    let outcome = transform(
+        model(),
+        &source(&png(&painted(1200, 40, 1))),
+        0.1,
+        settings("oil", 4),
+    );
+    assert_eq!(outcome.picture.size(), Size::new(1200, 40));
+    let [width, height] = outcome.facts.work;
+    assert!(
+        u64::from(width) * u64::from(height) <= 262_144,
+        "{width}x{height}"
+    );
+}
+
+#[test]
+fn settings_out_of_range_are_refused_before_anything_runs() {
+    let source = source(&png(&painted(64, 64, 1)));
+    let refused = |settings: Settings| {
+        let request = Transform {
+            source: &source,
+            strength: Strength::new(0.5).unwrap(),
+            size: Wanted::Source,
+            fit: Fit::Keep,
+            settings,
+        };
+        model()
+            .transform(&request, &mut Unwatched)
+            .unwrap_err()
+            .to_string()
+    };
+    let steps = Settings {
+        steps: Some(0),
+        ..settings("oil", 1)
+    };
+    assert_eq!(refused(steps), "steps is 0, expected 1 to 1000");
+    let guidance = Settings {
+        guidance_scale: Some(f64::NAN),
+        ..settings("oil", 1)
+    };
+    assert_eq!(refused(guidance), "guidance is NaN, expected 0 to 100");
+}
+
+#[test]
+fn a_folder_that_is_no_model_is_named() {
+    let error = "no/such/model"
+        .parse::<ModelSource>()
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("no/such/model") && error.contains("starter"),
+        "{error}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let source = ModelSource::Folder(folder.path().to_owned());
+    let cpu = Cpu {
+        level: Level::best(),
+        threads: 1,
+    };
+    let error = Model::load(&source, cpu).unwrap_err().to_string();
+    assert!(error.contains("lacks latents.json"), "{error}");
+}
+
+#[test]
+fn a_copied_folder_is_the_same_model() {
+    let folder = root().join("crates/starter/model");
+    let cpu = Cpu {
+        level: Level::best(),
+        threads: 1,
+    };
+    let copy = Model::load(&ModelSource::Folder(folder), cpu).unwrap();
+    assert_eq!(copy.sha256(), model().sha256());
+    let error = Model::load(&ModelSource::Folder(damaged_copy().path().to_owned()), cpu);
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("unet/diffusion_pytorch_model.safetensors"),
+        "{error}"
+    );
+    assert!(error.contains("cut off"), "{error}");
+}
+
+/// The starter's folder with its largest file cut short.
+fn damaged_copy() -> tempfile::TempDir {
+    let (from, to) = (
+        root().join("crates/starter/model"),
+        tempfile::tempdir().unwrap(),
+    );
+    for folder in ["scheduler", "text_encoder", "tokenizer", "unet"] {
+        fs::create_dir(to.path().join(folder)).unwrap();
+    }
+    for (file, bytes) in imagegen_starter::FILES {
+        let whole = if file.starts_with("unet/diff") {
+            bytes.len() - 10
+        } else {
+            bytes.len()
+        };
+        fs::write(to.path().join(file), &bytes[..whole]).unwrap();
+    }
+    assert!(from.is_dir());
+    to
+}

@@ -1,5 +1,6 @@
 //! The starter end to end against its plain PyTorch reference, and the promises that hold for every
 //! model. The references and the scripts that made them: `tools/reference/README.md`.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::fs;
 use std::path::PathBuf;
@@ -176,7 +177,10 @@ fn strength_1_does_not_read_the_source_and_equals_text_to_image() {
 fn pixels_do_not_depend_on_threads_or_instruction_set() {
     let source = source(&png(&painted(64, 64, 50)));
     // Two steps: the portable level is a correctness path on x86 and slow there.
-    let settings = Settings { steps: Some(4), ..settings("comic", 7) };
+    let settings = Settings {
+        steps: Some(4),
+        ..settings("comic", 7)
+    };
     let run = |model: &Model| transform(model, &source, 0.5, settings.clone()).picture;
     let want = run(model());
     let levels: Vec<_> = Level::available();

@@ -1,6 +1,6 @@
 //! The CPU backend: f32 kernels for AVX-512, AVX2 and everything else, with one arithmetic.
 //!
-//! Every sum has one fixed order (see [`simd`]), so results do not depend on the instruction set,
+//! Every sum has one fixed order (see the `simd` module), so results do not depend on the instruction set,
 //! on the number of threads or on how work was cut. Operations split their output into pieces; a
 //! piece is one call of a kernel at the backend's [`Level`].
 

@@ -5,7 +5,7 @@
 //! (Milakov and Gimelshein 2018, "Online normalizer calculation for softmax").
 
 use super::math::exp;
-use super::simd::{Group, Kernel, LANES, Lanes, Rect, TILE_MAX, Tile};
+use super::simd::{Group, Kernel, LANES, Lanes, Rect, Tile};
 
 /// Keys per block. Part of the arithmetic.
 pub(super) const KEY_BLOCK: usize = 512;
@@ -191,7 +191,6 @@ impl AttentionPiece<'_> {
         for (panel, keys) in keys.chunks_exact(width * depth).enumerate() {
             for first in (0..rows).step_by(L::ROWS) {
                 let count = L::ROWS.min(rows - first);
-                let mut sums = [0.0; TILE_MAX];
                 let tile = Tile {
                     rows: count,
                     a: &query[first * row..],
@@ -199,12 +198,10 @@ impl AttentionPiece<'_> {
                     positions: &[0],
                     depth,
                     panel: keys,
+                    pitch: padded,
+                    fresh: true,
                 };
-                lanes.multiply(&tile, &mut sums);
-                for r in 0..count {
-                    scratch.scores[(first + r) * padded + panel * width..][..width]
-                        .copy_from_slice(&sums[r * width..][..width]);
-                }
+                lanes.multiply(&tile, &mut scratch.scores[first * padded + panel * width..]);
             }
         }
     }
@@ -308,12 +305,6 @@ fn add_values<L: Lanes>(
     for (panel, values) in values.chunks_exact(padded * width).enumerate() {
         for first in (0..rows).step_by(L::ROWS) {
             let count = L::ROWS.min(rows - first);
-            let mut sums = [0.0; TILE_MAX];
-            for r in 0..count {
-                sums[r * width..][..width].copy_from_slice(
-                    &scratch.sums[(first + r) * columns + panel * width..][..width],
-                );
-            }
             let tile = Tile {
                 rows: count,
                 a: &scratch.scores[first * padded..],
@@ -321,12 +312,10 @@ fn add_values<L: Lanes>(
                 positions: &[0],
                 depth: padded,
                 panel: values,
+                pitch: columns,
+                fresh: false,
             };
-            lanes.multiply(&tile, &mut sums);
-            for r in 0..count {
-                scratch.sums[(first + r) * columns + panel * width..][..width]
-                    .copy_from_slice(&sums[r * width..][..width]);
-            }
+            lanes.multiply(&tile, &mut scratch.sums[first * columns + panel * width..]);
         }
     }
 }

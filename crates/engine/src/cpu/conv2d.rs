@@ -254,6 +254,8 @@ impl ConvPiece<'_> {
                         positions,
                         depth,
                         panel,
+                        pitch: L::WIDTH,
+                        fresh: false,
                     };
                     self.tile(
                         lanes,

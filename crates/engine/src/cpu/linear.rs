@@ -151,15 +151,14 @@ impl Kernel for LinearPiece<'_> {
         let (depth, width) = (weights.values.inputs, L::WIDTH);
         let cols = self.out.cols.clone();
         let rows = self.out.rows.clone();
+        let (mut sums, mut gate) = ([0.0; TILE_MAX], [0.0; TILE_MAX]);
         for first_col in cols.clone().step_by(width) {
             let panel = first_col / width;
             for first in rows.clone().step_by(L::ROWS) {
                 let count = L::ROWS.min(rows.end - first);
                 let a = &self.input[first * depth..(first + count) * depth];
-                let mut sums = [0.0; TILE_MAX];
                 product(lanes, &weights.values, panel, count, a, &mut sums);
                 if let Some(gates) = &weights.gates {
-                    let mut gate = [0.0; TILE_MAX];
                     product(lanes, gates, panel, count, a, &mut gate);
                     multiply_by_gelu(lanes, &mut sums[..count * width], &gate);
                 }
@@ -198,6 +197,8 @@ fn product<L: Lanes>(
         positions: &[0],
         depth: panels.inputs,
         panel: panels.panel(panel),
+        pitch: L::WIDTH,
+        fresh: false,
     };
     lanes.multiply(&tile, sums);
 }

@@ -8,7 +8,7 @@ pub(crate) const TILE_MAX: usize = ROWS_MAX * 32;
 /// Rows of the tallest tile of any level.
 pub(crate) const ROWS_MAX: usize = 14;
 
-/// `sums[r][c] += sum over p, k of a[positions[p] + r * stride + k] * panel[(p * depth + k) * W + c]`
+/// `sums[r * pitch + c] += sum over p, k of a[positions[p] + r * stride + k] * panel[(p * depth + k) * W + c]`
 /// for `rows` rows and the `W` columns of a panel; `p` ascends, then `k`, each step one fused
 /// multiply-add. That order is the arithmetic of the whole engine.
 pub(crate) struct Tile<'a> {
@@ -25,6 +25,10 @@ pub(crate) struct Tile<'a> {
     pub(crate) depth: usize,
     /// Packed right factor, `[positions][depth][W]`.
     pub(crate) panel: &'a [f32],
+    /// Distance of two rows in the sums.
+    pub(crate) pitch: usize,
+    /// Whether sums start from zero rather than from what is stored.
+    pub(crate) fresh: bool,
 }
 
 impl Tile<'_> {
@@ -43,7 +47,10 @@ impl Tile<'_> {
             self.positions.len() * self.depth * width <= self.panel.len(),
             "panel is too short"
         );
-        assert!(rows * width <= sums.len(), "tile sums are too short");
+        assert!(
+            (rows - 1) * self.pitch + width <= sums.len(),
+            "tile sums are too short"
+        );
     }
 }
 
@@ -56,10 +63,12 @@ pub(super) fn multiply<L: Lanes, const R: usize, const U: usize>(
 ) {
     tile.check(R, U * LANES, sums);
     let mut held = [[lanes.splat(0.0); U]; R];
-    for r in 0..R {
-        for u in 0..U {
-            let group = sums[(r * U + u) * LANES..][..LANES].first_chunk();
-            held[r][u] = lanes.load(group.expect("sixteen numbers were cut"));
+    if !tile.fresh {
+        for r in 0..R {
+            for u in 0..U {
+                let group = sums[r * tile.pitch + u * LANES..].first_chunk();
+                held[r][u] = lanes.load(group.expect("`check` saw every row"));
+            }
         }
     }
     let mut panel = tile.panel.as_ptr();
@@ -85,8 +94,8 @@ pub(super) fn multiply<L: Lanes, const R: usize, const U: usize>(
     }
     for r in 0..R {
         for u in 0..U {
-            let group = sums[(r * U + u) * LANES..][..LANES].first_chunk_mut();
-            lanes.store(held[r][u], group.expect("sixteen numbers were cut"));
+            let group = sums[r * tile.pitch + u * LANES..].first_chunk_mut();
+            lanes.store(held[r][u], group.expect("`check` saw every row"));
         }
     }
 }

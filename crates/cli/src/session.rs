@@ -96,11 +96,11 @@ impl<'a> Session<'a> {
         let since = Instant::now();
         let (path, lost) = self.output.write(&outcome)?;
         times.push(("write", since.elapsed().as_secs_f64()));
-        let mut warnings: Vec<String> = outcome.warnings.iter().map(ToString::to_string).collect();
-        warnings.extend(lost.iter().map(ToString::to_string));
-        for warning in &warnings {
+        for warning in &lost {
             report::warning(Some(title), warning);
         }
+        let mut warnings: Vec<String> = outcome.warnings.iter().map(ToString::to_string).collect();
+        warnings.extend(lost.iter().map(ToString::to_string));
         let facts = &outcome.facts;
         if !self.common.quiet {
             let recipe = &facts.recipe;
@@ -132,7 +132,7 @@ impl<'a> Session<'a> {
         }
         report::error(&error);
         self.failures
-            .push(json!({"source": subject, "error": format!("{error:#}")}));
+            .push(json!({"source": subject, "error": report::line(&error)}));
         Ok(())
     }
 

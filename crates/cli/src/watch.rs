@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use imagegen::{Stage, StepRecord, Watcher};
+use imagegen::{Stage, StepRecord, Warning, Watcher};
 use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::report;
 
 /// Seconds of each stage, in order.
 pub(crate) type Times = Vec<(&'static str, f64)>;
@@ -107,6 +109,14 @@ impl Watcher for Watch {
     fn stage(&mut self, stage: Stage) {
         self.end_stage();
         self.stage = Some((stage, Instant::now()));
+    }
+
+    fn warning(&mut self, warning: &Warning) {
+        let say = || report::warning(Some(&self.title), warning);
+        match &self.bar {
+            Some(bar) => bar.suspend(say),
+            None => say(),
+        }
     }
 
     fn step(&mut self, record: &StepRecord<'_>) -> ControlFlow<()> {

@@ -37,6 +37,8 @@ impl Stage {
 pub trait Watcher {
     /// A stage begins.
     fn stage(&mut self, stage: Stage);
+    /// Something a person should know, as soon as it is known; the outcome has it too.
+    fn warning(&mut self, warning: &Warning);
     /// A step is done. `Break` stops the run with an error for which
     /// [`Error::is_cancelled`] is true.
     fn step(&mut self, record: &StepRecord<'_>) -> ControlFlow<()>;
@@ -48,6 +50,7 @@ pub struct Unwatched;
 
 impl Watcher for Unwatched {
     fn stage(&mut self, _: Stage) {}
+    fn warning(&mut self, _: &Warning) {}
     fn step(&mut self, _: &StepRecord<'_>) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }

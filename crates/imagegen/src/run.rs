@@ -49,17 +49,21 @@ impl Model {
             budget_pixels: self.latents.pixels(),
             min_side: MIN_SIDE,
         })?;
-        let mut warnings = self.warnings(&request.settings, &resolved)?;
-        warnings.splice(
-            0..0,
-            request
-                .source
-                .decoded
-                .warnings
-                .iter()
-                .cloned()
-                .map(Warning::Source),
-        );
+        let mut warnings: Vec<_> = request
+            .source
+            .decoded
+            .warnings
+            .iter()
+            .cloned()
+            .map(Warning::Source)
+            .collect();
+        warnings.extend(self.warnings(&request.settings, &resolved)?);
+        if request.strength.get() > 0.0 {
+            warnings.extend(resampled(&fit));
+        } else {
+            warnings.push(Warning::NothingRun);
+        }
+        warnings.iter().for_each(|warning| watcher.warning(warning));
         let pixels = unit_tensor(&fit.to_work(&flatten(source, WHITE)))?;
         let run = self.run(
             &request.settings,
@@ -76,10 +80,8 @@ impl Model {
         )?;
         watcher.stage(Stage::Finish);
         let picture = if run.facts.runs == 0 {
-            warnings.push(Warning::NothingRun);
             fit.to_result(source)
         } else {
-            warnings.extend(resampled(&fit));
             let picture = fit.from_work(&to_picture(&run.pixels, fit.work_size())?);
             let alpha = source.alpha().map(|alpha| fit.plane_to_result(alpha));
             picture
@@ -125,6 +127,7 @@ impl Model {
             min_side: MIN_SIDE,
         })?;
         let warnings = self.warnings(&request.settings, &resolved)?;
+        warnings.iter().for_each(|warning| watcher.warning(warning));
         let work = fit.work_size();
         let run = self.run(
             &request.settings,

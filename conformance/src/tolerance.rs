@@ -41,6 +41,15 @@ impl Tolerance {
         floor: 1e-30,
     };
 
+    /// 3x3 convolutions with stride 1, which a backend may compute by minimal filtering (Winograd,
+    /// F(4x4, 3x3)). Its sums reach over the 6x6 inputs of a tile and cancel again, so an output
+    /// carries the roundings of its neighbours: the size is that of the largest output.
+    pub const WINOGRAD: Self = Self {
+        name: "WINOGRAD",
+        roundings: 4.0,
+        floor: 1e-30,
+    };
+
     /// An activation by itself: exp to 2 units in the last place and four more operations. `floor`:
     /// a backend may stop exp at e^88, so far-away negative inputs give up to 1e4 / e^88.
     pub const ACTIVATION: Self = Self {
@@ -71,9 +80,10 @@ impl Tolerance {
     };
 
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::EXACT,
         Self::DOT,
+        Self::WINOGRAD,
         Self::ACTIVATION,
         Self::NORM,
         Self::ATTENTION,

@@ -91,6 +91,20 @@ fn conv2d() -> impl Strategy<Value = Conv2d> {
     })
 }
 
+/// 3x3 with stride 1 over tiles of pixels and at least 32 channels.
+fn tiled_conv2d() -> impl Strategy<Value = Conv2d> {
+    let sizes = [12..40_usize, 12..40_usize];
+    (conv2d(), sizes, [30..70_usize, 30..70_usize]).prop_map(|(fused, size, channels)| Conv2d {
+        size,
+        channels,
+        kernel: [3, 3],
+        stride: 1,
+        enlarge_to: fused.enlarge_to.map(|_| [2 * size[0] - 1, 2 * size[1]]),
+        norm: None,
+        ..fused
+    })
+}
+
 fn linear() -> impl Strategy<Value = Linear> {
     let parts = (
         any::<u64>(),
@@ -176,6 +190,11 @@ proptest! {
 
     #[test]
     fn conv2d_holds(case in conv2d()) {
+        hold(case.into())?;
+    }
+
+    #[test]
+    fn tiled_conv2d_holds(case in tiled_conv2d()) {
         hold(case.into())?;
     }
 

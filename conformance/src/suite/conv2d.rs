@@ -15,7 +15,7 @@ const BELOW_RIGHT: Padding = Padding {
 
 /// Convolutions.
 pub fn conv2d() -> Vec<Case> {
-    let cases = [conv2d_shapes(), conv2d_fused()].concat();
+    let cases = [conv2d_shapes(), conv2d_fused(), conv2d_tiled()].concat();
     cases.into_iter().map(Case::from).collect()
 }
 
@@ -275,5 +275,74 @@ fn conv2d_fused() -> Vec<Conv2d> {
             ..base()
         });
     }
+    cases
+}
+
+/// 3x3 over enough pixels and channels for algorithms that work in tiles of pixels.
+fn conv2d_tiled() -> Vec<Conv2d> {
+    let base = Conv2d::default;
+    let mut cases = Vec::new();
+    // Sizes around tiles of two and four, channels around lanes, panels and blocks.
+    for (size, channels, offset) in [
+        ([16, 16], [32, 32], 0.0),
+        ([13, 17], [33, 47], 0.0),
+        ([14, 15], [48, 64], 100.0),
+        ([15, 14], [65, 33], 0.0),
+        ([16, 13], [257, 32], 100.0),
+        ([2, 64], [32, 48], 0.0),
+        ([64, 1], [40, 32], 0.0),
+        ([61, 66], [32, 33], 0.0),
+        ([9, 130], [64, 32], 100.0),
+    ] {
+        cases.push(Conv2d {
+            size,
+            channels,
+            offset,
+            ..base()
+        });
+    }
+    let sides = Padding {
+        top: 2,
+        left: 0,
+        bottom: 1,
+        right: 3,
+    };
+    for padding in [Padding::all(0), Padding::all(2), BELOW_RIGHT, sides] {
+        cases.push(Conv2d {
+            size: [18, 19],
+            channels: [32, 35],
+            padding,
+            ..base()
+        });
+    }
+    let silu = Some(Activation::Silu);
+    for (enlarge_to, offset) in [
+        (None, 100.0),
+        (Some([22, 18]), 0.0),
+        (Some([21, 19]), 100.0),
+    ] {
+        cases.push(Conv2d {
+            batch: 2,
+            size: [11, 9].map(|side| if enlarge_to.is_none() { 2 * side } else { side }),
+            channels: [48, 50],
+            enlarge_to,
+            norm: Some(InputNorm {
+                groups: 16,
+                eps: 1e-5,
+                activation: silu,
+            }),
+            channel_bias: true,
+            activation: Some(Activation::QuickGelu),
+            residual: true,
+            offset,
+            ..base()
+        });
+    }
+    cases.push(Conv2d {
+        size: [17, 18],
+        channels: [32, 32],
+        bias: false,
+        ..base()
+    });
     cases
 }

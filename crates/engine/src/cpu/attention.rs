@@ -4,7 +4,7 @@
 //! per query, the largest score so far, the sum of exponentials and the weighted sum of values
 //! (Milakov and Gimelshein 2018, "Online normalizer calculation for softmax").
 
-use super::math::exp;
+use super::math::exp2;
 use super::simd::{Group, Kernel, LANES, Lanes, Rect, Tile};
 
 /// Keys per block. Part of the arithmetic.
@@ -217,7 +217,8 @@ impl AttentionPiece<'_> {
         padded: usize,
         scratch: &mut Scratch,
     ) {
-        let scale = 1.0 / (self.geometry.depth as f32).sqrt();
+        // Scores are kept in powers of two: `exp(x) = 2^(x log2(e))`.
+        let scale = std::f32::consts::LOG2_E / (self.geometry.depth as f32).sqrt();
         let picture = self.out.rows.start / self.geometry.queries;
         for (r, row) in self.out.rows.clone().enumerate() {
             let scores = &mut scratch.scores[r * padded..][..padded];
@@ -268,24 +269,24 @@ impl AttentionPiece<'_> {
     }
 }
 
-/// `exp(x)` of one number, zero for minus infinity.
+/// `2^x` of one number, zero for minus infinity.
 #[inline(always)]
 fn fade<L: Lanes>(lanes: L, x: f32) -> f32 {
     if x == f32::NEG_INFINITY {
         return 0.0;
     }
     let mut group = [0.0; LANES];
-    lanes.store(exp(lanes, lanes.splat(x)), &mut group);
+    lanes.store(exp2(lanes, lanes.splat(x)), &mut group);
     group[0]
 }
 
-/// Replaces scores by `exp(score * scale - largest)` and gives their sum.
+/// Replaces scores by `2^(score * scale - largest)` and gives their sum.
 #[inline(always)]
 fn exponentials<L: Lanes>(lanes: L, scores: &mut [f32], scale: f32, largest: f32) -> f32 {
     let (scale, largest) = (lanes.splat(scale), lanes.splat(-largest));
     let mut sum = lanes.splat(0.0);
     for part in scores.chunks_exact_mut(LANES) {
-        let e = exp(lanes, lanes.fma(lanes.load_part(part), scale, largest));
+        let e = exp2(lanes, lanes.fma(lanes.load_part(part), scale, largest));
         sum = lanes.add(sum, e);
         lanes.store_part(e, part);
     }

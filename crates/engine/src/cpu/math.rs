@@ -32,6 +32,31 @@ pub(crate) fn exp<L: Lanes>(lanes: L, x: L::V) -> L::V {
     lanes.mul(p, lanes.exp2_integer(n))
 }
 
+/// `2^x`, at most 2 ulp off between -126 and 127; lower inputs are taken to -126.
+///
+/// `x = n + r`, `2^r` by the polynomial of degree 5 with the least relative error on `|r| <= 1/2`
+/// (1e-7), its constant 1. Cheaper than [`exp`] by a third, for softmax.
+#[inline(always)]
+pub(crate) fn exp2<L: Lanes>(lanes: L, x: L::V) -> L::V {
+    const POLYNOMIAL: [f32; 6] = [
+        1.326_940_6e-3,
+        9.671_294e-3,
+        5.550_711_2e-2,
+        2.402_224_7e-1,
+        6.931_47e-1,
+        1.0,
+    ];
+    // In this order a NaN passes (see `Lanes::max`).
+    let x = lanes.max(lanes.splat(-126.0), x);
+    let n = lanes.round(x);
+    let r = lanes.sub(x, n);
+    let mut p = lanes.splat(POLYNOMIAL[0]);
+    for i in 1..POLYNOMIAL.len() {
+        p = lanes.fma(p, r, lanes.splat(POLYNOMIAL[i]));
+    }
+    lanes.mul(p, lanes.exp2_integer(n))
+}
+
 /// `1 / (1 + exp(-x))`.
 #[inline(always)]
 fn sigmoid<L: Lanes>(lanes: L, x: L::V) -> L::V {

@@ -27,7 +27,6 @@ use rayon::prelude::*;
 use crate::backend::{ConvCall, GroupNorm, LinearCall};
 use crate::{Activation, AttentionMask, Backend, DeviceTensor, Error, Resize, Tensor};
 use attention::{AttentionPiece, Mask, PackHead, QUERY_BLOCK};
-use conv2d::{ConvPiece, Geometry, Prologue};
 use layout::Patches;
 use linear::{LinearPiece, TileWidth};
 use memory::{Buffer, Recycler};
@@ -373,81 +372,7 @@ impl Backend for CpuBackend {
         weights: &CpuConv2d,
         call: ConvCall<'_, Self>,
     ) -> Result<CpuTensor, Error> {
-        let [n, h, w, channels] = nhwc("conv2d input", input)?;
-        if channels != weights.inputs {
-            let expected = format!("[N, H, W, {}]", weights.inputs);
-            return Err(Error::shape("conv2d input", input.shape(), expected));
-        }
-        if !(1..=2).contains(&call.stride) {
-            return Err(Error::value("conv2d stride", call.stride, "1 or 2"));
-        }
-        let enlarged = call.enlarge_to.unwrap_or([h, w]);
-        let padding = call.padding;
-        let bordered = [
-            enlarged[0] + padding.top + padding.bottom,
-            enlarged[1] + padding.left + padding.right,
-        ];
-        if h * w == 0 || bordered[0] < weights.kernel[0] || bordered[1] < weights.kernel[1] {
-            let expected = format!(
-                "[N, H, W, C] no smaller than the {:?} kernel",
-                weights.kernel
-            );
-            return Err(Error::shape("conv2d input", input.shape(), expected));
-        }
-        let output = [0, 1].map(|i| (bordered[i] - weights.kernel[i]) / call.stride + 1);
-        let shape = [n, output[0], output[1], weights.outputs];
-        check_same("conv2d residual", call.residual, &shape)?;
-        check_same(
-            "conv2d channel_bias",
-            call.channel_bias,
-            &[n, weights.outputs],
-        )?;
-        let geometry = Geometry {
-            stored: [h, w],
-            enlarged,
-            output,
-            padding,
-            stride: call.stride,
-        };
-        let scales = call
-            .norm
-            .map(|norm| self.group_scales(input, norm))
-            .transpose()?;
-        let prologue = scales
-            .as_ref()
-            .zip(call.norm)
-            .map(|((scale, shift), norm)| Prologue {
-                scale,
-                shift,
-                activation: norm.activation,
-            });
-        let mut buffer = self.buffer(shape.iter().product());
-        let block = geometry.rows_per_piece(weights) * output[1];
-        let rows = (0..n).flat_map(|picture| {
-            let first = picture * output[0] * output[1];
-            blocks(first..first + output[0] * output[1], block)
-        });
-        let rows: Vec<_> = rows.collect();
-        // With few row pieces the channels are split too, so that every thread has work.
-        let cols = if rows.len() >= 8 {
-            weights.outputs
-        } else {
-            weights.columns_per_piece()
-        };
-        let pieces = rectangles(buffer.as_mut_slice(), weights.outputs, rows, cols);
-        self.each(pieces, |out| {
-            self.level.run(ConvPiece {
-                input: input.data(),
-                weights,
-                geometry,
-                prologue,
-                channel_bias: call.channel_bias.map(CpuTensor::data),
-                activation: call.activation,
-                residual: call.residual.map(CpuTensor::data),
-                out,
-            });
-        });
-        Ok(CpuTensor::new(shape, buffer))
+        self.run_conv2d(input, weights, call)
     }
 
     fn linear(

@@ -1,0 +1,162 @@
+//! Direct convolution: packed weights, a bordered copy of the input in cache, register tiles.
+//!
+//! The output is cut into pieces of image rows (and of channels where rows are few). A piece copies
+//! the input rows it needs, a block of channels at a time; then every tile of output pixels is one
+//! [`Tile`]. The sum of one output runs over channel blocks, kernel rows, kernel columns and
+//! channels in a block, whatever the pieces.
+
+use super::source::{Source, Window};
+use super::{CHANNEL_BLOCK, CpuConv2d, Epilogue, Geometry};
+use crate::cpu::simd::{Kernel, Lanes, ROWS_MAX, Rect, TILE_MAX, Tile};
+
+/// Output rows a piece takes: its bordered input should stay in a cache of about this size.
+pub(super) fn rows_per_piece(geometry: &Geometry, weights: &CpuConv2d) -> usize {
+    const SCRATCH_BYTES: usize = 256 << 10;
+    let depth = weights.inputs.min(CHANNEL_BLOCK);
+    let row_bytes = geometry.bordered_width() * depth * size_of::<f32>();
+    (SCRATCH_BYTES / row_bytes / geometry.stride).clamp(1, geometry.output[0])
+}
+
+/// One rectangle of a convolution's output: rows of one picture, some of its channels.
+pub(super) struct DirectPiece<'a> {
+    pub(super) source: Source<'a>,
+    pub(super) weights: &'a CpuConv2d,
+    pub(super) epilogue: Epilogue<'a>,
+    /// Rows are pixels of whole image rows of one picture; columns start at a panel.
+    pub(super) out: Rect<'a>,
+}
+
+impl Kernel for DirectPiece<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(mut self, lanes: L) {
+        let geometry = self.source.geometry;
+        let (picture, first, rows) = geometry.place(&self.out.rows);
+        let start = first * geometry.stride;
+        let window = Window {
+            picture,
+            rows: start..start + (rows - 1) * geometry.stride + self.weights.kernel[0],
+            width: geometry.bordered_width(),
+        };
+        let inputs = self.weights.inputs;
+        let mut scratch = vec![0.0; window.rows.len() * window.width * CHANNEL_BLOCK.min(inputs)];
+        for block in (0..inputs).step_by(CHANNEL_BLOCK) {
+            let end = (block + CHANNEL_BLOCK).min(inputs);
+            let len = window.rows.len() * window.width * (end - block);
+            let scratch = &mut scratch[..len];
+            self.source.copy(lanes, &window, block..end, scratch);
+            self.convolve(lanes, scratch, picture, rows, block);
+        }
+    }
+}
+
+impl DirectPiece<'_> {
+    /// Adds the channels of `scratch` to the output and, with the last of them, finishes it.
+    #[inline(always)]
+    fn convolve<L: Lanes>(
+        &mut self,
+        lanes: L,
+        scratch: &[f32],
+        picture: usize,
+        rows: usize,
+        block: usize,
+    ) {
+        let depth = CHANNEL_BLOCK.min(self.weights.inputs - block);
+        let bordered = self.source.geometry.bordered_width();
+        let [kh, kw] = self.weights.kernel;
+        let mut positions = [0; 49];
+        for ky in 0..kh {
+            for kx in 0..kw {
+                positions[ky * kw + kx] = (ky * bordered + kx) * depth;
+            }
+        }
+        let positions = &positions[..kh * kw];
+        let width = self.source.geometry.output[1];
+        let stride = self.source.geometry.stride;
+        // With stride 1 the bordered rows follow each other at the pitch of the tile, so tiles run
+        // across row ends (their last `kw - 1` pixels are dropped); otherwise each row by itself.
+        let (runs, length, pitch) = if stride == 1 {
+            (1, (rows - 1) * bordered + width, bordered)
+        } else {
+            (rows, width, width)
+        };
+        for col in self.out.cols.clone().step_by(L::WIDTH) {
+            let panel = self.weights.panel(col / L::WIDTH, block);
+            for run in 0..runs {
+                let a = &scratch[run * stride * bordered * depth..];
+                for first in (0..length).step_by(L::ROWS) {
+                    let count = L::ROWS.min(length - first);
+                    let tile = Tile {
+                        rows: count,
+                        a: &a[first * stride * depth..],
+                        stride: stride * depth,
+                        positions,
+                        depth,
+                        panel,
+                        pitch: L::WIDTH,
+                        fresh: false,
+                    };
+                    self.tile(
+                        lanes,
+                        &tile,
+                        run * pitch + first,
+                        pitch,
+                        picture,
+                        col,
+                        block,
+                    );
+                }
+            }
+        }
+    }
+
+    /// One tile: starts from the bias or from the sums of earlier channels, and stores. Pixel `r` of
+    /// the tile is column `(first + r) % pitch` of the piece's row `(first + r) / pitch`.
+    #[inline(always)]
+    fn tile<L: Lanes>(
+        &mut self,
+        lanes: L,
+        tile: &Tile<'_>,
+        first: usize,
+        pitch: usize,
+        picture: usize,
+        col: usize,
+        block: usize,
+    ) {
+        let width = self.source.geometry.output[1];
+        let outputs = self.weights.outputs;
+        let start = self.out.rows.start;
+        let offset = col - self.out.cols.start;
+        let used = L::WIDTH.min(self.out.cols.end - col);
+        let mut pixels = [None; ROWS_MAX];
+        let (mut y, mut x) = (first / pitch, first % pitch);
+        for pixel in &mut pixels[..tile.rows] {
+            *pixel = (x < width).then_some(start + y * width + x);
+            x += 1;
+            if x == pitch {
+                (y, x) = (y + 1, 0);
+            }
+        }
+        let mut sums = [0.0; TILE_MAX];
+        for (row, &pixel) in sums.chunks_exact_mut(L::WIDTH).zip(&pixels[..tile.rows]) {
+            if block == 0 {
+                row.copy_from_slice(&self.weights.bias[col..col + L::WIDTH]);
+            } else if let Some(pixel) = pixel {
+                row[..used].copy_from_slice(&self.out.row(pixel)[offset..][..used]);
+            }
+        }
+        lanes.multiply(tile, &mut sums);
+        let last = block + CHANNEL_BLOCK >= self.weights.inputs;
+        for (row, &pixel) in sums.chunks_exact(L::WIDTH).zip(&pixels[..tile.rows]) {
+            let Some(pixel) = pixel else { continue };
+            let out = &mut self.out.row(pixel)[offset..][..used];
+            if last {
+                let at = [picture, pixel, col];
+                self.epilogue.finish(lanes, row, at, outputs, out);
+            } else {
+                out.copy_from_slice(&row[..used]);
+            }
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Convolution: checks, packed weights, and which algorithm a shape takes.
+//!
+//! 3x3 convolutions over many pixels and channels are [`winograd`], all others [`direct`]. The
+//! choice, and with it the arithmetic, depends on shapes alone.
+
+mod direct;
+mod source;
+mod winograd;
+
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use super::linear::{TileWidth, check_bias, check_sizes, finish_row};
+use super::simd::{Lanes, Level, rectangles};
+use super::{CpuBackend, CpuTensor, blocks, check_same, nhwc};
+use crate::backend::ConvCall;
+use crate::{Activation, DeviceTensor, Error, Padding, Tensor};
+use direct::DirectPiece;
+use source::{Prologue, Source};
+use winograd::WinogradPiece;
+
+pub(super) use source::normalize;
+
+/// Input channels summed in one go. Part of the arithmetic of the direct algorithm: do not change
+/// it lightly.
+const CHANNEL_BLOCK: usize = 256;
+
+/// Packed weights of one convolution: `[panel][channel block][ky][kx][channel][width]`.
+#[derive(Debug)]
+pub struct CpuConv2d {
+    inputs: usize,
+    outputs: usize,
+    kernel: [usize; 2],
+    width: usize,
+    numbers: Vec<f32>,
+    /// `[panels * width]`.
+    bias: Vec<f32>,
+    /// Made when a shape first asks for it.
+    winograd: OnceLock<Vec<f32>>,
+}
+
+impl CpuConv2d {
+    pub(super) fn pack(
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        level: Level,
+    ) -> Result<Self, Error> {
+        let &[outputs, inputs, kh, kw] = weight.shape() else {
+            return Err(Error::shape(
+                "conv2d weight",
+                weight.shape(),
+                "[O, I, kh, kw]",
+            ));
+        };
+        if !(1..=7).contains(&kh) || !(1..=7).contains(&kw) {
+            let expected = "[O, I, kh, kw] with kh and kw 1 to 7";
+            return Err(Error::shape("conv2d weight", weight.shape(), expected));
+        }
+        check_sizes("conv2d weight", weight)?;
+        check_bias("conv2d bias", bias, outputs)?;
+        let width = level.run(TileWidth);
+        let panels = outputs.div_ceil(width);
+        let mut numbers = Vec::with_capacity(panels * width * inputs * kh * kw);
+        let taps = kh * kw;
+        for panel in 0..panels {
+            for block in (0..inputs).step_by(CHANNEL_BLOCK) {
+                for tap in 0..taps {
+                    for i in block..(block + CHANNEL_BLOCK).min(inputs) {
+                        numbers.extend((panel * width..(panel + 1) * width).map(|o| {
+                            let at = (o * inputs + i) * taps + tap;
+                            if o < outputs { weight.data()[at] } else { 0.0 }
+                        }));
+                    }
+                }
+            }
+        }
+        let mut padded = vec![0.0; panels * width];
+        if let Some(bias) = bias {
+            padded[..outputs].copy_from_slice(bias.data());
+        }
+        Ok(Self {
+            inputs,
+            outputs,
+            kernel: [kh, kw],
+            width,
+            numbers,
+            bias: padded,
+            winograd: OnceLock::new(),
+        })
+    }
+
+    /// Output channels a piece takes when the channels are split.
+    pub(super) fn columns_per_piece(&self) -> usize {
+        2 * self.width
+    }
+
+    /// The weights of one panel for the channels from `block` on.
+    fn panel(&self, panel: usize, block: usize) -> &[f32] {
+        let taps = self.kernel[0] * self.kernel[1];
+        let start = (panel * self.inputs + block) * taps * self.width;
+        let depth = CHANNEL_BLOCK.min(self.inputs - block);
+        &self.numbers[start..start + depth * taps * self.width]
+    }
+}
+
+/// Sizes of one convolution call.
+#[derive(Clone, Copy)]
+struct Geometry {
+    /// Input as stored, `[h, w]`.
+    stored: [usize; 2],
+    /// Input as convolved: enlarged, not yet padded.
+    enlarged: [usize; 2],
+    output: [usize; 2],
+    padding: Padding,
+    stride: usize,
+}
+
+impl Geometry {
+    /// Fails where the call does not fit its tensors.
+    fn new(
+        [h, w, channels]: [usize; 3],
+        input: &CpuTensor,
+        weights: &CpuConv2d,
+        call: &ConvCall<'_, CpuBackend>,
+    ) -> Result<Self, Error> {
+        if channels != weights.inputs {
+            let expected = format!("[N, H, W, {}]", weights.inputs);
+            return Err(Error::shape("conv2d input", input.shape(), expected));
+        }
+        if !(1..=2).contains(&call.stride) {
+            return Err(Error::value("conv2d stride", call.stride, "1 or 2"));
+        }
+        let enlarged = call.enlarge_to.unwrap_or([h, w]);
+        let padding = call.padding;
+        let bordered = [
+            enlarged[0] + padding.top + padding.bottom,
+            enlarged[1] + padding.left + padding.right,
+        ];
+        let kernel = weights.kernel;
+        if h * w == 0 || bordered[0] < kernel[0] || bordered[1] < kernel[1] {
+            let expected = format!("[N, H, W, C] no smaller than the {kernel:?} kernel");
+            return Err(Error::shape("conv2d input", input.shape(), expected));
+        }
+        Ok(Self {
+            stored: [h, w],
+            enlarged,
+            output: [0, 1].map(|i| (bordered[i] - kernel[i]) / call.stride + 1),
+            padding,
+            stride: call.stride,
+        })
+    }
+
+    fn bordered_width(&self) -> usize {
+        self.enlarged[1] + self.padding.left + self.padding.right
+    }
+
+    /// The picture, the first row in it and the number of rows that `pixels` are.
+    fn place(&self, pixels: &Range<usize>) -> (usize, usize, usize) {
+        let [height, width] = self.output;
+        let row = pixels.start / width;
+        (row / height, row % height, pixels.len() / width)
+    }
+}
+
+/// What follows the product, in this order.
+#[derive(Clone, Copy)]
+struct Epilogue<'a> {
+    /// `[N, O]`.
+    channel_bias: Option<&'a [f32]>,
+    activation: Option<Activation>,
+    /// `[N, H', W', O]`.
+    residual: Option<&'a [f32]>,
+}
+
+impl Epilogue<'_> {
+    /// Finishes the `out.len()` channels from `col` on of one pixel.
+    #[inline(always)]
+    fn finish<L: Lanes>(
+        &self,
+        lanes: L,
+        sums: &[f32],
+        [picture, pixel, col]: [usize; 3],
+        outputs: usize,
+        out: &mut [f32],
+    ) {
+        let bias = self
+            .channel_bias
+            .map(|all| &all[picture * outputs + col..][..out.len()]);
+        let residual = self
+            .residual
+            .map(|all| &all[pixel * outputs + col..][..out.len()]);
+        finish_row(lanes, sums, bias, self.activation, residual, out);
+    }
+}
+
+impl CpuBackend {
+    pub(super) fn run_conv2d(
+        &self,
+        input: &CpuTensor,
+        weights: &CpuConv2d,
+        call: ConvCall<'_, Self>,
+    ) -> Result<CpuTensor, Error> {
+        let [n, h, w, channels] = nhwc("conv2d input", input)?;
+        let geometry = Geometry::new([h, w, channels], input, weights, &call)?;
+        let [height, width] = geometry.output;
+        let shape = [n, height, width, weights.outputs];
+        check_same("conv2d residual", call.residual, &shape)?;
+        let per_picture = [n, weights.outputs];
+        check_same("conv2d channel_bias", call.channel_bias, &per_picture)?;
+        let scales = call
+            .norm
+            .map(|norm| self.group_scales(input, norm))
+            .transpose()?;
+        let prologue = scales
+            .as_ref()
+            .zip(call.norm)
+            .map(|((scale, shift), norm)| Prologue {
+                scale,
+                shift,
+                activation: norm.activation,
+            });
+        let source = Source {
+            input: input.data(),
+            channels,
+            geometry,
+            prologue,
+        };
+        let epilogue = Epilogue {
+            channel_bias: call.channel_bias.map(CpuTensor::data),
+            activation: call.activation,
+            residual: call.residual.map(CpuTensor::data),
+        };
+        let transformed =
+            winograd::suits(weights, &geometry).then(|| self.winograd_weights(weights));
+        let rows_per_piece = match transformed {
+            Some(_) => winograd::rows_per_piece(&geometry),
+            None => direct::rows_per_piece(&geometry, weights),
+        };
+        let rows: Vec<_> = (0..n)
+            .flat_map(|picture| {
+                let first = picture * height * width;
+                blocks(first..first + height * width, rows_per_piece * width)
+            })
+            .collect();
+        // With few row pieces the channels are split too, so that every thread has work.
+        let cols = if rows.len() >= 8 {
+            weights.outputs
+        } else {
+            weights.columns_per_piece()
+        };
+        let mut buffer = self.buffer(shape.iter().product());
+        let pieces = rectangles(buffer.as_mut_slice(), weights.outputs, rows, cols);
+        self.each(pieces, |out| match transformed {
+            Some(transformed) => self.level.run(WinogradPiece {
+                source,
+                weights,
+                transformed,
+                epilogue,
+                memory: &self.recycler,
+                out,
+            }),
+            None => self.level.run(DirectPiece {
+                source,
+                weights,
+                epilogue,
+                out,
+            }),
+        });
+        Ok(CpuTensor::new(shape, buffer))
+    }
+
+    /// The transformed weights, made at their first use.
+    fn winograd_weights<'a>(&self, weights: &'a CpuConv2d) -> &'a [f32] {
+        weights.winograd.get_or_init(|| {
+            let panel = winograd::panel_len(weights);
+            let mut numbers = vec![0.0; weights.outputs.div_ceil(weights.width) * panel];
+            let pieces = numbers.chunks_exact_mut(panel).enumerate().collect();
+            self.each(pieces, |(index, panel)| {
+                winograd::transform_weights(weights, index, panel);
+            });
+            numbers
+        })
+    }
+}

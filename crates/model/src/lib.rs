@@ -1,4 +1,5 @@
-//! From bytes to networks: safetensors files, configurations, tokenizer, text encoders, UNets.
+//! From bytes to networks: safetensors files, configurations, tokenizer, text encoders, UNets, and
+//! a face detector.
 //!
 //! Knows no paths, schedules or samplers. Networks are written once over
 //! [`imagegen_engine::Backend`] and driven by the model's own configuration; a field this build
@@ -8,6 +9,7 @@
 mod clip;
 mod config;
 mod error;
+pub mod faces;
 mod loader;
 mod tokenizer;
 pub mod unet;

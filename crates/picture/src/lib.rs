@@ -7,12 +7,14 @@
 //!
 //! Start at [`decode`], go on with [`plan`] and [`FitPlan`], end at [`encode`].
 
+pub mod advice;
 mod alpha;
 mod colour;
 mod container;
 mod decode;
 mod encode;
 mod exif;
+pub mod fidelity;
 mod fit;
 pub mod metadata;
 mod orient;

@@ -4,13 +4,20 @@
 //! per query, the largest score so far, the sum of exponentials and the weighted sum of values
 //! (Milakov and Gimelshein 2018, "Online normalizer calculation for softmax").
 
+use std::ops::Range;
+
+use super::blocks;
 use super::math::exp2;
 use super::simd::{Group, Kernel, LANES, Lanes, Rect, Tile};
 
 /// Keys per block. Part of the arithmetic.
 pub(super) const KEY_BLOCK: usize = 512;
-/// Queries per block; any number gives the same results.
+/// Queries per block: they share a block of keys and values in the second-level cache. Any number
+/// gives the same results.
 pub(super) const QUERY_BLOCK: usize = 56;
+/// Register tiles of queries whose scores exist at once: they stay in the first-level cache. Any
+/// number gives the same results.
+const TILES_AT_ONCE: usize = 2;
 
 /// Which keys a query sees, resolved.
 #[derive(Clone, Copy)]
@@ -123,7 +130,7 @@ impl Kernel for AttentionPiece<'_> {
     fn run<L: Lanes>(mut self, lanes: L) {
         let columns = self.geometry.depth.next_multiple_of(L::WIDTH);
         let mut scratch = Scratch {
-            scores: vec![0.0; QUERY_BLOCK * KEY_BLOCK.next_multiple_of(L::WIDTH)],
+            scores: vec![0.0; TILES_AT_ONCE * L::ROWS * KEY_BLOCK.next_multiple_of(L::WIDTH)],
             sums: vec![0.0; QUERY_BLOCK * columns],
             columns,
             largest: [0.0; QUERY_BLOCK],
@@ -137,7 +144,7 @@ impl Kernel for AttentionPiece<'_> {
 
 /// State of one block of queries while it walks the keys of one head.
 struct Scratch {
-    /// `[queries, padded keys of the block]`.
+    /// `[queries at once, padded keys of the block]`.
     scores: Vec<f32>,
     /// Weighted sums of values, `[queries, columns]`.
     sums: Vec<f32>,
@@ -162,10 +169,13 @@ impl AttentionPiece<'_> {
         let query = &self.query[rows.start * geometry.row() + head * depth..];
         for (first, count, padded) in geometry.key_blocks(width) {
             let keys = &keys[first * depth..][..padded * depth];
-            self.scores(lanes, query, keys, padded, scratch);
-            self.weigh(lanes, first, count, padded, scratch);
             let values = &values[first * scratch.columns..][..padded * scratch.columns];
-            add_values(lanes, rows.len(), values, padded, scratch);
+            for some in blocks(0..rows.len(), TILES_AT_ONCE * L::ROWS) {
+                let query = &query[some.start * geometry.row()..];
+                self.scores(lanes, query, some.len(), keys, padded, scratch);
+                self.weigh(lanes, &some, first, count, padded, scratch);
+                add_values(lanes, &some, values, padded, scratch);
+            }
         }
         for (r, row) in rows.enumerate() {
             let out = &mut self.out.row(row)[head * depth..][..depth];
@@ -176,18 +186,19 @@ impl AttentionPiece<'_> {
         }
     }
 
-    /// `scores = query * keys`, unscaled.
+    /// `scores = query * keys` for some queries, unscaled.
     #[inline(always)]
     fn scores<L: Lanes>(
         &self,
         lanes: L,
         query: &[f32],
+        rows: usize,
         keys: &[f32],
         padded: usize,
         scratch: &mut Scratch,
     ) {
         let (depth, width) = (self.geometry.depth, L::WIDTH);
-        let (rows, row) = (self.out.rows.len(), self.geometry.row());
+        let row = self.geometry.row();
         for (panel, keys) in keys.chunks_exact(width * depth).enumerate() {
             for first in (0..rows).step_by(L::ROWS) {
                 let count = L::ROWS.min(rows - first);
@@ -212,6 +223,7 @@ impl AttentionPiece<'_> {
     fn weigh<L: Lanes>(
         &self,
         lanes: L,
+        some: &Range<usize>,
         first: usize,
         count: usize,
         padded: usize,
@@ -220,8 +232,8 @@ impl AttentionPiece<'_> {
         // Scores are kept in powers of two: `exp(x) = 2^(x log2(e))`.
         let scale = std::f32::consts::LOG2_E / (self.geometry.depth as f32).sqrt();
         let picture = self.out.rows.start / self.geometry.queries;
-        for (r, row) in self.out.rows.clone().enumerate() {
-            let scores = &mut scratch.scores[r * padded..][..padded];
+        for (scores, r) in scratch.scores.chunks_exact_mut(padded).zip(some.clone()) {
+            let row = self.out.rows.start + r;
             let visible = match self.mask {
                 Mask::None => count,
                 Mask::Causal => (row % self.geometry.queries + 1)
@@ -293,19 +305,19 @@ fn exponentials<L: Lanes>(lanes: L, scores: &mut [f32], scale: f32, largest: f32
     lanes.sum(sum)
 }
 
-/// `sums += exponentials * values` for one block of keys.
+/// `sums += exponentials * values` for some queries and one block of keys.
 #[inline(always)]
 fn add_values<L: Lanes>(
     lanes: L,
-    rows: usize,
+    some: &Range<usize>,
     values: &[f32],
     padded: usize,
     scratch: &mut Scratch,
 ) {
     let (columns, width) = (scratch.columns, L::WIDTH);
     for (panel, values) in values.chunks_exact(padded * width).enumerate() {
-        for first in (0..rows).step_by(L::ROWS) {
-            let count = L::ROWS.min(rows - first);
+        for first in (0..some.len()).step_by(L::ROWS) {
+            let count = L::ROWS.min(some.len() - first);
             let tile = Tile {
                 rows: count,
                 a: &scratch.scores[first * padded..],
@@ -316,7 +328,8 @@ fn add_values<L: Lanes>(
                 pitch: columns,
                 fresh: false,
             };
-            lanes.multiply(&tile, &mut scratch.sums[first * columns + panel * width..]);
+            let sums = (some.start + first) * columns + panel * width;
+            lanes.multiply(&tile, &mut scratch.sums[sums..]);
         }
     }
 }

@@ -9,22 +9,27 @@ cd "$(dirname "$0")/.."
 
 cargo build --release --locked --quiet
 mkdir -p docs/pictures
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
 
-# picture NAME SOURCE LONGEST PROMPT STRENGTH: strength 0 is the source itself, only smaller.
-picture() {
-    target/release/imagegen transform "examples/$2" --size "$3" -p "$4" -s "$5" --seed 1 --quiet \
-        -o "docs/pictures/$1.jpg"
+# small NAME PICTURE: 288 pixels on the longer side; strength 0 changes nothing else.
+small() {
+    target/release/imagegen transform "$2" --size 288 -p "source" -s 0 --seed 1 --quiet -o "docs/pictures/$1.jpg"
 }
 
-picture landscape landscape.jpg 512 "source" 0
-picture landscape-watercolour landscape.jpg 512 "watercolour illustration, soft colours, painterly" 0.5
-picture landscape-oil landscape.jpg 512 "oil painting, impressionist style, warm palette" 0.5
-picture portrait portrait.jpg 384 "source" 0
-picture portrait-oil portrait.jpg 384 "oil painting portrait, impressionist style, warm palette" 0.5
-picture product product.jpg 512 "source" 0
-picture product-winter product.jpg 512 "winter" 0.5
+# picture NAME SOURCE PROMPT STRENGTH: worked at 512 pixels, shown small.
+picture() {
+    target/release/imagegen transform "examples/$2" --size 512 -p "$3" -s "$4" --seed 1 --quiet \
+        -o "$scratch/$1.png"
+    small "$1" "$scratch/$1.png"
+}
+
+small landscape examples/landscape.jpg
+picture landscape-oil landscape.jpg "oil painting, impressionist style, warm palette" 0.5
+picture landscape-watercolour landscape.jpg "watercolour illustration, soft colours, painterly" 0.5
+small portrait examples/portrait.jpg
 for strength in 0.35 0.5 0.65; do
-    picture "landscape-sketch-$strength" landscape.jpg 512 "pencil sketch" "$strength"
+    picture "portrait-oil-$strength" portrait.jpg "oil painting portrait, impressionist style, warm palette" "$strength"
 done
 
 ls -l docs/pictures

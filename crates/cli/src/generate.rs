@@ -3,27 +3,45 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use imagegen::{Generate, StrengthRule};
+use imagegen::{Generate, Request, Settings, StrengthRule};
 
 use crate::arguments::GenerateArguments;
-use crate::session::{Session, is_cancelled};
+use crate::output::{Amount, Output};
+use crate::session::{Session, is_cancelled, seeds, settings};
 
 pub(crate) fn run(arguments: &GenerateArguments) -> Result<ExitCode> {
-    let mut session = Session::start(&arguments.common, 1)?;
-    let (width, height) = arguments.size;
-    for settings in session.settings(StrengthRule::Share) {
-        let request = Generate {
-            width,
-            height,
-            settings,
-        };
-        match session.run("generate", |model, watcher| {
-            model.generate(&request, watcher)
-        }) {
+    let amount = Amount {
+        sources: 1,
+        results: usize::from(arguments.count),
+        json: arguments.machine.json,
+    };
+    let output = Output::plan(&arguments.target, amount)?;
+    let mut session = Session::start(&arguments.machine, &arguments.model)?;
+    let seeds = seeds(&arguments.prompted, arguments.count);
+    for settings in settings(&arguments.prompted, StrengthRule::Share, seeds) {
+        match generate(&mut session, arguments, settings, &output) {
             Ok(()) => {}
-            Err(error) if is_cancelled(&error) => return Ok(session.finish(Some(error))),
+            Err(error) if is_cancelled(&error) => return session.finish(Some(error)),
             Err(error) => session.failed("generate", error)?,
         }
     }
-    Ok(session.finish(None))
+    session.finish(None)
+}
+
+fn generate(
+    session: &mut Session<'_>,
+    arguments: &GenerateArguments,
+    settings: Settings,
+    output: &Output,
+) -> Result<()> {
+    let (width, height) = arguments.size;
+    let request = Request::Generate(Generate {
+        width,
+        height,
+        settings,
+    });
+    let made = session.make("generate", &request, output)?;
+    let place = output.result(&made.outcome.facts.recipe, arguments.count > 1);
+    session.keep("generate", &made, output, place)?;
+    Ok(())
 }

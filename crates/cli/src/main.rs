@@ -3,31 +3,58 @@
 //! Data goes to stdout, everything else to stderr. Exit codes: 0 all done, 1 something failed,
 //! 2 wrong usage, 130 stopped by Ctrl-C.
 
+mod advise;
 mod arguments;
+mod command;
+mod config;
 mod generate;
+mod ladder;
+mod models;
 mod output;
+mod pages;
+mod replay;
 mod report;
 mod session;
+mod sheet;
+mod show_config;
 mod transform;
+mod vary;
 mod watch;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use anyhow::Result;
 
 use arguments::{Cli, Command};
+use report::Usage;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let done = match cli.command {
-        Command::Transform(arguments) => transform::run(&arguments),
-        Command::Generate(arguments) => generate::run(&arguments),
-    };
-    match done {
+    match run() {
         Ok(code) => code,
         Err(error) => {
             report::error(&error);
-            ExitCode::FAILURE
+            match error.is::<Usage>() {
+                true => ExitCode::from(2),
+                false => ExitCode::FAILURE,
+            }
         }
+    }
+}
+
+fn run() -> Result<ExitCode> {
+    let (cli, config) = Cli::read(std::env::args_os().collect())?;
+    match &cli.command {
+        Command::Transform(arguments) => transform::run(arguments),
+        Command::Generate(arguments) => generate::run(arguments),
+        Command::Ladder(arguments) => ladder::run(arguments),
+        Command::Vary(arguments) => vary::run(arguments),
+        Command::Advise(arguments) => advise::run(arguments),
+        Command::Replay(arguments) => replay::replay(arguments),
+        Command::Verify(arguments) => replay::verify(arguments),
+        Command::Models(arguments) => models::list(arguments),
+        Command::Info(arguments) => models::info(arguments),
+        Command::Config(arguments) => show_config::run(arguments, &config),
+        Command::Completions(arguments) => pages::completions(arguments),
+        Command::Man(arguments) => pages::man(arguments),
     }
 }

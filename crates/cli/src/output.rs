@@ -1,115 +1,195 @@
 //! Where results go: decided and checked before the first run.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use imagegen::files::{self, Existing};
-use imagegen::{Format, Outcome};
+use imagegen::files::{self, Existing, NAME_BYTES};
+use imagegen::{Format, Outcome, Recipe};
 use imagegen_picture::EncodeWarning;
+
+use crate::arguments::Target;
+use crate::report::{self, Usage};
+
+/// What is typed for standard input and standard output.
+pub(crate) const STANDARD: &str = "-";
 
 /// Where the results of one command go.
 pub(crate) enum Output {
     /// Named after source, prompt and seed, overwriting nothing.
-    Named { folder: PathBuf },
-    /// The one file that was asked for, or several beside it with their seeds.
-    File {
-        path: PathBuf,
-        format: Format,
-        several: bool,
-    },
+    Named { folder: PathBuf, format: Format },
+    /// The one file that was asked for, or several beside it.
+    File { path: PathBuf, format: Format },
+    /// Standard output, for one result.
+    Standard { format: Format },
+}
+
+/// How many results a command makes, and what else it prints.
+#[derive(Clone, Copy)]
+pub(crate) struct Amount {
+    pub(crate) sources: usize,
+    pub(crate) results: usize,
+    /// Whether stdout is taken by a JSON document.
+    pub(crate) json: bool,
 }
 
 impl Output {
-    /// Decides where `count` results of each of `sources` go.
+    /// Decides where results go.
     ///
-    /// Fails where one file is named for several sources, where its extension is none we write or
-    /// where its folder does not exist.
-    pub(crate) fn plan(asked: Option<&Path>, sources: usize, count: u16) -> Result<Self> {
-        let Some(path) = asked else {
-            return Ok(Self::Named {
-                folder: PathBuf::new(),
-            });
+    /// Fails where one file is named for several sources, where its extension is none we write or another
+    /// format than the one typed, where its folder does not exist or no file can be made in it, and where
+    /// standard output would get more than one picture.
+    pub(crate) fn plan(target: &Target, amount: Amount) -> Result<Self> {
+        let format = target.format.map(Format::from);
+        let named = |folder: &Path| {
+            let format = format.unwrap_or_default();
+            files::check_folder(folder)?;
+            Ok(Self::Named {
+                folder: folder.to_owned(),
+                format,
+            })
         };
+        let Some(path) = &target.output else {
+            return named(Path::new(""));
+        };
+        if path.as_os_str() == STANDARD {
+            return standard(format.unwrap_or_default(), amount);
+        }
+        if path.is_dir() {
+            return named(path);
+        }
         let as_folder = path
             .as_os_str()
             .to_string_lossy()
             .ends_with(std::path::MAIN_SEPARATOR);
-        if path.is_dir() {
-            return Ok(Self::Named {
-                folder: path.to_owned(),
-            });
-        }
         if as_folder {
             std::fs::create_dir_all(path)
                 .with_context(|| format!("cannot make the folder {}", path.display()))?;
-            return Ok(Self::Named {
-                folder: path.to_owned(),
-            });
+            return named(path);
         }
-        if sources > 1 {
+        if amount.sources > 1 {
             bail!(
-                "-o names the file {}, expected a folder for the results of {sources} sources",
-                path.display()
-            );
-        }
-        let extension = path.extension().unwrap_or_default().to_string_lossy();
-        let format = Format::from_extension(&extension)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-            bail!(
-                "cannot write {}: {} is no folder",
+                "-o names the file {}, expected a folder for the results of {} sources",
                 path.display(),
-                folder.display()
+                amount.sources
             );
         }
-        Ok(Self::File {
-            path: path.to_owned(),
-            format,
-            several: count > 1,
-        })
+        file(path, target)
     }
 
     /// The format results are written in.
     pub(crate) fn format(&self) -> Format {
         match self {
-            Self::Named { .. } => Format::Png,
-            Self::File { format, .. } => *format,
+            Self::Named { format, .. } | Self::File { format, .. } | Self::Standard { format } => {
+                *format
+            }
         }
     }
 
-    /// Writes a result. Gives its path and what was lost in writing.
-    pub(crate) fn write(&self, outcome: &Outcome) -> Result<(PathBuf, Vec<EncodeWarning>)> {
-        let encoded = outcome.encode(self.format())?;
-        let recipe = &outcome.facts.recipe;
-        let (path, existing) = match self {
-            Self::Named { folder } => {
+    /// Path of one of several results that belong together: the asked for file's, or the one named after
+    /// the recipe, with `tail` behind its stem. `None` for standard output.
+    pub(crate) fn member(&self, recipe: &Recipe, tail: &str) -> Option<(PathBuf, Existing)> {
+        match self {
+            Self::Named { folder, format } => {
                 let source = recipe.source.as_ref().map(|source| source.name.as_str());
-                let extension = self.format().extension();
+                let extension = format.extension();
                 let name = files::default_name(source, &recipe.prompt, recipe.seed, extension);
-                (folder.join(name), Existing::Keep)
+                Some((
+                    files::beside(&folder.join(name), tail, None),
+                    Existing::Keep,
+                ))
             }
-            Self::File {
-                path,
-                several: false,
-                ..
-            } => (path.clone(), Existing::Replace),
-            Self::File {
-                path,
-                several: true,
-                ..
-            } => {
-                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-                let extension = path.extension().unwrap_or_default().to_string_lossy();
-                let name = format!("{stem}-{}.{extension}", recipe.seed);
-                (path.with_file_name(name), Existing::Replace)
+            Self::File { path, .. } => Some((files::beside(path, tail, None), Existing::Replace)),
+            Self::Standard { .. } => None,
+        }
+    }
+
+    /// Path of one of `several` results: with its seed where names could not be told apart otherwise.
+    pub(crate) fn result(&self, recipe: &Recipe, several: bool) -> Option<(PathBuf, Existing)> {
+        let numbered = several && matches!(self, Self::File { .. });
+        let tail = if numbered {
+            format!("-{}", recipe.seed)
+        } else {
+            String::new()
+        };
+        self.member(recipe, &tail)
+    }
+
+    /// Writes a result to `place`, or to standard output where there is none. Gives what was written, by
+    /// its path, and what was lost in writing.
+    pub(crate) fn write(
+        &self,
+        outcome: &Outcome,
+        place: Option<(PathBuf, Existing)>,
+    ) -> Result<(PathBuf, Vec<EncodeWarning>)> {
+        let encoded = outcome.encode(self.format())?;
+        let path = match place {
+            Some((path, existing)) => files::write_whole(&path, &encoded.bytes, existing)?,
+            None => {
+                report::print_bytes(&encoded.bytes)?;
+                PathBuf::from(STANDARD)
             }
         };
-        Ok((
-            files::write_whole(&path, &encoded.bytes, existing)?,
-            encoded.warnings,
-        ))
+        Ok((path, encoded.warnings))
     }
+}
+
+fn standard(format: Format, amount: Amount) -> Result<Output> {
+    let fault = if amount.json {
+        "-o - and --json both write to standard output"
+    } else if amount.sources > 1 || amount.results > 1 {
+        "-o - takes one picture, expected a folder or file for several"
+    } else if std::io::stdout().is_terminal() {
+        "-o - would write a picture to the terminal, expected a pipe or a file"
+    } else {
+        return Ok(Output::Standard { format });
+    };
+    Err(Usage(fault.to_owned()).into())
+}
+
+fn file(path: &Path, target: &Target) -> Result<Output> {
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    let format = Format::from_extension(&extension)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    let typed = target
+        .format
+        .filter(|_| target.format_typed)
+        .map(Format::from);
+    if let Some(typed) = typed.filter(|typed| *typed != format) {
+        let (typed, path) = (typed.extension(), path.display());
+        let fault = format!("--format asks for {typed}, the name {path} for {extension}");
+        return Err(Usage(fault).into());
+    }
+    let folder = path.parent().unwrap_or(Path::new(""));
+    if !folder.as_os_str().is_empty() && !folder.is_dir() {
+        bail!(
+            "cannot write {}: {} is no folder",
+            path.display(),
+            folder.display()
+        );
+    }
+    files::check_folder(folder).map_err(|error| match error {
+        imagegen::Error::Write { source, .. } => imagegen::Error::Write {
+            path: path.to_owned(),
+            source,
+        },
+        other => other,
+    })?;
+    Ok(Output::File {
+        path: fitted(path),
+        format,
+    })
+}
+
+/// The path with a name that file systems take; a cut is said.
+fn fitted(path: &Path) -> PathBuf {
+    let length = path
+        .file_name()
+        .map_or(0, |name| name.as_encoded_bytes().len());
+    if length <= NAME_BYTES {
+        return path.to_owned();
+    }
+    let fault = format!("the file name has {length} bytes and is cut to {NAME_BYTES}");
+    report::warning(None, fault);
+    files::beside(path, "", None)
 }

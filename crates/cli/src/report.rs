@@ -1,6 +1,46 @@
-//! Lines for stderr: errors with their hint, warnings, what was done.
+//! Lines for people on stderr and data on stdout: errors with their hint, warnings, what was done.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
+use std::io::Write;
+
+use anyhow::{Context, Result};
+
+/// Writes a line to stderr. A closed or full stderr does not stop the work.
+macro_rules! say {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($words)*);
+    }};
+}
+pub(crate) use say;
+
+/// Arguments that contradict each other; ends with exit code 2, as wrong usage does.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// Writes `text` and a line's end to stdout.
+///
+/// Fails where stdout is closed or full.
+pub(crate) fn print(text: &str) -> Result<()> {
+    print_bytes(format!("{text}\n").as_bytes())
+}
+
+/// Writes `bytes` to stdout; fails as [`print`].
+pub(crate) fn print_bytes(bytes: &[u8]) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout
+        .write_all(bytes)
+        .and_then(|()| stdout.flush())
+        .context("cannot write to stdout")
+}
 
 /// An error and its causes in one line. A cause that the line has said already is not repeated.
 pub(crate) fn line(error: &anyhow::Error) -> String {
@@ -17,18 +57,21 @@ pub(crate) fn line(error: &anyhow::Error) -> String {
 
 /// `error: ...`, and a hint after an empty line where there is one.
 pub(crate) fn error(error: &anyhow::Error) {
-    eprintln!("error: {}", line(error));
+    say!("error: {}", line(error));
     if let Some(hint) = error.downcast_ref::<imagegen::Error>().and_then(hint) {
-        eprintln!("\nhint: {hint}");
+        say!("\nhint: {hint}");
     }
 }
 
 /// What may help against an error, where something does.
 fn hint(error: &imagegen::Error) -> Option<&'static str> {
+    use imagegen::Error as E;
     match error {
-        imagegen::Error::TooLong { .. } => Some("save the picture smaller, as JPEG for example"),
-        imagegen::Error::UnknownModel { .. } => {
-            Some("leave --model out to use the model in this binary")
+        E::TooLong { .. } => Some("save the picture smaller, as JPEG for example"),
+        E::UnknownModel { .. } => Some("leave --model out to use the model in this binary"),
+        E::NoSource { .. } => Some("name the folder that holds the source with --source-dir"),
+        E::Setting { subject, .. } if subject == "model sha256" => {
+            Some("name the folder of the model that made the picture with --model")
         }
         _ => None,
     }
@@ -37,15 +80,13 @@ fn hint(error: &imagegen::Error) -> Option<&'static str> {
 /// `warning: ...`, with the file it is about.
 pub(crate) fn warning(subject: Option<&str>, text: impl Display) {
     match subject {
-        Some(subject) => eprintln!("warning: {subject}: {text}"),
-        None => eprintln!("warning: {text}"),
+        Some(subject) => say!("warning: {subject}: {text}"),
+        None => say!("warning: {text}"),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use anyhow::Context;
-
     use super::*;
 
     #[test]

@@ -1,36 +1,54 @@
-//! What `transform` and `generate` share: the loaded model, runs by seed, the summary.
+//! What commands that make pictures share: the loaded model, runs, what was done, the summary.
 
+use std::collections::HashSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Error, Result};
-use imagegen::{Cpu, Level, Model, ModelSource, Outcome, Settings, StrengthRule, Watcher};
-use serde_json::{Value, json};
+use imagegen::files::Existing;
+use imagegen::{
+    Cpu, Facts, Level, Model, ModelSource, Outcome, Request, Settings, Source, StrengthRule,
+};
+use imagegen_picture::Limits;
+use imagegen_picture::advice::Advice;
+use serde_json::{Map, Value, json};
 
-use crate::arguments::Common;
-use crate::output::Output;
-use crate::report;
+use crate::advise;
+use crate::arguments::{Machine, ModelChoice, Prompted};
+use crate::output::{Output, STANDARD};
+use crate::report::{self, say};
 use crate::watch::{Show, Times, Watch};
+
+/// How a line of advice begins.
+const ADVICE: &str = "advice";
 
 /// One command at work.
 pub(crate) struct Session<'a> {
-    common: &'a Common,
+    machine: &'a Machine,
     pub(crate) model: Model,
-    output: Output,
-    first_seed: u64,
     stop: Arc<AtomicBool>,
     load_seconds: f64,
     results: Vec<Value>,
     failures: Vec<Value>,
+    /// Advice that was said, by source and kind.
+    advised: HashSet<(String, &'static str)>,
+}
+
+/// A picture that has been made and not yet been written.
+pub(crate) struct Made {
+    pub(crate) outcome: Outcome,
+    times: Times,
+    /// From before and after the run.
+    advice: Vec<Advice>,
 }
 
 impl<'a> Session<'a> {
-    /// Checks where results go, then loads the model.
-    pub(crate) fn start(common: &'a Common, sources: usize) -> Result<Self> {
-        let output = Output::plan(common.output.as_deref(), sources, common.count)?;
+    /// Listens for Ctrl-C and loads the model.
+    pub(crate) fn start(machine: &'a Machine, choice: &ModelChoice) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
         ctrlc::set_handler(move || {
@@ -40,88 +58,106 @@ impl<'a> Session<'a> {
         })
         .context("cannot listen for Ctrl-C")?;
         let since = Instant::now();
-        let source: ModelSource = common.model.parse()?;
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        let cpu = Cpu {
-            level: common.cpu.unwrap_or_else(Level::best),
-            threads: common.threads.map_or_else(cores, usize::from),
-        };
-        let model = Model::load(&source, cpu)?;
+        let source: ModelSource = choice.model.parse()?;
+        let model = Model::load(&source, cpu(machine))?;
         let load_seconds = since.elapsed().as_secs_f64();
-        if !common.quiet {
+        if !machine.quiet {
             let (name, cpu) = (model.name(), model.cpu());
             let (level, threads) = (cpu.level, cpu.threads);
-            eprintln!("loaded {name} in {load_seconds:.2} s (f32, {level}, {threads} threads)");
+            say!("loaded {name} in {load_seconds:.2} s (f32, {level}, {threads} threads)");
         }
         Ok(Self {
-            common,
+            machine,
             model,
-            output,
-            first_seed: common.seed.unwrap_or_else(drawn_seed),
             stop,
             load_seconds,
             results: Vec::new(),
             failures: Vec::new(),
+            advised: HashSet::new(),
         })
     }
 
-    /// The settings of every seed asked for. Seeds are counted up and start again at 0 after the
-    /// last.
-    pub(crate) fn settings(&self, rule: StrengthRule) -> Vec<Settings> {
-        let seeds = (0..u64::from(self.common.count)).map(|k| self.first_seed.wrapping_add(k));
-        seeds
-            .map(|seed| Settings {
-                prompt: self.common.prompt.clone(),
-                negative_prompt: self.common.negative.clone(),
-                steps: self.common.steps.map(usize::from),
-                guidance_scale: self.common.guidance,
-                seed,
-                sampler: self.common.sampler,
-                rule,
-            })
-            .collect()
+    /// Says a line, unless only errors and warnings are wanted.
+    pub(crate) fn tell(&self, words: std::fmt::Arguments<'_>) {
+        if !self.machine.quiet {
+            say!("{words}");
+        }
     }
 
-    /// Runs one request, writes its result and says so.
-    pub(crate) fn run(
+    /// Says advice, once for each subject.
+    pub(crate) fn advise(&mut self, subject: &str, advice: &Advice) {
+        if self.advised.insert((subject.to_owned(), advice.kind())) {
+            self.tell(format_args!("{ADVICE}: {subject}: {advice}"));
+        }
+    }
+
+    /// Adds an entry to the results of the JSON document.
+    pub(crate) fn record(&mut self, entry: Value) {
+        self.results.push(entry);
+    }
+
+    /// Runs a request whose result `output` is to take.
+    ///
+    /// Fails before the run where the request cannot be carried out or its result could not be written.
+    pub(crate) fn make(
         &mut self,
         title: &str,
-        request: impl FnOnce(&Model, &mut dyn Watcher) -> Result<Outcome, imagegen::Error>,
-    ) -> Result<()> {
-        let show = Show::fitting(self.common.quiet);
+        request: &Request<'_>,
+        output: &Output,
+    ) -> Result<Made> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Stopped.into()); // runs without a step do not hear of Ctrl-C
+        }
+        self.model.plan(request)?.check(output.format())?;
+        let mut advice = advise::before(self, request)?;
+        let show = Show::fitting(self.machine.quiet);
         let mut watch = Watch::new(title.to_owned(), show, Arc::clone(&self.stop));
-        let done = request(&self.model, &mut watch);
-        let mut times = watch.finish();
+        let done = self.model.run(request, &mut watch);
+        let times = watch.finish();
         let outcome = done?;
+        advice.extend(&outcome.advice);
+        Ok(Made {
+            outcome,
+            times,
+            advice,
+        })
+    }
+
+    /// Writes a picture, says so and remembers it. Gives its path.
+    pub(crate) fn keep(
+        &mut self,
+        title: &str,
+        made: &Made,
+        output: &Output,
+        place: Option<(PathBuf, Existing)>,
+    ) -> Result<PathBuf> {
         let since = Instant::now();
-        let (path, lost) = self.output.write(&outcome)?;
+        let (path, lost) = output.write(&made.outcome, place)?;
+        let mut times = made.times.clone();
         times.push(("write", since.elapsed().as_secs_f64()));
         for warning in &lost {
             report::warning(Some(title), warning);
         }
-        let mut warnings: Vec<String> = outcome.warnings.iter().map(ToString::to_string).collect();
+        let mut warnings: Vec<String> = made
+            .outcome
+            .warnings
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         warnings.extend(lost.iter().map(ToString::to_string));
-        let facts = &outcome.facts;
-        if !self.common.quiet {
-            let recipe = &facts.recipe;
-            let seconds: f64 = times.iter().map(|(_, seconds)| seconds).sum();
-            eprintln!(
-                "wrote {} {}x{} in {seconds:.2} s (strength {}, ran {} of {} steps from sigma \
-                 {:.3}, seed {})",
-                path.display(),
-                recipe.size[0],
-                recipe.size[1],
-                recipe.strength,
-                facts.runs,
-                recipe.steps,
-                facts.start_sigma,
-                recipe.seed
-            );
+        for advice in &made.outcome.advice {
+            self.advise(title, advice);
         }
-        let path = path.to_string_lossy().into_owned();
-        self.results
-            .push(result_json(&path, facts, &times, &warnings)?);
-        Ok(())
+        let facts = &made.outcome.facts;
+        let name = match path.as_os_str() == STANDARD {
+            true => "standard output".to_owned(),
+            false => path.display().to_string(),
+        };
+        self.tell(format_args!("wrote {name} {}", summary(facts, &times)));
+        let mut result = result_json(&path.to_string_lossy(), facts, &times, &warnings)?;
+        result["advice"] = advise::document(&made.advice);
+        self.record(result);
+        Ok(path)
     }
 
     /// Remembers a failure, so that other sources go on. Gives it back where the person stopped the
@@ -137,61 +173,157 @@ impl<'a> Session<'a> {
     }
 
     /// Prints the summary and the JSON document.
-    pub(crate) fn finish(self, stopped: Option<Error>) -> ExitCode {
+    pub(crate) fn finish(self, stopped: Option<Error>) -> Result<ExitCode> {
+        self.finish_with(Map::new(), stopped)
+    }
+
+    /// [`Self::finish`] with `more` in the document.
+    pub(crate) fn finish_with(
+        self,
+        more: Map<String, Value>,
+        stopped: Option<Error>,
+    ) -> Result<ExitCode> {
         let (done, failed) = (self.results.len(), self.failures.len());
         if failed > 0 && done + failed > 1 {
-            eprintln!("{done} done, {failed} failed");
+            say!("{done} done, {failed} failed");
         }
-        if self.common.json {
-            println!("{:#}", self.json());
+        if self.machine.json {
+            let mut document = self.document();
+            document.extend(more);
+            report::print(&format!("{:#}", Value::Object(document)))?;
         }
-        match stopped {
+        Ok(match stopped {
             Some(error) => {
                 report::error(&error);
                 ExitCode::from(130)
             }
             None if failed > 0 => ExitCode::FAILURE,
             None => ExitCode::SUCCESS,
-        }
+        })
     }
 
-    fn json(&self) -> Value {
+    fn document(&self) -> Map<String, Value> {
         let cpu = self.model.cpu();
-        json!({
+        let document = json!({
             "program": imagegen::PROGRAM,
             "model": {"name": self.model.name(), "sha256": self.model.sha256()},
             "cpu": {"level": cpu.level.name(), "threads": cpu.threads, "arithmetic": "f32"},
             "load_seconds": rounded(self.load_seconds),
             "results": self.results,
             "failures": self.failures,
-        })
+        });
+        match document {
+            Value::Object(document) => document,
+            _ => Map::new(),
+        }
     }
 }
 
-/// Whether an error means that the person stopped the run.
-pub(crate) fn is_cancelled(error: &Error) -> bool {
-    error
-        .downcast_ref::<imagegen::Error>()
-        .is_some_and(imagegen::Error::is_cancelled)
+/// The CPU that was asked for, or all of this one.
+pub(crate) fn cpu(machine: &Machine) -> Cpu {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    Cpu {
+        level: machine.cpu.unwrap_or_else(Level::best),
+        threads: machine.threads.map_or_else(cores, usize::from),
+    }
 }
 
-fn result_json(
-    file: &str,
-    facts: &imagegen::Facts,
-    times: &Times,
-    warnings: &[String],
-) -> Result<Value> {
+/// Reads a source: a file, or standard input for `-`.
+pub(crate) fn read_source(path: &Path) -> Result<Source> {
+    let limits = Limits::default();
+    if path.as_os_str() == STANDARD {
+        let stdin = std::io::stdin().lock();
+        return Ok(imagegen::files::read_source_from(stdin, "stdin", &limits)?);
+    }
+    Ok(imagegen::files::read_source(path, &limits)?)
+}
+
+/// The settings of `seeds`, one after the other.
+pub(crate) fn settings(
+    prompted: &Prompted,
+    rule: StrengthRule,
+    seeds: impl Iterator<Item = u64>,
+) -> impl Iterator<Item = Settings> {
+    seeds.map(move |seed| Settings {
+        prompt: prompted.prompt.clone(),
+        negative_prompt: prompted.negative.clone(),
+        steps: prompted.steps.map(usize::from),
+        guidance_scale: prompted.guidance,
+        seed,
+        sampler: prompted.sampler,
+        rule,
+    })
+}
+
+/// `count` seeds from the one asked for, or from a drawn one. They start again at 0 after the last.
+pub(crate) fn seeds(prompted: &Prompted, count: u16) -> impl Iterator<Item = u64> + Clone {
+    let first = prompted.seed.unwrap_or_else(drawn_seed);
+    (0..u64::from(count)).map(move |index| first.wrapping_add(index))
+}
+
+/// A seed nobody chose. 32 bits, since torch's generator reads no more.
+pub(crate) fn drawn_seed() -> u64 {
+    RandomState::new().build_hasher().finish() & u64::from(u32::MAX)
+}
+
+/// Ctrl-C was pressed between two runs.
+#[derive(Debug)]
+struct Stopped;
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("stopped before the next picture")
+    }
+}
+
+impl std::error::Error for Stopped {}
+
+/// Whether an error means that the person stopped the run.
+pub(crate) fn is_cancelled(error: &Error) -> bool {
+    let stopped_in_a_run = error
+        .downcast_ref::<imagegen::Error>()
+        .is_some_and(imagegen::Error::is_cancelled);
+    stopped_in_a_run || error.is::<Stopped>()
+}
+
+/// Size, time and what was run, for people.
+fn summary(facts: &Facts, times: &Times) -> String {
+    let recipe = &facts.recipe;
+    let seconds: f64 = times.iter().map(|(_, seconds)| seconds).sum();
+    let [width, height] = recipe.size;
+    let fidelity = recipe.fidelity.map_or_else(String::new, |fidelity| {
+        format!(", fidelity {:.2}", fidelity.overall)
+    });
+    format!(
+        "{width}x{height} in {seconds:.2} s (strength {}{fidelity}, ran {} of {} steps from sigma \
+         {:.3}, seed {})",
+        recipe.strength, facts.runs, recipe.steps, facts.start_sigma, recipe.seed
+    )
+}
+
+fn result_json(file: &str, facts: &Facts, times: &Times, warnings: &[String]) -> Result<Value> {
     let recipe: Value = serde_json::from_str(&facts.recipe.json())?;
-    let seconds: serde_json::Map<String, Value> = times
+    let seconds: Map<String, Value> = times
         .iter()
         .map(|(stage, seconds)| ((*stage).to_owned(), rounded(*seconds)))
         .collect();
+    let fidelity = facts.fidelity.map(|fidelity| {
+        json!({
+            "overall": fidelity.overall,
+            "structure": fidelity.structure,
+            "colour": fidelity.colour,
+            "ms_ssim": fidelity.ms_ssim,
+            "edges": fidelity.edges,
+            "colour_shift": fidelity.colour_shift,
+        })
+    });
     Ok(json!({
         "file": file,
         "recipe": recipe,
         "steps_run": facts.runs,
         "start_sigma": facts.start_sigma,
         "start_timestep": facts.start_timestep,
+        "fidelity": fidelity,
         "seconds": seconds,
         "warnings": warnings,
     }))
@@ -200,9 +332,4 @@ fn result_json(
 /// Milliseconds are precise enough for a clock.
 fn rounded(seconds: f64) -> Value {
     json!((seconds * 1000.0).round() / 1000.0)
-}
-
-/// A seed nobody chose. 32 bits, since torch's generator reads no more.
-fn drawn_seed() -> u64 {
-    RandomState::new().build_hasher().finish() & u64::from(u32::MAX)
 }

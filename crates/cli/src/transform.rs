@@ -4,28 +4,52 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use imagegen::files::read_source;
-use imagegen::{Strength, Transform};
-use imagegen_picture::Limits;
+use imagegen::{Request, Strength, Transform};
 
-use crate::arguments::TransformArguments;
-use crate::session::Session;
+use crate::arguments::{OneStrength, TransformArguments};
+use crate::output::{Amount, Output, STANDARD};
+use crate::report::Usage;
+use crate::session::{Session, read_source, seeds, settings};
 
 pub(crate) fn run(arguments: &TransformArguments) -> Result<ExitCode> {
-    let mut session = Session::start(&arguments.common, arguments.sources.len())?;
-    let strength = match arguments.strength {
-        Some(strength) => strength,
-        None => Strength::new(session.model.defaults().strength).map_err(imagegen::Error::from)?,
+    let sources = &arguments.sources;
+    if sources
+        .iter()
+        .filter(|path| path.as_os_str() == STANDARD)
+        .count()
+        > 1
+    {
+        return Err(Usage("standard input (-) is named as a source twice".to_owned()).into());
+    }
+    let amount = Amount {
+        sources: sources.len(),
+        results: usize::from(arguments.count),
+        json: arguments.machine.json,
     };
-    for path in &arguments.sources {
-        if let Err(error) = transform(&mut session, arguments, path, strength) {
+    let output = Output::plan(&arguments.target, amount)?;
+    let mut session = Session::start(&arguments.machine, &arguments.model)?;
+    let strength = strength(&session, &arguments.strength)?;
+    // All sources have the same seeds, so that their results can be compared.
+    let seeds: Vec<u64> = seeds(&arguments.prompted, arguments.count).collect();
+    for path in sources {
+        if let Err(error) = transform(&mut session, arguments, path, strength, &seeds, &output) {
             let subject = path.to_string_lossy().into_owned();
             if let Err(stopped) = session.failed(&subject, error) {
-                return Ok(session.finish(Some(stopped)));
+                return session.finish(Some(stopped));
             }
         }
     }
-    Ok(session.finish(None))
+    session.finish(None)
+}
+
+/// The strength asked for, or the model's own.
+pub(crate) fn strength(session: &Session<'_>, asked: &OneStrength) -> Result<Strength> {
+    match asked.strength {
+        Some(strength) => Ok(strength),
+        None => {
+            Ok(Strength::new(session.model.defaults().strength).map_err(imagegen::Error::from)?)
+        }
+    }
 }
 
 /// All results of one source.
@@ -34,19 +58,22 @@ fn transform(
     arguments: &TransformArguments,
     path: &Path,
     strength: Strength,
+    seeds: &[u64],
+    output: &Output,
 ) -> Result<()> {
-    let source = read_source(path, &Limits::default())?;
-    for settings in session.settings(arguments.strength_rule) {
-        let request = Transform {
+    let source = read_source(path)?;
+    let rule = arguments.shaping.strength_rule;
+    for settings in settings(&arguments.prompted, rule, seeds.iter().copied()) {
+        let request = Request::Transform(Transform {
             source: &source,
             strength,
-            size: arguments.size.unwrap_or_default(),
-            fit: arguments.fit.into(),
+            size: arguments.shaping.size.unwrap_or_default(),
+            fit: arguments.shaping.fit.into(),
             settings,
-        };
-        session.run(&source.name, |model, watcher| {
-            model.transform(&request, watcher)
-        })?;
+        });
+        let made = session.make(&source.name, &request, output)?;
+        let place = output.result(&made.outcome.facts.recipe, seeds.len() > 1);
+        session.keep(&source.name, &made, output, place)?;
     }
     Ok(())
 }

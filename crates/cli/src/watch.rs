@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use imagegen::{Stage, StepRecord, Warning, Watcher};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::report;
+use crate::report::{self, say};
 
 /// Seconds of each stage, in order.
 pub(crate) type Times = Vec<(&'static str, f64)>;
@@ -77,7 +77,7 @@ impl Watch {
             Show::Lines => {
                 let left = self.left(record).as_secs_f64();
                 let (step, steps) = (record.step, record.steps);
-                eprintln!("{}: step {step} of {steps}, {left:.1} s left", self.title);
+                say!("{}: step {step} of {steps}, {left:.1} s left", self.title);
             }
             Show::Bar => {
                 let title = self.title.clone();

@@ -40,6 +40,22 @@ pub enum Error {
         /// Why.
         cause: imagegen_picture::DecodeError,
     },
+    /// A picture does not say how it was made.
+    #[error("{name} does not say how it was made, expected a picture made by imagegen")]
+    NoRecipe {
+        /// The file, by its base name.
+        name: String,
+    },
+    /// No file of a folder is the source a picture was made from.
+    #[error("no file in {folder} is the source {name} (sha256 {sha256})")]
+    NoSource {
+        /// Where it was looked for.
+        folder: PathBuf,
+        /// The name it had.
+        name: String,
+        /// What it holds.
+        sha256: String,
+    },
     /// No model has this name and no folder this path.
     #[error("model \"{got}\" is not known, expected {expected}")]
     UnknownModel {

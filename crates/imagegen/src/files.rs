@@ -7,8 +7,15 @@ use std::sync::Arc;
 
 use imagegen_model::Bytes;
 use imagegen_picture::Limits;
+use sha2::{Digest, Sha256};
+use unicode_segmentation::UnicodeSegmentation;
 
+use crate::recipe::SourceMark;
+use crate::request::hex;
 use crate::{Error, Source};
+
+/// Most bytes of a file's name; common file systems take no more.
+pub const NAME_BYTES: usize = 255;
 
 /// Reads and decodes a source picture.
 ///
@@ -22,7 +29,18 @@ pub fn read_source(path: &Path, limits: &Limits) -> Result<Source, Error> {
     Source::decode(name, &bytes, limits)
 }
 
-fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
+/// Reads and decodes a source picture from `reader` to its end; `name` stands for its file.
+///
+/// Fails as [`read_source`].
+pub fn read_source_from(reader: impl Read, name: &str, limits: &Limits) -> Result<Source, Error> {
+    let bytes = read_to_limit(reader, Path::new(name), limits.bytes)?;
+    Source::decode(name, &bytes, limits)
+}
+
+/// Reads a whole file of at most `limit` bytes.
+///
+/// Fails with [`Error::Read`] or [`Error::TooLong`].
+pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     let failed = |source| Error::Read {
         path: path.to_owned(),
         source,
@@ -39,11 +57,17 @@ fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
             limit,
         });
     }
+    read_to_limit(file, path, limit)
+}
+
+fn read_to_limit(reader: impl Read, path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     // One byte more than allowed tells a pipe that is too long.
-    file.take(limit + 1)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
+    let read = reader.take(limit.saturating_add(1)).read_to_end(&mut bytes);
+    read.map_err(|source| Error::Read {
+        path: path.to_owned(),
+        source,
+    })?;
     if bytes.len() as u64 > limit {
         return Err(Error::TooLong {
             path: path.to_owned(),
@@ -52,6 +76,52 @@ fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
         });
     }
     Ok(bytes)
+}
+
+/// Finds the file in `folder` (not in folders inside it) whose contents have the hash of `mark`: the
+/// one of that name first, then the others by name. Files over `limit` bytes are passed over.
+///
+/// `None` where there is none; fails with [`Error::Read`] where the folder cannot be read.
+pub fn find_source(folder: &Path, mark: &SourceMark, limit: u64) -> Result<Option<PathBuf>, Error> {
+    let failed = |source| Error::Read {
+        path: folder.to_owned(),
+        source,
+    };
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.is_file() {
+            paths.push(path);
+        }
+    }
+    paths.sort_by_key(|path| {
+        (
+            path.file_name().is_none_or(|name| *name != *mark.name),
+            path.clone(),
+        )
+    });
+    // A file that cannot be read is not the one, or will be missed by its name.
+    let matches = |path: &PathBuf| {
+        let bytes = read_limited(path, limit);
+        bytes.is_ok_and(|bytes| hex(&Sha256::digest(&bytes)) == mark.sha256)
+    };
+    Ok(paths.into_iter().find(matches))
+}
+
+/// Fails with [`Error::Write`] unless files can be made in `folder`. Leaves nothing behind.
+pub fn check_folder(folder: &Path) -> Result<(), Error> {
+    let place = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    let made = tempfile::Builder::new()
+        .prefix(".imagegen-")
+        .tempfile_in(place);
+    made.map(drop).map_err(|source| Error::Write {
+        path: place.to_owned(),
+        source: plain(source),
+    })
 }
 
 /// Reads a small text file.
@@ -95,7 +165,7 @@ pub enum Existing {
 pub fn write_whole(path: &Path, bytes: &[u8], existing: Existing) -> Result<PathBuf, Error> {
     let failed = |source: io::Error| Error::Write {
         path: path.to_owned(),
-        source,
+        source: plain(source),
     };
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -124,6 +194,14 @@ pub fn write_whole(path: &Path, bytes: &[u8], existing: Existing) -> Result<Path
     unreachable!("some number is free")
 }
 
+/// What the system says, without the name of the temporary file, which says nothing to a person.
+fn plain(error: io::Error) -> io::Error {
+    match error.get_ref() {
+        Some(_) => io::Error::from(error.kind()),
+        None => error,
+    }
+}
+
 /// For everyone, as far as the user's mask allows; temporary files are private otherwise.
 #[cfg(unix)]
 fn readable() -> fs::Permissions {
@@ -136,34 +214,64 @@ fn numbered(path: &Path, number: usize) -> PathBuf {
     if number == 1 {
         return path.to_owned();
     }
+    beside(path, &format!("-{number}"), None)
+}
+
+/// A file beside `path`: its stem, `tail`, and `extension` (the path's own for `None`). The stem is cut
+/// where the name would be too long.
+pub fn beside(path: &Path, tail: &str, extension: Option<&str>) -> PathBuf {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let name = match path.extension() {
-        Some(extension) => format!("{stem}-{number}.{}", extension.to_string_lossy()),
-        None => format!("{stem}-{number}"),
+    let own = path.extension().map(|own| own.to_string_lossy());
+    let end = match extension.or(own.as_deref()) {
+        Some(extension) => format!("{tail}.{extension}"),
+        None => tail.to_owned(),
     };
-    path.with_file_name(name)
+    path.with_file_name(cut_name(&stem, &end))
+}
+
+/// `stem` and `end` as a file name of at most [`NAME_BYTES`]. The stem is cut between two letters, where
+/// a letter is what a reader sees as one, accents included.
+pub fn cut_name(stem: &str, end: &str) -> String {
+    let room = NAME_BYTES.saturating_sub(end.len());
+    let mut kept = 0;
+    for (at, letter) in stem.grapheme_indices(true) {
+        if at + letter.len() > room {
+            break;
+        }
+        kept = at + letter.len();
+    }
+    stem[..kept].to_owned() + end
+}
+
+/// The start of a result's file name: source and prompt, of letters every system allows; may be empty.
+pub fn default_stem(source: Option<&str>, prompt: &str) -> String {
+    let stem = source
+        .and_then(|name| Path::new(name).file_stem())
+        .map(|s| s.to_string_lossy());
+    let parts = [slug(stem.as_deref().unwrap_or(""), 60), slug(prompt, 40)];
+    let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join("-")
 }
 
 /// A file name for a result: source, prompt and seed, of letters every system allows.
 pub fn default_name(source: Option<&str>, prompt: &str, seed: u64, extension: &str) -> String {
-    let stem = source
-        .and_then(|name| Path::new(name).file_stem())
-        .map(|s| s.to_string_lossy());
-    let parts = [
-        slug(stem.as_deref().unwrap_or(""), 60),
-        slug(prompt, 40),
-        seed.to_string(),
-    ];
-    let name: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-    format!("{}.{extension}", name.join("-"))
+    let stem = default_stem(source, prompt);
+    let hyphen = if stem.is_empty() { "" } else { "-" };
+    cut_name(&stem, &format!("{hyphen}{seed}.{extension}"))
 }
 
-/// Letters and digits of `text`, everything else one hyphen, at most `limit` characters.
+/// Letters and digits of `text`, everything else one hyphen, at most `limit` letters.
 fn slug(text: &str, limit: usize) -> String {
     let mut slug = String::new();
-    for c in text.chars().take(limit) {
-        if c.is_alphanumeric() {
-            slug.extend(c.to_lowercase());
+    for letter in text.graphemes(true).take(limit) {
+        // Accents written as characters of their own belong to the letter before them.
+        if letter.starts_with(char::is_alphanumeric) {
+            slug.extend(
+                letter
+                    .chars()
+                    .flat_map(char::to_lowercase)
+                    .filter(|c| !c.is_control()),
+            );
         } else if !slug.is_empty() && !slug.ends_with('-') {
             slug.push('-');
         }
@@ -182,6 +290,75 @@ mod tests {
         assert_eq!(default_name(None, "", 7, "webp"), "7.webp");
         let long = default_name(Some(&"a".repeat(300)), &"b".repeat(300), u64::MAX, "png");
         assert!(long.len() < 140);
+    }
+
+    #[test]
+    fn long_names_are_cut_between_letters() {
+        // Letters of one to eleven bytes; the last is a family of three, joined.
+        for letter in ["a", "é", "e\u{301}", "夜", "👩\u{200d}👧"] {
+            for end in [".png", "-12345.webp"] {
+                let name = cut_name(&letter.repeat(300), end);
+                assert!(name.len() <= NAME_BYTES && name.len() > NAME_BYTES - letter.len());
+                let stem = name.strip_suffix(end).unwrap();
+                assert_eq!(stem.len() % letter.len(), 0, "{letter}");
+            }
+        }
+        assert_eq!(cut_name("short", ".png"), "short.png");
+        let night = "夜".repeat(200);
+        let name = default_name(Some(&night), &night, u64::MAX, "png");
+        assert!(
+            name.len() <= NAME_BYTES && name.ends_with("-18446744073709551615.png"),
+            "{name}"
+        );
+        let second = numbered(Path::new(&name), 2);
+        let second = second.to_str().unwrap();
+        assert!(
+            second.len() <= NAME_BYTES && second.ends_with("-2.png"),
+            "{second}"
+        );
+    }
+
+    #[test]
+    fn accents_stay_with_their_letters() {
+        let name = default_name(Some("cafe\u{301} Noir.jpg"), "", 1, "png");
+        assert_eq!(name, "cafe\u{301}-noir-1.png");
+    }
+
+    #[test]
+    fn files_beside_a_file_share_its_stem() {
+        let path = Path::new("out/sheet.png");
+        assert_eq!(beside(path, "-0.35", None), Path::new("out/sheet-0.35.png"));
+        assert_eq!(beside(path, "", Some("jpg")), Path::new("out/sheet.jpg"));
+    }
+
+    #[test]
+    fn sources_are_found_by_what_they_hold() {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = |name: &str, bytes: &[u8]| SourceMark {
+            name: name.to_owned(),
+            sha256: hex(&Sha256::digest(bytes)),
+        };
+        for (name, bytes) in [("a", b"one"), ("b", b"two"), ("c", b"one"), ("d", b"big")] {
+            fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        fs::create_dir(folder.path().join("e")).unwrap();
+        let find = |name, bytes| find_source(folder.path(), &mark(name, bytes), 3).unwrap();
+        let path = |name| Some(folder.path().join(name));
+        assert_eq!(find("c", b"one"), path("c"), "its own name comes first");
+        assert_eq!(find("elsewhere", b"one"), path("a"));
+        assert_eq!(find("a", b"three"), None);
+        let (over, none) = (mark("d", b"big"), folder.path().join("none"));
+        assert_eq!(find_source(folder.path(), &over, 2).unwrap(), None);
+        assert!(find_source(&none, &over, 9).is_err());
+    }
+
+    #[test]
+    fn folders_are_checked_without_a_trace() {
+        let folder = tempfile::tempdir().unwrap();
+        check_folder(folder.path()).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        let error = check_folder(&folder.path().join("none")).unwrap_err();
+        assert!(error.to_string().starts_with("cannot write "), "{error}");
     }
 
     #[test]

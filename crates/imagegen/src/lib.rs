@@ -5,23 +5,33 @@
 //! a person should know, and the metadata that lets anyone make the picture again. [`files`] is the
 //! one module that knows paths; the rest works on values.
 
+mod advise;
 mod error;
+mod faces;
 pub mod files;
 mod model;
 mod outcome;
 mod recipe;
+mod replay;
 mod request;
 mod run;
+mod sheet;
+mod variety;
 mod warning;
 
+pub use advise::{Forecast, LookForFaces};
 pub use error::Error;
+pub use faces::{Face, faces};
 pub use imagegen_engine::cpu::Level;
 pub use imagegen_picture::{Fit, Format, Picture, Size, Wanted};
 pub use imagegen_pipeline::{Sampler, StepRecord, Strength, StrengthRule};
-pub use model::{Cpu, Defaults, Model, ModelSource};
+pub use model::{Cpu, Defaults, Memory, Model, ModelInfo, ModelSource, NetworkInfo, ScheduleInfo};
 pub use outcome::{Facts, Outcome, Stage, Unwatched, Watcher};
-pub use recipe::Recipe;
-pub use request::{Generate, Settings, Source, Transform};
+pub use recipe::{FidelityMark, ModelMark, Recipe, SourceMark};
+pub use replay::Agreement;
+pub use request::{Generate, Request, Settings, Source, Transform};
+pub use sheet::{Cell, contact_sheet};
+pub use variety::View;
 pub use warning::Warning;
 
 /// Name and version of this program, as written into pictures.

@@ -2,8 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use imagegen_picture::metadata::DigitalSource;
-use imagegen_picture::{Encoded, Format, Metadata, Picture, encode};
+use imagegen_picture::advice::Advice;
+use imagegen_picture::fidelity::Fidelity;
+use imagegen_picture::{Encoded, Format, Picture, encode};
 use imagegen_pipeline::StepRecord;
 
 use crate::{Error, Recipe, Warning};
@@ -69,6 +70,8 @@ pub struct Facts {
     pub start_timestep: Option<f64>,
     /// Width and height the model worked at.
     pub work: [u32; 2],
+    /// How alike source and result are; `None` for text-to-image.
+    pub fidelity: Option<Fidelity>,
 }
 
 /// A picture, how it came about, and what a person should know.
@@ -80,6 +83,9 @@ pub struct Outcome {
     pub facts: Facts,
     /// What a person should know.
     pub warnings: Vec<Warning>,
+    /// What the result gives reason to say; [`Model::forecast`](crate::Model::forecast) has what can be
+    /// said before the run.
+    pub advice: Vec<Advice>,
 }
 
 impl Outcome {
@@ -87,16 +93,7 @@ impl Outcome {
     ///
     /// Fails with [`Error::Encode`].
     pub fn encode(&self, format: Format) -> Result<Encoded, Error> {
-        let recipe = &self.facts.recipe;
-        let source = match recipe.source {
-            Some(_) => DigitalSource::CompositeWithTrained,
-            None => DigitalSource::Trained,
-        };
-        let metadata = Metadata {
-            parameters: Some(recipe.a1111(self.picture.size())),
-            json: Some(recipe.json()),
-            source: Some(source),
-        };
+        let metadata = self.facts.recipe.metadata();
         Ok(encode(&self.picture, format, &metadata)?)
     }
 }

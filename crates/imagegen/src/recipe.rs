@@ -1,14 +1,17 @@
 //! How a picture was made, as it is written into the picture: no clock, no paths.
 
-use imagegen_picture::Size;
-use imagegen_picture::metadata::{A1111Fields, a1111_parameters};
+use imagegen_picture::fidelity::Fidelity;
+use imagegen_picture::metadata::{self, A1111Fields, DigitalSource, a1111_parameters};
+use imagegen_picture::{EncodeError, Format, Metadata, Size};
 use imagegen_pipeline::Sampler;
 use serde::{Deserialize, Serialize};
 
-use crate::PROGRAM;
+use crate::{Error, PROGRAM};
 
-/// Everything that decides a picture's pixels.
+/// Everything that decides a picture's pixels. Read strictly: a field this program does not know may
+/// decide them too.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// Program and version.
     pub program: String,
@@ -35,12 +38,39 @@ pub struct Recipe {
     pub size: [u32; 2],
     /// Width and height the model worked at.
     pub work_size: [u32; 2],
+    /// The size asked for: `source`, `640` (longest side) or `640x480`; absent for text-to-image.
+    pub wanted: Option<String>,
     /// How the source was brought to the wanted shape; absent for text-to-image.
     pub fit: Option<String>,
     /// The model.
     pub model: ModelMark,
     /// The source; absent for text-to-image.
     pub source: Option<SourceMark>,
+    /// How alike source and result are; known after the run, decides nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fidelity: Option<FidelityMark>,
+}
+
+/// How alike source and result are, 0 to 1, in four digits; see [`imagegen_picture::fidelity`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct FidelityMark {
+    /// Structure and colour in one figure.
+    pub overall: f64,
+    /// Forms and light.
+    pub structure: f64,
+    /// Colour of areas.
+    pub colour: f64,
+}
+
+impl From<Fidelity> for FidelityMark {
+    fn from(fidelity: Fidelity) -> Self {
+        let rounded = |figure: f64| (figure * 1e4).round() / 1e4;
+        Self {
+            overall: rounded(fidelity.overall),
+            structure: rounded(fidelity.structure),
+            colour: rounded(fidelity.colour),
+        }
+    }
 }
 
 /// Which model.
@@ -67,6 +97,59 @@ impl Recipe {
         serde_json::to_string(self).expect("a recipe holds only texts and finite numbers")
     }
 
+    /// Reads the recipe out of a picture file of ours.
+    ///
+    /// Fails with [`Error::NoRecipe`] where the file `name` has none, and with [`Error::Setting`] where
+    /// its document is none this program knows.
+    pub fn read(name: &str, bytes: &[u8]) -> Result<Self, Error> {
+        let json = metadata::read(bytes).json.ok_or_else(|| Error::NoRecipe {
+            name: name.to_owned(),
+        })?;
+        serde_json::from_str(&json).map_err(|error| {
+            let subject = format!("the recipe in {name}");
+            Error::setting(subject, error, format!("one that {PROGRAM} knows"))
+        })
+    }
+
+    /// What a picture file says about its making.
+    pub fn metadata(&self) -> Metadata {
+        let source = match self.source {
+            Some(_) => DigitalSource::CompositeWithTrained,
+            None => DigitalSource::Trained,
+        };
+        let [width, height] = self.size;
+        Metadata {
+            parameters: Some(self.a1111(Size::new(width, height))),
+            json: Some(self.json()),
+            source: Some(source),
+        }
+    }
+
+    /// Checks, before a run, that its result can be written as `format`.
+    ///
+    /// Fails with [`Error::Encode`] where the texts or the size are too much for it.
+    pub fn check(&self, format: Format) -> Result<(), Error> {
+        // The longest figures, for those that are not known yet.
+        let figure = 0.1234;
+        let mut recipe = self.clone();
+        recipe.fidelity = self.source.as_ref().map(|_| FidelityMark {
+            overall: figure,
+            structure: figure,
+            colour: figure,
+        });
+        let [width, height] = self.size;
+        let (name, limit) = most_pixels(format);
+        if width.max(height) > limit {
+            return Err(Error::Encode(EncodeError::TooLarge {
+                format: name,
+                size: Size::new(width, height),
+                limit,
+            }));
+        }
+        metadata::check(&recipe.metadata(), format).map_err(EncodeError::from)?;
+        Ok(())
+    }
+
     /// The text other tools read (AUTOMATIC1111's `parameters`).
     pub fn a1111(&self, size: Size) -> String {
         let sampler = Sampler::parse(&self.sampler);
@@ -89,6 +172,15 @@ impl Recipe {
             version: PROGRAM.to_owned(),
             extra: vec![named("Strength rule", &self.strength_rule)],
         })
+    }
+}
+
+/// A format's name and the most pixels a side it can say; what `encode` would find out after the run.
+fn most_pixels(format: Format) -> (&'static str, u32) {
+    match format {
+        Format::Png => ("PNG", i32::MAX as u32),
+        Format::Jpeg { .. } => ("JPEG", 65_535),
+        Format::WebP => ("WebP", 16_384),
     }
 }
 
@@ -122,6 +214,8 @@ mod seed {
 
 #[cfg(test)]
 mod tests {
+    use imagegen_picture::{Picture, encode};
+
     use super::*;
 
     fn recipe(seed: u64) -> Recipe {
@@ -138,6 +232,7 @@ mod tests {
             seed,
             size: [64, 32],
             work_size: [64, 32],
+            wanted: Some("source".into()),
             fit: Some("keep".into()),
             model: ModelMark {
                 name: "m".into(),
@@ -146,6 +241,11 @@ mod tests {
             source: Some(SourceMark {
                 name: "s.png".into(),
                 sha256: "cd".repeat(32),
+            }),
+            fidelity: Some(FidelityMark {
+                overall: 0.7123,
+                structure: 0.8,
+                colour: 0.5,
             }),
         }
     }
@@ -160,6 +260,51 @@ mod tests {
                 recipe(seed)
             );
         }
+    }
+
+    #[test]
+    fn what_does_not_fit_a_format_is_known_before_the_run() {
+        let mut long = recipe(7);
+        long.prompt = "word ".repeat(10_000);
+        assert!(long.check(Format::Png).is_ok() && long.check(Format::WebP).is_ok());
+        let error = long.check(Format::JPEG).unwrap_err().to_string();
+        assert!(error.contains("in JPEG; PNG has room for it"), "{error}");
+        let mut wide = recipe(7);
+        wide.size = [16_385, 16];
+        assert!(wide.check(Format::JPEG).is_ok());
+        let error = wide.check(Format::WebP).unwrap_err().to_string();
+        assert!(
+            error.contains("16385x16, expected at most 16384"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn recipes_are_read_strictly() {
+        let picture = Picture::filled(Size::new(4, 4), [9; 3]).unwrap();
+        let file = |json: String| {
+            let metadata = Metadata {
+                json: Some(json),
+                ..Metadata::default()
+            };
+            encode(&picture, Format::Png, &metadata).unwrap().bytes
+        };
+        assert_eq!(
+            Recipe::read("a.png", &file(recipe(7).json())).unwrap(),
+            recipe(7)
+        );
+        let newer = recipe(7).json().replacen('{', "{\"mask\": 1, ", 1);
+        let error = Recipe::read("a.png", &file(newer)).unwrap_err().to_string();
+        assert!(
+            error.starts_with("the recipe in a.png is unknown field `mask`"),
+            "{error}"
+        );
+        let plain = encode(&picture, Format::Png, &Metadata::default()).unwrap();
+        let error = Recipe::read("b.png", &plain.bytes).unwrap_err();
+        assert!(
+            matches!(&error, Error::NoRecipe { name } if name == "b.png"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -89,3 +89,12 @@ pub struct Generate {
     /// The rest.
     pub settings: Settings,
 }
+
+/// Either kind of request.
+#[derive(Debug, Clone)]
+pub enum Request<'a> {
+    /// A picture from a source.
+    Transform(Transform<'a>),
+    /// A picture from text alone.
+    Generate(Generate),
+}

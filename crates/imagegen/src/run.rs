@@ -1,19 +1,23 @@
 //! Carrying out requests: from a source or a size to a picture, by way of the pipeline.
 
 use std::ops::ControlFlow;
+use std::sync::{Arc, PoisonError};
 
 use imagegen_engine::Tensor;
+use imagegen_picture::advice::of_result;
+use imagegen_picture::fidelity::{Fidelity, compare};
 use imagegen_picture::{
     Fit, FitPlan, FitRequest, Picture, Size, WHITE, Wanted, flatten, from_unit, plan, to_unit,
 };
 use imagegen_pipeline::{
-    BoxedError, Img2Img, LatentCodec, Network, Networks, Prompt, Sampler, StepRecord, Strength,
-    Text2Img, img2img, text2img,
+    BoxedError, Img2Img, LatentCodec, Network, Networks, Plan, PlanRequest, Prompt, StepRecord,
+    Strength, Text2Img, img2img, text2img,
 };
 
-use crate::recipe::{Recipe, SourceMark};
+use crate::recipe::{FidelityMark, Recipe, SourceMark};
 use crate::{
-    Error, Facts, Generate, Model, Outcome, PROGRAM, Settings, Stage, Transform, Warning, Watcher,
+    Error, Facts, Generate, Model, Outcome, PROGRAM, Request, Settings, Source, Stage, Transform,
+    Warning, Watcher,
 };
 
 /// Least side of the size a model works at, in pixels; smaller sources are enlarged to it.
@@ -21,13 +25,52 @@ const MIN_SIDE: u32 = 64;
 /// Most pixels that text-to-image makes.
 const GENERATE_PIXELS: u64 = 4 << 20;
 
-/// Settings with the model's defaults filled in.
-struct Resolved {
+/// A request with nothing left to decide.
+struct Planned {
     pipeline: imagegen_pipeline::Settings,
-    sampler: Sampler,
+    fit: FitPlan,
+    recipe: Recipe,
+    /// Steps that will run.
+    runs: usize,
+}
+
+/// Steps that a request will run, and its settings with the model's defaults filled in.
+pub(crate) fn planned_runs(
+    model: &Model,
+    request: &Transform<'_>,
+) -> Result<(usize, imagegen_pipeline::Settings), Error> {
+    let planned = model.plan_transform(request)?;
+    Ok((planned.runs, planned.pipeline))
+}
+
+/// A source at its working size.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    sha256: String,
+    fit: FitPlan,
+    pixels: Arc<Tensor>,
 }
 
 impl Model {
+    /// Carries out a request of either kind; see [`Model::transform`] and [`Model::generate`].
+    pub fn run(&self, request: &Request<'_>, watcher: &mut dyn Watcher) -> Result<Outcome, Error> {
+        match request {
+            Request::Transform(request) => self.transform(request, watcher),
+            Request::Generate(request) => self.generate(request, watcher),
+        }
+    }
+
+    /// The recipe that the request's picture will carry, with nothing left to decide. Runs nothing.
+    ///
+    /// Fails where the request cannot be carried out, as [`Model::transform`] and
+    /// [`Model::generate`] do.
+    pub fn plan(&self, request: &Request<'_>) -> Result<Recipe, Error> {
+        match request {
+            Request::Transform(request) => Ok(self.plan_transform(request)?.recipe),
+            Request::Generate(request) => Ok(self.plan_generate(request)?.recipe),
+        }
+    }
+
     /// Makes a new picture from a source.
     ///
     /// The result has the source's size unless another is asked for, and the source's alpha.
@@ -39,48 +82,29 @@ impl Model {
         watcher: &mut dyn Watcher,
     ) -> Result<Outcome, Error> {
         watcher.stage(Stage::Prepare);
-        let resolved = self.resolve(&request.settings)?;
-        let source = request.source.picture();
-        let fit = plan(&FitRequest {
-            source: source.size(),
-            wanted: request.size,
-            fit: request.fit,
-            grid: self.latents.codec.grid() as u32,
-            budget_pixels: self.latents.pixels(),
-            min_side: MIN_SIDE,
-        })?;
-        let mut warnings: Vec<_> = request
-            .source
-            .decoded
-            .warnings
-            .iter()
-            .cloned()
-            .map(Warning::Source)
-            .collect();
-        warnings.extend(self.warnings(&request.settings, &resolved)?);
-        if request.strength.get() > 0.0 {
-            warnings.extend(resampled(&fit));
-        } else {
-            warnings.push(Warning::NothingRun);
-        }
+        let planned = self.plan_transform(request)?;
+        let (fit, source) = (&planned.fit, request.source.picture());
+        let warnings = self.transform_warnings(request, &planned)?;
         warnings.iter().for_each(|warning| watcher.warning(warning));
-        let pixels = unit_tensor(&fit.to_work(&flatten(source, WHITE)))?;
-        let run = self.run(
+        let pixels = self.prepared(request.source, fit)?;
+        let settings = planned.pipeline;
+        let run = self.carry_out(
             &request.settings,
-            &resolved,
+            settings,
             watcher,
             |networks, progress| {
                 let request = Img2Img {
                     source: &pixels,
                     strength: request.strength,
-                    settings: resolved.pipeline,
+                    settings,
                 };
                 img2img(&request, networks, progress)
             },
         )?;
         watcher.stage(Stage::Finish);
+        let before = fit.to_result(source);
         let picture = if run.facts.runs == 0 {
-            fit.to_result(source)
+            before.clone()
         } else {
             let picture = fit.from_work(&to_picture(&run.pixels, fit.work_size())?);
             let alpha = source.alpha().map(|alpha| fit.plane_to_result(alpha));
@@ -88,19 +112,96 @@ impl Model {
                 .with_alpha(alpha)
                 .expect("plan and plane have the result's size")
         };
-        let mut recipe = self.recipe(&request.settings, &resolved, request.strength);
-        recipe.size = sides(picture.size());
+        let fidelity = compare(&before, &picture).expect("both have the result's size");
+        Ok(Outcome {
+            advice: of_result(&fidelity, request.strength.get()),
+            picture,
+            facts: facts(planned.recipe, &run.facts, Some(fidelity)),
+            warnings,
+        })
+    }
+
+    fn plan_transform(&self, request: &Transform<'_>) -> Result<Planned, Error> {
+        let pipeline = self.resolve(&request.settings)?;
+        let fit = plan(&FitRequest {
+            source: request.source.picture().size(),
+            wanted: request.size,
+            fit: request.fit,
+            grid: self.latents.codec.grid() as u32,
+            budget_pixels: self.latents.pixels(),
+            min_side: MIN_SIDE,
+        })?;
+        let runs = Plan::img2img(
+            &self.training(pipeline.sampler)?,
+            PlanRequest {
+                sampler: pipeline.sampler,
+                steps: pipeline.steps,
+                strength: request.strength,
+                rule: pipeline.rule,
+            },
+        )?
+        .runs;
+        let mut recipe = self.recipe(&request.settings, &pipeline, request.strength);
+        recipe.size = sides(fit.result_size());
         recipe.work_size = sides(fit.work_size());
+        recipe.wanted = Some(wanted_name(request.size));
         recipe.fit = Some(fit_name(request.fit).to_owned());
         recipe.source = Some(SourceMark {
             name: request.source.name.clone(),
             sha256: request.source.sha256.clone(),
         });
-        Ok(Outcome {
-            picture,
-            facts: facts(recipe, &run.facts),
-            warnings,
+        Ok(Planned {
+            pipeline,
+            fit,
+            recipe,
+            runs,
         })
+    }
+
+    /// The source as the result shows it: at its size and cut as it is.
+    ///
+    /// Fails where the request cannot be carried out, as [`Model::transform`] does.
+    pub fn framed_source(&self, request: &Transform<'_>) -> Result<Picture, Error> {
+        Ok(self
+            .plan_transform(request)?
+            .fit
+            .to_result(request.source.picture()))
+    }
+
+    fn transform_warnings(
+        &self,
+        request: &Transform<'_>,
+        planned: &Planned,
+    ) -> Result<Vec<Warning>, Error> {
+        let read = request.source.decoded.warnings.iter().cloned();
+        let mut warnings: Vec<_> = read.map(Warning::Source).collect();
+        warnings.extend(self.warnings(&request.settings, &planned.pipeline)?);
+        if request.strength.get() > 0.0 {
+            warnings.extend(resampled(&planned.fit));
+        } else {
+            warnings.push(Warning::NothingRun);
+        }
+        Ok(warnings)
+    }
+
+    /// The source at its working size, as pixels. Made once for a row of runs on one source.
+    fn prepared(&self, source: &Source, fit: &FitPlan) -> Result<Arc<Tensor>, Error> {
+        let mut last = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = last.as_ref()
+            && known.fit == *fit
+            && known.sha256 == source.sha256
+        {
+            return Ok(Arc::clone(&known.pixels));
+        }
+        let pixels = Arc::new(unit_tensor(
+            &fit.to_work(&flatten(source.picture(), WHITE)),
+        )?);
+        *last = Some(Prepared {
+            sha256: source.sha256.clone(),
+            fit: *fit,
+            pixels: Arc::clone(&pixels),
+        });
+        Ok(pixels)
     }
 
     /// Makes a picture from text alone, which can be the source of a [`Model::transform`].
@@ -112,7 +213,35 @@ impl Model {
         watcher: &mut dyn Watcher,
     ) -> Result<Outcome, Error> {
         watcher.stage(Stage::Prepare);
-        let resolved = self.resolve(&request.settings)?;
+        let planned = self.plan_generate(request)?;
+        let (fit, settings) = (&planned.fit, planned.pipeline);
+        let warnings = self.warnings(&request.settings, &settings)?;
+        warnings.iter().for_each(|warning| watcher.warning(warning));
+        let work = fit.work_size();
+        let run = self.carry_out(
+            &request.settings,
+            settings,
+            watcher,
+            |networks, progress| {
+                let request = Text2Img {
+                    height: work.height as usize,
+                    width: work.width as usize,
+                    settings,
+                };
+                text2img(&request, networks, progress)
+            },
+        )?;
+        watcher.stage(Stage::Finish);
+        Ok(Outcome {
+            picture: fit.from_work(&to_picture(&run.pixels, work)?),
+            facts: facts(planned.recipe, &run.facts, None),
+            warnings,
+            advice: Vec::new(),
+        })
+    }
+
+    fn plan_generate(&self, request: &Generate) -> Result<Planned, Error> {
+        let pipeline = self.resolve(&request.settings)?;
         let size = Size::new(request.width, request.height);
         if size.pixels() > GENERATE_PIXELS {
             let expected = format!("at most {GENERATE_PIXELS} pixels");
@@ -126,37 +255,20 @@ impl Model {
             budget_pixels: GENERATE_PIXELS * 2,
             min_side: MIN_SIDE,
         })?;
-        let warnings = self.warnings(&request.settings, &resolved)?;
-        warnings.iter().for_each(|warning| watcher.warning(warning));
-        let work = fit.work_size();
-        let run = self.run(
-            &request.settings,
-            &resolved,
-            watcher,
-            |networks, progress| {
-                let request = Text2Img {
-                    height: work.height as usize,
-                    width: work.width as usize,
-                    settings: resolved.pipeline,
-                };
-                text2img(&request, networks, progress)
-            },
-        )?;
-        watcher.stage(Stage::Finish);
-        let picture = fit.from_work(&to_picture(&run.pixels, work)?);
         let strength = Strength::new(1.0).expect("1 is in range");
-        let mut recipe = self.recipe(&request.settings, &resolved, strength);
-        recipe.size = sides(picture.size());
-        recipe.work_size = sides(work);
-        Ok(Outcome {
-            picture,
-            facts: facts(recipe, &run.facts),
-            warnings,
+        let mut recipe = self.recipe(&request.settings, &pipeline, strength);
+        recipe.size = sides(fit.result_size());
+        recipe.work_size = sides(fit.work_size());
+        Ok(Planned {
+            runs: pipeline.steps,
+            pipeline,
+            fit,
+            recipe,
         })
     }
 
     /// Fills in the model's defaults and checks ranges.
-    fn resolve(&self, settings: &Settings) -> Result<Resolved, Error> {
+    fn resolve(&self, settings: &Settings) -> Result<imagegen_pipeline::Settings, Error> {
         let defaults = self.defaults();
         let steps = settings.steps.unwrap_or(defaults.steps);
         if !(1..=1000).contains(&steps) {
@@ -167,19 +279,22 @@ impl Model {
             return Err(Error::setting("guidance", guidance_scale, "0 to 100"));
         }
         let sampler = settings.sampler.unwrap_or(defaults.sampler);
-        let pipeline = imagegen_pipeline::Settings {
+        Ok(imagegen_pipeline::Settings {
             sampler,
             steps,
             rule: settings.rule,
             guidance_scale,
             seed: settings.seed,
-        };
-        Ok(Resolved { pipeline, sampler })
+        })
     }
 
-    fn warnings(&self, settings: &Settings, resolved: &Resolved) -> Result<Vec<Warning>, Error> {
+    fn warnings(
+        &self,
+        settings: &Settings,
+        resolved: &imagegen_pipeline::Settings,
+    ) -> Result<Vec<Warning>, Error> {
         let mut warnings = self.standing_warnings(settings.sampler.is_some());
-        let guidance_scale = resolved.pipeline.guidance_scale;
+        let guidance_scale = resolved.guidance_scale;
         if guidance_scale == 0.0 {
             warnings.push(Warning::TextUnused {
                 which: "prompt",
@@ -200,10 +315,10 @@ impl Model {
     }
 
     /// Encodes the texts and hands networks to `pipeline`.
-    fn run(
+    fn carry_out(
         &self,
         settings: &Settings,
-        resolved: &Resolved,
+        resolved: imagegen_pipeline::Settings,
         watcher: &mut dyn Watcher,
         pipeline: impl FnOnce(
             &mut Networks<'_, '_>,
@@ -234,7 +349,12 @@ impl Model {
     }
 
     /// The recipe of a text-to-image run; sizes are still to be filled in.
-    fn recipe(&self, settings: &Settings, resolved: &Resolved, strength: Strength) -> Recipe {
+    fn recipe(
+        &self,
+        settings: &Settings,
+        resolved: &imagegen_pipeline::Settings,
+        strength: Strength,
+    ) -> Recipe {
         Recipe {
             program: PROGRAM.to_owned(),
             arithmetic: "f32".to_owned(),
@@ -242,21 +362,32 @@ impl Model {
             negative_prompt: settings.negative_prompt.clone(),
             strength: strength.get(),
             strength_rule: settings.rule.name().to_owned(),
-            steps: resolved.pipeline.steps,
+            steps: resolved.steps,
             sampler: resolved.sampler.name().to_owned(),
-            guidance_scale: resolved.pipeline.guidance_scale,
+            guidance_scale: resolved.guidance_scale,
             seed: settings.seed,
             size: [0; 2],
             work_size: [0; 2],
+            wanted: None,
             fit: None,
             model: self.mark.clone(),
             source: None,
+            fidelity: None,
         }
     }
 }
 
+/// The size asked for, as the command line takes it.
+fn wanted_name(wanted: Wanted) -> String {
+    match wanted {
+        Wanted::Source => "source".to_owned(),
+        Wanted::Longest(side) => side.to_string(),
+        Wanted::Exact(width, height) => format!("{width}x{height}"),
+    }
+}
+
 /// The name of a way to fit, as the command line takes it.
-fn fit_name(fit: Fit) -> &'static str {
+pub(crate) fn fit_name(fit: Fit) -> &'static str {
     match fit {
         Fit::Keep => "keep",
         Fit::Crop => "crop",
@@ -278,8 +409,10 @@ fn resampled(fit: &FitPlan) -> Option<Warning> {
     })
 }
 
-fn facts(recipe: Recipe, run: &imagegen_pipeline::Facts) -> Facts {
+fn facts(mut recipe: Recipe, run: &imagegen_pipeline::Facts, fidelity: Option<Fidelity>) -> Facts {
+    recipe.fidelity = fidelity.map(FidelityMark::from);
     Facts {
+        fidelity,
         runs: run.runs,
         start_sigma: run.start_sigma,
         start_timestep: run.start_timestep,

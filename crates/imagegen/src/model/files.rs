@@ -66,6 +66,9 @@ const HASHED: &[&str] = &[
     "unet/diffusion_pytorch_model.safetensors",
 ];
 
+/// Files that are read and hashed no further.
+const UNHASHED: &[&str] = &["prompt_words.json", "tokenizer/tokenizer_config.json"];
+
 /// A model's files by their path in its folder.
 pub(super) struct ModelFiles {
     name: String,
@@ -107,6 +110,36 @@ impl ModelFiles {
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The model's folder; `None` where it is embedded.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        match &self.place {
+            #[cfg(feature = "starter")]
+            Place::Embedded(_) => None,
+            Place::Folder(folder) => Some(folder),
+        }
+    }
+
+    /// Path and size in bytes of every file that is read.
+    pub(super) fn sizes(&self) -> Result<Vec<(String, u64)>, Error> {
+        let mut sizes = Vec::new();
+        let mut names: Vec<_> = HASHED.iter().chain(UNHASHED).collect();
+        names.sort();
+        for &name in names {
+            if self.has(name) {
+                sizes.push((name.to_owned(), (*self.bytes(name)?).as_ref().len() as u64));
+            }
+        }
+        Ok(sizes)
+    }
+
+    fn has(&self, file: &str) -> bool {
+        match &self.place {
+            #[cfg(feature = "starter")]
+            Place::Embedded(files) => files.iter().any(|(name, _)| *name == file),
+            Place::Folder(folder) => folder.join(file).exists(),
+        }
     }
 
     /// A text file.

@@ -1,11 +1,14 @@
 //! A model: its networks on an engine, its settings, its text encoder.
 
 mod files;
+mod info;
 mod latents;
+mod memory;
 mod scheduler;
 mod words;
 
 pub use files::ModelSource;
+pub use info::{Memory, ModelInfo, NetworkInfo, ScheduleInfo};
 pub(crate) use latents::LatentsFile;
 
 use std::collections::VecDeque;
@@ -16,9 +19,11 @@ use imagegen_engine::{Backend, CpuBackend, Tensor};
 use imagegen_model::{
     ClipText, ClipTextConfig, TextEncoding, Tokenizer, UNet, UNetConfig, UNetInput,
 };
+use imagegen_picture::advice::Tokens;
 use imagegen_pipeline::{BoxedError, LatentCodec, Network, Sampler, TrainingSchedule};
 
 use crate::recipe::ModelMark;
+use crate::run::Prepared;
 use crate::{Error, Warning};
 use files::ModelFiles;
 use scheduler::SchedulerFile;
@@ -61,6 +66,8 @@ pub struct Model {
     words: Option<PromptWords>,
     /// The last few texts that were encoded.
     encoded: Mutex<VecDeque<(String, Arc<Encoding>)>>,
+    /// The source of the last run.
+    pub(crate) prepared: Mutex<Option<Prepared>>,
 }
 
 impl Model {
@@ -108,6 +115,7 @@ impl Model {
             words: PromptWords::parse(files.optional_text("prompt_words.json")?.as_deref())?,
             engine,
             encoded: Mutex::default(),
+            prepared: Mutex::default(),
         })
     }
 
@@ -129,15 +137,14 @@ impl Model {
         }
     }
 
+    /// Side, in pixels, of the square it works at.
+    pub fn native_side(&self) -> u32 {
+        info::native_side(self.latents.pixels(), self.latents.codec.grid() as u32)
+    }
+
     /// What holds where a request says nothing.
     pub fn defaults(&self) -> Defaults {
-        let defaults = self.latents.defaults;
-        Defaults {
-            steps: defaults.steps,
-            guidance_scale: defaults.guidance_scale,
-            strength: defaults.strength,
-            sampler: self.scheduler.sampler(),
-        }
+        defaults(&self.latents, &self.scheduler)
     }
 
     /// What to know about any run of this model on this machine.
@@ -191,6 +198,19 @@ impl Model {
         Ok(warnings)
     }
 
+    /// How long a text is, and how much of it is read; start and end marks are not counted.
+    pub(crate) fn tokens(&self, text: &str) -> Result<Tokens, Error> {
+        const MARKS: usize = 2;
+        let tokens = self
+            .tokenizer
+            .encode(text)
+            .map_err(|cause| self.fail(cause))?;
+        Ok(Tokens {
+            count: tokens.used.len() + tokens.dropped,
+            limit: self.text.config().max_positions.saturating_sub(MARKS),
+        })
+    }
+
     /// Encodes a text, or finds it among the last few.
     pub(crate) fn encode(&self, text: &str) -> Result<Arc<Encoding>, Error> {
         const KEPT: usize = 8;
@@ -222,6 +242,17 @@ impl Model {
             model: self.mark.name.clone(),
             cause,
         }
+    }
+}
+
+/// What a model's files say about a request that says nothing.
+fn defaults(latents: &LatentsFile, scheduler: &SchedulerFile) -> Defaults {
+    let defaults = latents.defaults;
+    Defaults {
+        steps: defaults.steps,
+        guidance_scale: defaults.guidance_scale,
+        strength: defaults.strength,
+        sampler: scheduler.sampler(),
     }
 }
 

@@ -1,0 +1,289 @@
+//! The arguments of each command.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use clap_complete::Shell;
+use imagegen::{Fit, StrengthRule};
+
+use super::shared::{Machine, ModelChoice, OneStrength, Prompted, Shaping, Target};
+use super::values::{self, Strengths};
+
+#[derive(Debug, Args)]
+pub(crate) struct TransformArguments {
+    /// Pictures to start from: JPEG, PNG, WebP, TIFF, BMP or GIF; - reads standard input
+    #[arg(required = true, value_name = "SOURCE")]
+    pub(crate) sources: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) strength: OneStrength,
+
+    #[command(flatten)]
+    pub(crate) shaping: Shaping,
+
+    /// Results to make for each source, with seeds counted up from the first
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) count: u16,
+
+    #[command(flatten)]
+    pub(crate) prompted: Prompted,
+
+    #[command(flatten)]
+    pub(crate) target: Target,
+
+    #[command(flatten)]
+    pub(crate) model: ModelChoice,
+
+    #[command(flatten)]
+    pub(crate) machine: Machine,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GenerateArguments {
+    /// Size of the picture
+    #[arg(long, value_name = "WxH", default_value = "512x512", allow_negative_numbers = true, value_parser = values::exact_size)]
+    pub(crate) size: (u32, u32),
+
+    /// Results to make, with seeds counted up from the first
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) count: u16,
+
+    #[command(flatten)]
+    pub(crate) prompted: Prompted,
+
+    #[command(flatten)]
+    pub(crate) target: Target,
+
+    #[command(flatten)]
+    pub(crate) model: ModelChoice,
+
+    #[command(flatten)]
+    pub(crate) machine: Machine,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LadderArguments {
+    /// Picture to start from; - reads standard input
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: PathBuf,
+
+    /// Strengths to show: a list, or FIRST..LAST:COUNT
+    ///
+    /// 0.2..0.8:5 is 0.2, 0.35, 0.5, 0.65 and 0.8. At most 16.
+    #[arg(
+        short,
+        long,
+        value_name = "LIST|RANGE",
+        default_value = "0.35,0.5,0.65",
+        value_parser = values::strengths
+    )]
+    pub(crate) strengths: Strengths,
+
+    #[command(flatten)]
+    pub(crate) shaping: Shaping,
+
+    #[command(flatten)]
+    pub(crate) prompted: Prompted,
+
+    #[command(flatten)]
+    pub(crate) target: Target,
+
+    #[command(flatten)]
+    pub(crate) model: ModelChoice,
+
+    #[command(flatten)]
+    pub(crate) machine: Machine,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VaryArguments {
+    /// Picture to start from; - reads standard input
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: PathBuf,
+
+    /// Variations to show, 2 to 64, with seeds counted up from the first
+    ///
+    /// One that comes out nearly like another is drawn again with the next seed, up to as many times
+    /// as there are variations.
+    #[arg(long, value_name = "N", default_value_t = 8, allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(2..=64))]
+    pub(crate) count: u16,
+
+    #[command(flatten)]
+    pub(crate) strength: OneStrength,
+
+    #[command(flatten)]
+    pub(crate) shaping: Shaping,
+
+    #[command(flatten)]
+    pub(crate) prompted: Prompted,
+
+    #[command(flatten)]
+    pub(crate) target: Target,
+
+    #[command(flatten)]
+    pub(crate) model: ModelChoice,
+
+    #[command(flatten)]
+    pub(crate) machine: Machine,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AdviseArguments {
+    /// Pictures to look at; - reads standard input
+    #[arg(required = true, value_name = "SOURCE")]
+    pub(crate) sources: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) strength: OneStrength,
+
+    /// What to make, in words, to be told whether it is too long
+    #[arg(
+        short,
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) prompt: String,
+
+    /// What strength means: share, exact or diffusers
+    #[arg(
+        long,
+        value_name = "RULE",
+        default_value = "share",
+        env = "IMAGEGEN_STRENGTH_RULE",
+        hide_env_values = true,
+        value_parser = values::rule
+    )]
+    pub(crate) strength_rule: StrengthRule,
+
+    /// Steps of the full schedule, 1 to 1000 [default: the model's own]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "IMAGEGEN_STEPS",
+        hide_env_values = true,
+        allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1000)
+    )]
+    pub(crate) steps: Option<u16>,
+
+    #[command(flatten)]
+    pub(crate) model: ModelChoice,
+
+    #[command(flatten)]
+    pub(crate) machine: Machine,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArguments {
+    /// Picture made by imagegen
+    #[arg(value_name = "PICTURE")]
+    pub(crate) picture: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) sources: SourceFolder,
+
+    #[command(flatten)]
+    pub(crate) target: Target,
+
+    #[command(flatten)]
+    pub(crate) model: ModelChoice,
+
+    #[command(flatten)]
+    pub(crate) machine: Machine,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArguments {
+    /// Picture made by imagegen
+    #[arg(value_name = "PICTURE")]
+    pub(crate) picture: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) sources: SourceFolder,
+
+    #[command(flatten)]
+    pub(crate) model: ModelChoice,
+
+    #[command(flatten)]
+    pub(crate) machine: Machine,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SourceFolder {
+    /// Folder that holds the source [default: the picture's own]
+    ///
+    /// The source is found by what it holds, under whatever name.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) source_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelsArguments {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InfoArguments {
+    /// Model: a name (starter) or a folder in the diffusers layout [default: the one that runs]
+    #[arg(value_name = "MODEL|PATH")]
+    pub(crate) named: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) model: ModelChoice,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArguments {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArguments {
+    /// Shell to complete in
+    #[arg(value_enum, value_name = "SHELL")]
+    pub(crate) shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArguments {
+    /// Command to describe [default: the program as a whole]
+    #[arg(value_name = "COMMAND")]
+    pub(crate) command: Option<String>,
+
+    /// Write all pages into this folder instead
+    #[arg(short, long, value_name = "DIR", conflicts_with = "command")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// The ways to fit, as words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FitName {
+    /// The whole source, as large as it fits
+    Keep,
+    /// Cover the size and cut off what sticks out
+    Crop,
+    /// As keep; the model sees the full shape, filled up with mirrored borders
+    Pad,
+    /// Exactly the size; the picture is distorted
+    Stretch,
+}
+
+impl From<FitName> for Fit {
+    fn from(name: FitName) -> Self {
+        match name {
+            FitName::Keep => Self::Keep,
+            FitName::Crop => Self::Crop,
+            FitName::Pad => Self::Pad,
+            FitName::Stretch => Self::Stretch,
+        }
+    }
+}

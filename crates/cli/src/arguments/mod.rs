@@ -1,0 +1,132 @@
+//! What can be typed, and what it means. Defaults from the environment and the configuration file are
+//! laid under it here, so that every value passes one parser wherever it comes from.
+
+mod commands;
+mod shared;
+mod values;
+
+use std::ffi::OsString;
+
+use anyhow::Result;
+use clap::parser::ValueSource;
+use clap::{
+    ArgMatches, Command as ClapCommand, CommandFactory, FromArgMatches, Parser, Subcommand,
+};
+
+use crate::config::ConfigFile;
+pub(crate) use commands::{
+    AdviseArguments, CompletionsArguments, ConfigArguments, FitName, GenerateArguments,
+    InfoArguments, LadderArguments, ManArguments, ModelsArguments, ReplayArguments,
+    TransformArguments, VaryArguments, VerifyArguments,
+};
+pub(crate) use shared::{
+    Machine, ModelChoice, OneStrength, Prompted, Shaping, Target, default_model,
+};
+
+/// Turns a picture into a new one with a diffusion model.
+#[derive(Debug, Parser)]
+#[command(
+    name = "imagegen",
+    version,
+    about = "Turns a picture into a new one with a diffusion model",
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// File of defaults, in TOML [default: config.toml in the user's configuration folder]
+    ///
+    /// `imagegen config` shows which file is read and what holds. An empty path reads none.
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "IMAGEGEN_CONFIG",
+        hide_env_values = true
+    )]
+    pub(crate) config: Option<OsString>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make new pictures from source pictures
+    Transform(TransformArguments),
+    /// Make a picture from text alone; it can be the source of `transform`
+    Generate(GenerateArguments),
+    /// Show what several strengths make of a source, on one sheet
+    Ladder(LadderArguments),
+    /// Show what several seeds make of a source, on one sheet
+    Vary(VaryArguments),
+    /// Say what stands in a source's way, without making anything
+    Advise(AdviseArguments),
+    /// Make a picture again from what it says of its making
+    Replay(ReplayArguments),
+    /// Check that a picture is what its recipe makes
+    Verify(VerifyArguments),
+    /// List the models there are
+    Models(ModelsArguments),
+    /// Describe a model: networks, schedule, defaults, memory
+    Info(InfoArguments),
+    /// Show the defaults that hold and where each comes from
+    Config(ConfigArguments),
+    /// Print a script that completes arguments in a shell
+    Completions(CompletionsArguments),
+    /// Print a manual page
+    Man(ManArguments),
+}
+
+impl Cli {
+    /// Reads `arguments`, with the configuration file and the environment beneath them.
+    ///
+    /// Wrong usage ends the program with its message and code 2, help with 0. Fails where the file or a
+    /// variable holds what no option would take.
+    pub(crate) fn read(arguments: Vec<OsString>) -> Result<(Self, ConfigFile)> {
+        // The variables are checked first: clap would blame an option that nobody typed.
+        crate::config::check_environment(&Self::command())?;
+        let matches = Self::command().get_matches_from(&arguments);
+        let file = ConfigFile::load(matches.get_one::<OsString>("config"), &Self::command())?;
+        let command = file.lay_under(Self::command());
+        let matches = command.get_matches_from(&arguments);
+        let mut cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        if let Some(target) = cli.target_mut() {
+            target.format_typed = typed(&matches, "format");
+        }
+        Ok((cli, file))
+    }
+
+    fn target_mut(&mut self) -> Option<&mut Target> {
+        match &mut self.command {
+            Command::Transform(arguments) => Some(&mut arguments.target),
+            Command::Generate(arguments) => Some(&mut arguments.target),
+            Command::Ladder(arguments) => Some(&mut arguments.target),
+            Command::Vary(arguments) => Some(&mut arguments.target),
+            Command::Replay(arguments) => Some(&mut arguments.target),
+            _ => None,
+        }
+    }
+
+    /// The table of arguments, for completions and manual pages.
+    pub(crate) fn table() -> ClapCommand {
+        Self::command()
+    }
+}
+
+/// Whether an option of the command was typed, not taken from elsewhere.
+fn typed(matches: &ArgMatches, option: &str) -> bool {
+    matches.subcommand().is_some_and(|(_, matches)| {
+        matches.try_contains_id(option).is_ok()
+            && matches.value_source(option) == Some(ValueSource::CommandLine)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_arguments_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,209 @@
+//! Options that several commands share.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use imagegen::{Format, Level, ModelSource, Sampler, Strength, StrengthRule, Wanted};
+
+use super::commands::FitName;
+use super::values;
+
+/// What to make, for every command that makes pictures.
+#[derive(Debug, Args)]
+pub(crate) struct Prompted {
+    /// What to make, in words
+    #[arg(short, long, value_name = "TEXT")]
+    pub(crate) prompt: String,
+
+    /// What to keep away from, in words
+    #[arg(
+        short,
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true,
+        env = "IMAGEGEN_NEGATIVE",
+        hide_env_values = true
+    )]
+    pub(crate) negative: String,
+
+    /// Steps of the full schedule, 1 to 1000 [default: the model's own]
+    ///
+    /// More steps take longer in proportion. Strength decides how many of them run.
+    #[arg(
+        long,
+        value_name = "N",
+        env = "IMAGEGEN_STEPS",
+        hide_env_values = true,
+        allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1000)
+    )]
+    pub(crate) steps: Option<u16>,
+
+    /// Weight of the prompt over the negative prompt, 0 to 100 [default: the model's own]
+    ///
+    /// 1 leaves the negative prompt out and takes half the time, 0 leaves the prompt out.
+    #[arg(
+        long,
+        value_name = "G",
+        env = "IMAGEGEN_GUIDANCE",
+        hide_env_values = true,
+        allow_negative_numbers = true, value_parser = values::guidance
+    )]
+    pub(crate) guidance: Option<f64>,
+
+    /// Seed of all noise [default: drawn, and printed]
+    ///
+    /// The same seed and settings give the same pixels on every CPU.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) seed: Option<u64>,
+
+    /// Sampler: ddim, euler, euler_a or dpmpp_2m, or a name other tools have for them
+    /// [default: the model's own]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "IMAGEGEN_SAMPLER",
+        hide_env_values = true,
+        value_parser = values::sampler
+    )]
+    pub(crate) sampler: Option<Sampler>,
+}
+
+/// How a source becomes a result, apart from strength.
+#[derive(Debug, Args)]
+pub(crate) struct Shaping {
+    /// What strength means: share, exact or diffusers
+    ///
+    /// share: the last round(steps * strength) steps run. exact: all steps run, below the noise
+    /// level that strength names. diffusers: that library's formula, for comparison with it.
+    #[arg(
+        long,
+        value_name = "RULE",
+        default_value = "share",
+        env = "IMAGEGEN_STRENGTH_RULE",
+        hide_env_values = true,
+        value_parser = values::rule
+    )]
+    pub(crate) strength_rule: StrengthRule,
+
+    /// Size of the result: WxH, or its longest side [default: the source's size]
+    #[arg(long, value_name = "WxH|LONGEST", allow_negative_numbers = true, value_parser = values::wanted)]
+    pub(crate) size: Option<Wanted>,
+
+    /// What to do where WxH is not the source's shape
+    #[arg(
+        long,
+        value_enum,
+        default_value_t = FitName::Keep,
+        env = "IMAGEGEN_FIT",
+        hide_env_values = true
+    )]
+    pub(crate) fit: FitName,
+}
+
+/// How far to go, for commands that make one strength at a time.
+#[derive(Debug, Args)]
+pub(crate) struct OneStrength {
+    /// How far to move away from the source [default: the model's own, 0.5 as a rule]
+    ///
+    /// 0 returns the source, 1 ignores it. 0.1-0.3 texture and light, 0.4-0.6 style, 0.7-0.9
+    /// dramatic change. Of 30 steps, 0.5 runs 15.
+    #[arg(
+        short,
+        long,
+        value_name = "0..1",
+        env = "IMAGEGEN_STRENGTH",
+        hide_env_values = true,
+        value_parser = values::strength,
+        allow_negative_numbers = true
+    )]
+    pub(crate) strength: Option<Strength>,
+}
+
+/// Where results go.
+#[derive(Debug, Args)]
+pub(crate) struct Target {
+    /// File or folder for the result; the extension (png, jpg, webp) decides the format
+    ///
+    /// A file that exists is replaced, whole. Without it the result is a PNG in the current folder,
+    /// named after source, prompt and seed, and no file is overwritten. - writes one picture to
+    /// standard output.
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Format of results whose name does not decide it [default: png]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        env = "IMAGEGEN_FORMAT",
+        hide_env_values = true
+    )]
+    pub(crate) format: Option<FormatName>,
+
+    /// Whether `format` was typed; a default gives way to an extension.
+    #[arg(skip)]
+    pub(crate) format_typed: bool,
+}
+
+/// Formats that results are written in, as words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FormatName {
+    /// Lossless
+    Png,
+    /// Small, slightly lossy, without transparency
+    #[value(alias = "jpg")]
+    Jpeg,
+    /// Lossless, smaller than PNG
+    Webp,
+}
+
+impl From<FormatName> for Format {
+    fn from(name: FormatName) -> Self {
+        match name {
+            FormatName::Png => Self::Png,
+            FormatName::Jpeg => Self::JPEG,
+            FormatName::Webp => Self::WebP,
+        }
+    }
+}
+
+/// Which model.
+#[derive(Debug, Args)]
+pub(crate) struct ModelChoice {
+    /// Model: a name (starter) or a folder in the diffusers layout
+    #[arg(long, value_name = "NAME|PATH", default_value = default_model(), env = "IMAGEGEN_MODEL")]
+    pub(crate) model: String,
+}
+
+/// The model that holds where none is named.
+pub(crate) fn default_model() -> &'static str {
+    ModelSource::NAMES.first().copied().unwrap_or("")
+}
+
+/// What to compute on, and what to say.
+#[derive(Debug, Args)]
+pub(crate) struct Machine {
+    /// Threads to compute with [default: all cores]; results do not depend on it
+    #[arg(
+        long,
+        value_name = "N",
+        env = "IMAGEGEN_THREADS",
+        hide_env_values = true,
+        allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1024)
+    )]
+    pub(crate) threads: Option<u16>,
+
+    /// Instruction set: avx512, avx2 or portable [default: the best this CPU has]; results do not
+    /// depend on it
+    #[arg(long, value_name = "LEVEL", env = "IMAGEGEN_CPU", value_parser = values::level)]
+    pub(crate) cpu: Option<Level>,
+
+    /// Print one JSON document of facts on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Print errors and warnings only
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}

@@ -1,0 +1,152 @@
+//! Words to values: each parser says what was got and what was expected.
+
+use std::str::FromStr;
+
+use imagegen::{Level, Sampler, Strength, StrengthRule, Wanted};
+
+/// Most rungs of a ladder.
+const MOST_STRENGTHS: usize = 16;
+
+pub(super) fn strength(text: &str) -> Result<Strength, String> {
+    let number: f64 = text
+        .parse()
+        .map_err(|_| "expected a number from 0 to 1".to_owned())?;
+    Strength::new(number).map_err(|error| error.to_string())
+}
+
+/// Strengths of a ladder, as they were written or spread over a range.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Strengths(pub(crate) Vec<Strength>);
+
+/// Reads `0.35,0.5,0.65` or `0.2..0.8:5`.
+pub(super) fn strengths(text: &str) -> Result<Strengths, String> {
+    let strengths = match text.split_once("..") {
+        Some((first, rest)) => spread(first, rest)?,
+        None => text
+            .split(',')
+            .map(|part| strength(part.trim()))
+            .collect::<Result<_, _>>()?,
+    };
+    if strengths.len() > MOST_STRENGTHS {
+        let got = strengths.len();
+        return Err(format!(
+            "{got} strengths, expected at most {MOST_STRENGTHS}"
+        ));
+    }
+    for (index, strength) in strengths.iter().enumerate() {
+        if strengths[..index].contains(strength) {
+            return Err(format!("strength {strength} is named twice"));
+        }
+    }
+    Ok(Strengths(strengths))
+}
+
+/// `count` strengths from `first` to the end of the range, both included, to four digits.
+fn spread(first: &str, rest: &str) -> Result<Vec<Strength>, String> {
+    let form = || "expected FIRST..LAST:COUNT, such as 0.2..0.8:5".to_owned();
+    let (last, count) = rest.split_once(':').ok_or_else(form)?;
+    let (first, last) = (strength(first.trim())?.get(), strength(last.trim())?.get());
+    let count: usize = count.trim().parse().map_err(|_| form())?;
+    if !(2..=MOST_STRENGTHS).contains(&count) {
+        return Err(format!("count is {count}, expected 2 to {MOST_STRENGTHS}"));
+    }
+    let step = (last - first) / (count - 1) as f64;
+    let at = |index: usize| (first + step * index as f64).clamp(0.0, 1.0);
+    let rounded = |value: f64| (value * 1e4).round() / 1e4;
+    (0..count)
+        .map(|index| Strength::new(rounded(at(index))).map_err(|error| error.to_string()))
+        .collect()
+}
+
+pub(super) fn guidance(text: &str) -> Result<f64, String> {
+    let number: f64 = text
+        .parse()
+        .map_err(|_| "expected a number from 0 to 100".to_owned())?;
+    if (0.0..=100.0).contains(&number) {
+        Ok(number)
+    } else {
+        Err(format!("guidance is {number}, expected 0 to 100"))
+    }
+}
+
+pub(super) fn sampler(text: &str) -> Result<Sampler, String> {
+    Sampler::parse(text).map_err(|error| error.to_string())
+}
+
+pub(super) fn rule(text: &str) -> Result<StrengthRule, String> {
+    StrengthRule::from_str(text).map_err(|error| error.to_string())
+}
+
+pub(super) fn level(text: &str) -> Result<Level, String> {
+    text.parse::<Level>().map_err(|error| error.to_string())
+}
+
+fn side(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|side| (1..=16384).contains(side))
+}
+
+pub(super) fn exact_size(text: &str) -> Result<(u32, u32), String> {
+    text.split_once(['x', 'X'])
+        .and_then(|(width, height)| Some((side(width)?, side(height)?)))
+        .ok_or_else(|| format!("size is {text}, expected WxH with sides from 1 to 16384"))
+}
+
+pub(super) fn wanted(text: &str) -> Result<Wanted, String> {
+    if let Some(longest) = side(text) {
+        return Ok(Wanted::Longest(longest));
+    }
+    let (width, height) = exact_size(text).map_err(|error| error + ", or the longest side")?;
+    Ok(Wanted::Exact(width, height))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read() {
+        assert_eq!(wanted("640").unwrap(), Wanted::Longest(640));
+        assert_eq!(wanted("640x480").unwrap(), Wanted::Exact(640, 480));
+        for bad in ["", "0", "0x5", "-4", "axb", "640x", "99999x5", "1e3"] {
+            assert!(wanted(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn strengths_outside_the_range_are_refused() {
+        for bad in ["NaN", "-0.1", "1.01", "inf", "half"] {
+            assert!(strength(bad).is_err(), "{bad}");
+        }
+        assert_eq!(strength("0.5").unwrap().get(), 0.5);
+    }
+
+    #[test]
+    fn ladders_are_lists_or_ranges() {
+        let read = |text| -> Vec<f64> {
+            strengths(text)
+                .unwrap()
+                .0
+                .iter()
+                .map(|strength| strength.get())
+                .collect()
+        };
+        assert_eq!(read("0.35, 0.5,0.65"), [0.35, 0.5, 0.65]);
+        assert_eq!(read("0.2..0.8:5"), [0.2, 0.35, 0.5, 0.65, 0.8]);
+        assert_eq!(read("0..1:4"), [0.0, 0.3333, 0.6667, 1.0]);
+        assert_eq!(read("1..0:2"), [1.0, 0.0]);
+        for bad in [
+            "",
+            "0.5,",
+            "0.5,0.5",
+            "0.2..0.8",
+            "0.2..0.8:1",
+            "0.2..0.8:17",
+            "0.2..1.8:5",
+            "0.5..0.5:2",
+            "0.2..0.8:x",
+            "0..NaN:3",
+        ] {
+            assert!(strengths(bad).is_err(), "{bad}");
+        }
+    }
+}

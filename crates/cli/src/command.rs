@@ -1,0 +1,118 @@
+//! A command line that makes one picture again, quoted for a POSIX shell.
+
+use std::path::Path;
+
+use imagegen::{ModelSource, Recipe, StrengthRule, Wanted};
+
+use crate::arguments::{FitName, ModelChoice, Prompted, Shaping};
+
+/// The `transform` that makes the picture of `recipe` from `source` as `output`. Spells out everything
+/// that was asked for, by whatever way, so that it needs no configuration.
+pub(crate) fn transform(
+    source: &Path,
+    recipe: &Recipe,
+    asked: (&Prompted, &Shaping, &ModelChoice),
+    output: &Path,
+) -> String {
+    let (prompted, shaping, model) = asked;
+    let mut words = vec![
+        "imagegen".to_owned(),
+        "transform".to_owned(),
+        operand(source),
+    ];
+    let mut option = |name: &str, value: &str| {
+        // A value that looks like an option is taken for one unless it is joined to its name.
+        if value.starts_with('-') {
+            words.push(format!("{name}={value}"));
+        } else {
+            words.extend([name.to_owned(), value.to_owned()]);
+        }
+    };
+    option("--prompt", &recipe.prompt);
+    if !recipe.negative_prompt.is_empty() {
+        option("--negative", &recipe.negative_prompt);
+    }
+    option("--strength", &recipe.strength.to_string());
+    option("--seed", &recipe.seed.to_string());
+    if prompted.steps.is_some() {
+        option("--steps", &recipe.steps.to_string());
+    }
+    if prompted.guidance.is_some() {
+        option("--guidance", &recipe.guidance_scale.to_string());
+    }
+    if prompted.sampler.is_some() {
+        option("--sampler", &recipe.sampler);
+    }
+    if shaping.strength_rule != StrengthRule::default() {
+        option("--strength-rule", shaping.strength_rule.name());
+    }
+    match shaping.size.unwrap_or_default() {
+        Wanted::Source => {}
+        Wanted::Longest(side) => option("--size", &side.to_string()),
+        Wanted::Exact(width, height) => option("--size", &format!("{width}x{height}")),
+    }
+    if shaping.fit != FitName::Keep {
+        option("--fit", recipe.fit.as_deref().unwrap_or_default());
+    }
+    if ModelSource::NAMES.first() != Some(&model.model.as_str()) {
+        option("--model", &model.model);
+    }
+    option("--output", &output.to_string_lossy());
+    let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
+    words.join(" ")
+}
+
+/// A path that cannot be taken for an option.
+fn operand(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    if text.starts_with('-') && text != crate::output::STANDARD {
+        format!("./{text}")
+    } else {
+        text.into_owned()
+    }
+}
+
+/// A word as a POSIX shell reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_come_back_from_a_shell() {
+        let words = [
+            "plain-1.5",
+            "",
+            "two words",
+            "it's",
+            "$HOME `x` \"y\" \\ \n!",
+            "夜",
+            "*",
+            "a;b",
+        ];
+        for word in words {
+            let line = format!("printf %s {}", quoted(word));
+            let output = std::process::Command::new("sh")
+                .args(["-c", &line])
+                .output();
+            // Where there is no POSIX shell there is nothing to ask.
+            let Ok(output) = output else { return };
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), word, "{line}");
+        }
+        assert_eq!(quoted("plain-1.5"), "plain-1.5");
+    }
+
+    #[test]
+    fn names_that_look_like_options_are_told_apart() {
+        assert_eq!(operand(Path::new("-s.png")), "./-s.png");
+        assert_eq!(operand(Path::new("a.png")), "a.png");
+        assert_eq!(operand(Path::new("-")), "-");
+    }
+}

@@ -1,0 +1,257 @@
+//! `imagegen models` and `imagegen info`: which models there are, and what one is.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use imagegen::{ModelInfo, ModelSource};
+use serde_json::{Value, json};
+
+use crate::arguments::{InfoArguments, ModelsArguments};
+use crate::report;
+
+/// What runs, for people who look for a model.
+const KINDS: &str = "Also run: folders in the diffusers layout (unet, text_encoder, tokenizer, scheduler) \
+                     whose latents\nare patches of pixels (latents.json); name one with --model. \
+                     Not run yet: models with a learned\nautoencoder (Stable Diffusion).";
+
+/// `imagegen models`.
+pub(crate) fn list(arguments: &ModelsArguments) -> Result<ExitCode> {
+    let infos = ModelSource::NAMES
+        .iter()
+        .map(|name| ModelInfo::read(&name.parse()?));
+    let infos: Vec<ModelInfo> = infos.collect::<Result<_, imagegen::Error>>()?;
+    let text = match arguments.json {
+        true => format!(
+            "{:#}",
+            json!({"models": infos.iter().map(document).collect::<Vec<_>>()})
+        ),
+        false => {
+            let lines: Vec<_> = infos.iter().map(line).collect();
+            format!("{}\n\n{KINDS}", lines.join("\n"))
+        }
+    };
+    report::print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `imagegen info`.
+pub(crate) fn info(arguments: &InfoArguments) -> Result<ExitCode> {
+    let name = arguments.named.as_ref().unwrap_or(&arguments.model.model);
+    let info = ModelInfo::read(&name.parse()?)?;
+    let text = match arguments.json {
+        true => format!("{:#}", document(&info)),
+        false => table(&info),
+    };
+    report::print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What kind of model it is.
+fn kind(info: &ModelInfo) -> &'static str {
+    match info.sees_source {
+        true => "pixel patches, sees its source",
+        false => "pixel patches",
+    }
+}
+
+fn place(info: &ModelInfo) -> String {
+    match &info.folder {
+        Some(folder) => folder.display().to_string(),
+        None => "in this program".to_owned(),
+    }
+}
+
+fn parameters(info: &ModelInfo) -> u64 {
+    info.networks.iter().map(|network| network.parameters).sum()
+}
+
+fn bytes(info: &ModelInfo) -> u64 {
+    info.files.iter().map(|(_, bytes)| bytes).sum()
+}
+
+fn line(info: &ModelInfo) -> String {
+    format!(
+        "{}  {}, {} parameters, {}, up to {side}x{side}, {}",
+        info.name,
+        kind(info),
+        scaled(parameters(info), 1000, ["", " k", " M", " G"]),
+        size(bytes(info)),
+        place(info),
+        side = info.native_side,
+    )
+}
+
+/// Every fact on a line of its own.
+fn table(info: &ModelInfo) -> String {
+    let (schedule, defaults, memory) = (&info.schedule, &info.defaults, info.memory);
+    let mut rows = vec![
+        ("name", info.name.clone()),
+        ("kind", kind(info).to_owned()),
+        ("place", place(info)),
+        ("sha256", info.sha256.clone()),
+    ];
+    for network in &info.networks {
+        rows.push((
+            network.name,
+            format!("{} parameters", grouped(network.parameters)),
+        ));
+    }
+    let mut betas = format!("{} betas", schedule.beta_schedule);
+    if schedule.beta_schedule != "trained" {
+        betas += &format!(" {} to {}", schedule.beta_start, schedule.beta_end);
+    }
+    let zero = if schedule.zero_terminal_snr {
+        ", zero terminal signal"
+    } else {
+        ""
+    };
+    rows.extend([
+        ("prediction type", schedule.prediction_type.to_owned()),
+        (
+            "schedule",
+            format!(
+                "{betas}, {} training timesteps, {} spacing{zero}",
+                schedule.train_timesteps, schedule.timestep_spacing
+            ),
+        ),
+        (
+            "defaults",
+            format!(
+                "{} steps, guidance {}, strength {}, sampler {}",
+                defaults.steps,
+                defaults.guidance_scale,
+                defaults.strength,
+                defaults.sampler.name()
+            ),
+        ),
+        (
+            "native size",
+            format!(
+                "up to {} pixels ({side}x{side}), sides on a grid of {}",
+                grouped(info.native_pixels),
+                info.grid,
+                side = info.native_side,
+            ),
+        ),
+        ("prompt", format!("{} tokens", info.prompt_tokens)),
+        (
+            "memory",
+            format!(
+                "about {} at the native size ({} of weights, {} of files, {} for the run)",
+                size(memory.total()),
+                size(memory.weights),
+                size(memory.files),
+                size(memory.run)
+            ),
+        ),
+        ("files", size(bytes(info))),
+    ]);
+    if !info.styles.is_empty() {
+        rows.push(("styles", info.styles.join(", ")));
+    }
+    let mut lines: Vec<_> = rows
+        .iter()
+        .map(|(key, value)| format!("{key:16} {value}"))
+        .collect();
+    lines.extend(
+        info.files
+            .iter()
+            .map(|(file, bytes)| format!("  {:>9}  {file}", size(*bytes))),
+    );
+    lines.join("\n")
+}
+
+fn document(info: &ModelInfo) -> Value {
+    let (schedule, defaults, memory) = (&info.schedule, &info.defaults, info.memory);
+    let networks: Vec<_> = info
+        .networks
+        .iter()
+        .map(|network| json!({"name": network.name, "parameters": network.parameters}))
+        .collect();
+    let files: Vec<_> = info
+        .files
+        .iter()
+        .map(|(file, bytes)| json!({"path": file, "bytes": bytes}))
+        .collect();
+    json!({
+        "name": info.name,
+        "kind": kind(info),
+        "folder": info.folder.as_ref().map(|folder| folder.to_string_lossy()),
+        "sha256": info.sha256,
+        "files": files,
+        "networks": networks,
+        "prediction_type": schedule.prediction_type,
+        "schedule": {
+            "beta_schedule": schedule.beta_schedule,
+            "beta_start": schedule.beta_start,
+            "beta_end": schedule.beta_end,
+            "train_timesteps": schedule.train_timesteps,
+            "timestep_spacing": schedule.timestep_spacing,
+            "zero_terminal_snr": schedule.zero_terminal_snr,
+        },
+        "defaults": {
+            "steps": defaults.steps,
+            "guidance_scale": defaults.guidance_scale,
+            "strength": defaults.strength,
+            "sampler": defaults.sampler.name(),
+        },
+        "native_size": {
+            "pixels": info.native_pixels,
+            "side": info.native_side,
+            "grid": info.grid,
+        },
+        "prompt_tokens": info.prompt_tokens,
+        "styles": info.styles,
+        "memory_bytes": {
+            "weights": memory.weights,
+            "files": memory.files,
+            "run": memory.run,
+            "total": memory.total(),
+        },
+    })
+}
+
+/// A number with its thousands apart.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A size in the unit that suits it.
+fn size(bytes: u64) -> String {
+    scaled(bytes, 1024, [" B", " KiB", " MiB", " GiB"])
+}
+
+fn scaled(number: u64, base: u64, units: [&str; 4]) -> String {
+    let mut value = number as f64;
+    let mut unit = 0;
+    while value >= base as f64 && unit + 1 < units.len() {
+        value /= base as f64;
+        unit += 1;
+    }
+    let digits = if unit > 0 && value < 100.0 { 1 } else { 0 };
+    format!("{value:.digits$}{}", units[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_for_people() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(262_144), "262 144");
+        assert_eq!(grouped(1_000_000), "1 000 000");
+        assert_eq!(size(999), "999 B");
+        assert_eq!(size(1536), "1.5 KiB");
+        assert_eq!(size(300 << 20), "300 MiB");
+        assert_eq!(size(5000 << 30), "5000 GiB");
+    }
+}

@@ -1,0 +1,123 @@
+//! `imagegen config`: the defaults that hold, and where each comes from.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use imagegen::{Defaults, ModelSource};
+use serde_json::{Value, json};
+
+use crate::arguments::{ConfigArguments, default_model};
+use crate::config::{ConfigFile, SETTINGS, Setting};
+use crate::report;
+
+/// A default and its origin.
+struct Row {
+    key: &'static str,
+    value: String,
+    from: String,
+}
+
+pub(crate) fn run(arguments: &ConfigArguments, file: &ConfigFile) -> Result<ExitCode> {
+    let mut rows: Vec<Row> = SETTINGS
+        .iter()
+        .map(|setting| stated(setting, file))
+        .collect();
+    let model = rows
+        .iter()
+        .find(|row| row.key == "model")
+        .map(|row| row.value.clone());
+    let model = model.expect("the model is a setting");
+    let source: ModelSource = model.parse()?;
+    let defaults = Defaults::read(&source)?;
+    for row in rows.iter_mut().filter(|row| row.from.is_empty()) {
+        (row.value, row.from) = fallback(row.key, &defaults, &model);
+    }
+    let text = match arguments.json {
+        true => format!("{:#}", document(&rows, file)),
+        false => table(&rows, file),
+    };
+    report::print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What environment or file say; no origin where neither says anything.
+fn stated(setting: &Setting, file: &ConfigFile) -> Row {
+    let variable = setting.variable();
+    let entry = file.entry(setting.key);
+    let (value, from) = match (std::env::var(&variable), entry) {
+        (Ok(value), _) => (value, format!("variable {variable}")),
+        (Err(_), Some(entry)) => {
+            let path = file.path.as_deref().unwrap_or("".as_ref());
+            (
+                entry.value.clone(),
+                format!("{} line {}", path.display(), entry.line),
+            )
+        }
+        (Err(_), None) if setting.key == "model" => {
+            (default_model().to_owned(), "built in".to_owned())
+        }
+        (Err(_), None) => (String::new(), String::new()),
+    };
+    Row {
+        key: setting.key,
+        value,
+        from,
+    }
+}
+
+/// What holds where nobody says anything.
+fn fallback(key: &str, defaults: &Defaults, model: &str) -> (String, String) {
+    let own = match key {
+        "strength" => Some(defaults.strength.to_string()),
+        "steps" => Some(defaults.steps.to_string()),
+        "guidance" => Some(defaults.guidance_scale.to_string()),
+        "sampler" => Some(defaults.sampler.name().to_owned()),
+        _ => None,
+    };
+    if let Some(value) = own {
+        return (value, format!("model {model}"));
+    }
+    let value = match key {
+        "strength-rule" => "share",
+        "fit" => "keep",
+        "format" => "png",
+        "threads" => "all cores",
+        "cpu" => "the best this CPU has",
+        _ => "",
+    };
+    (value.to_owned(), "built in".to_owned())
+}
+
+fn table(rows: &[Row], file: &ConfigFile) -> String {
+    let width = |of: fn(&Row) -> usize| rows.iter().map(of).max().unwrap_or(0);
+    let (key, value) = (
+        width(|row| row.key.len()),
+        width(|row| row.value.chars().count()),
+    );
+    let mut text = match (&file.path, file.found) {
+        (Some(path), true) => format!("file {}\n\n", path.display()),
+        (Some(path), false) => format!("file {} (not there)\n\n", path.display()),
+        (None, _) => "no file\n\n".to_owned(),
+    };
+    for row in rows {
+        text += &format!("{:key$}  {:value$}  {}\n", row.key, row.value, row.from);
+    }
+    text.trim_end().to_owned()
+}
+
+fn document(rows: &[Row], file: &ConfigFile) -> Value {
+    let settings: serde_json::Map<String, Value> = rows
+        .iter()
+        .map(|row| {
+            (
+                row.key.to_owned(),
+                json!({"value": row.value, "from": row.from}),
+            )
+        })
+        .collect();
+    json!({
+        "file": file.path.as_ref().map(|path| path.to_string_lossy()),
+        "found": file.found,
+        "settings": settings,
+    })
+}

@@ -1,0 +1,46 @@
+//! The commands around `transform`, from outside: arguments in; files, words and exit codes out.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod advise;
+mod config;
+mod ladder;
+mod models;
+mod pages;
+mod pipes;
+#[path = "../cli/place.rs"]
+#[allow(dead_code, reason = "the other suite uses the rest of it")]
+mod place;
+mod replay;
+mod vary;
+
+use std::process::Command;
+
+use place::{Done, Place};
+
+/// A command without the settings of whoever runs the tests.
+fn alone(place: &Place, arguments: &[&str]) -> Command {
+    let mut command = place.command(arguments);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("IMAGEGEN_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("IMAGEGEN_CONFIG", "");
+    command
+}
+
+/// Runs the words of `line`, none of which holds a space.
+fn run(place: &Place, line: &str) -> Done {
+    let words: Vec<_> = line.split_whitespace().collect();
+    let done = Done::of(&alone(place, &words).output().unwrap());
+    place.assert_clean();
+    done
+}
+
+/// [`run`], which has to succeed.
+#[track_caller]
+fn succeed(place: &Place, line: &str) -> Done {
+    let done = run(place, line);
+    assert_eq!(done.code, 0, "{line}\n{}", done.stderr);
+    done
+}

@@ -1,0 +1,149 @@
+//! `replay` and `verify`: pictures again from what they say of their making.
+
+use std::fs;
+
+use image::{DynamicImage, Rgb};
+
+use crate::place::Place;
+use crate::{run, succeed};
+
+const FORMATS: [&str; 3] = ["o.png", "o.jpg", "o.webp"];
+
+#[test]
+fn a_replay_has_the_same_bytes() {
+    let place = Place::with_source();
+    for name in FORMATS {
+        succeed(
+            &place,
+            &format!(
+                "transform a.png -p winter -n night -s 0.6 --strength-rule exact --steps 3 --guidance 2 \
+                 --sampler euler_a --seed 9007199254740993 --size 100 --fit pad -o {name}"
+            ),
+        );
+        let again = name.replace('o', "again");
+        succeed(&place, &format!("replay {name} -o {again}"));
+        assert!(place.bytes(&again) == place.bytes(name), "{name}");
+        let done = succeed(&place, &format!("verify {name}"));
+        assert!(
+            done.stdout.starts_with(&format!("{name}: all ")),
+            "{}",
+            done.stdout
+        );
+    }
+    succeed(
+        &place,
+        "generate -p winter --size 80x64 --steps 2 --seed 5 -o g.png",
+    );
+    succeed(&place, "replay g.png -o h.png");
+    assert!(place.bytes("g.png") == place.bytes("h.png"));
+}
+
+#[test]
+fn every_wanted_size_is_replayed() {
+    let place = Place::with_source();
+    // 33 rows of 100 columns do not come back from their own size.
+    place.save("long.png", &crate::place::painted(200, 67, 3).into());
+    for size in ["100", "90x50", "33x99"] {
+        for fit in ["keep", "crop", "pad", "stretch"] {
+            let settings = format!("--size {size} --fit {fit} --steps 1 -s 0.3");
+            succeed(
+                &place,
+                &format!("transform long.png -p winter {settings} -o o.png"),
+            );
+            succeed(&place, "verify o.png");
+        }
+    }
+}
+
+#[test]
+fn a_picture_agrees_on_every_cpu_and_with_any_number_of_threads() {
+    let place = Place::with_source();
+    succeed(
+        &place,
+        "transform a.png -p winter --steps 2 --threads 2 -o o.png",
+    );
+    for machine in ["--threads 1", "--threads 3", "--cpu portable --threads 2"] {
+        let done = succeed(&place, &format!("verify o.png {machine} --json"));
+        let json = done.json();
+        assert_eq!(json["agrees"], true, "{machine}");
+        let source = place.open("a.png");
+        assert_eq!(
+            json["difference"]["pixels"],
+            source.width() * source.height()
+        );
+        assert_eq!(json["difference"]["differing"], 0);
+    }
+}
+
+#[test]
+fn one_other_pixel_is_found() {
+    let place = Place::with_source();
+    succeed(&place, "transform a.png -p winter --steps 2 -o o.png");
+    let made = place.bytes("o.png");
+    let recipe = imagegen_picture::metadata::read(&made);
+    let mut picture = place.open("o.png").to_rgb8();
+    let Rgb([red, ..]) = picture.get_pixel_mut(5, 6);
+    *red = red.wrapping_add(9);
+    let size = imagegen_picture::Size::new(picture.width(), picture.height());
+    let altered = imagegen_picture::Picture::new(size, picture.into_raw(), None).unwrap();
+    let file = imagegen_picture::encode(&altered, imagegen_picture::Format::Png, &recipe).unwrap();
+    place.put("o.png", &file.bytes);
+    let done = run(&place, "verify o.png");
+    assert_eq!(done.code, 1, "{}", done.stderr);
+    assert!(
+        done.stdout
+            .starts_with(&format!("o.png: 1 of {} pixels differ", size.pixels())),
+        "{}",
+        done.stdout
+    );
+    assert_eq!(run(&place, "verify o.png --json").json()["agrees"], false);
+}
+
+#[test]
+fn the_source_is_found_by_what_it_holds() {
+    let place = Place::with_source();
+    succeed(&place, "transform a.png -p winter --steps 1 -o o.png");
+    fs::create_dir(place.path("sources")).unwrap();
+    fs::rename(place.path("a.png"), place.path("sources/renamed.bin")).unwrap();
+    place.save(
+        "a.png",
+        &DynamicImage::ImageRgb8(crate::place::painted(64, 48, 99)),
+    );
+    let done = run(&place, "replay o.png -o r.png");
+    done.assert_refused(1, &["is the source a.png", "sha256"]);
+    assert!(done.stderr.contains("hint: ") && done.stderr.contains("--source-dir"));
+    assert!(!place.path("r.png").exists());
+    succeed(&place, "replay o.png --source-dir sources -o r.png");
+    assert!(place.bytes("r.png") == place.bytes("o.png"));
+}
+
+#[test]
+fn what_cannot_be_made_again_is_said() {
+    let place = Place::with_source();
+    succeed(&place, "transform a.png -p winter --steps 1 -o o.png");
+    for (line, words) in [
+        ("verify a.png", &["a.png does not say how it was made"][..]),
+        ("verify none.png", &["cannot read none.png"]),
+        (
+            "replay o.png --source-dir none -o r.png",
+            &["cannot read none"],
+        ),
+        ("replay o.png -o r.gif", &["cannot write r.gif"]),
+    ] {
+        run(&place, line).assert_refused(1, words);
+    }
+    // The starter with other defaults is another model.
+    for (file, bytes) in imagegen_starter::FILES {
+        let path = place.path("other").join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    let path = place.path("other/latents.json");
+    let text = fs::read_to_string(&path)
+        .unwrap()
+        .replace("\"steps\": 10", "\"steps\": 11");
+    fs::write(path, text).unwrap();
+    let done = run(&place, "verify o.png --model other");
+    done.assert_refused(1, &["model sha256 is ", "the model named starter"]);
+    assert!(done.stderr.contains("--model"), "{}", done.stderr);
+}

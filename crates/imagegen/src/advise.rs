@@ -1,0 +1,68 @@
+//! Advice before a run: joins `picture`'s adviser with what only a model knows, its native side, its
+//! steps and its faces.
+
+use imagegen_picture::advice::limits::FACE_STRENGTH;
+use imagegen_picture::advice::{
+    Advice, FacesFound, Measures, RequestFacts, measure, of_request, of_source,
+};
+
+use crate::run::planned_runs;
+use crate::{Error, Face, Model, Transform, faces};
+
+/// When to look for faces, which takes a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LookForFaces {
+    /// Whatever the strength.
+    Always,
+    /// At strengths that distort faces.
+    WhereTheyMatter,
+}
+
+/// What is to be known before a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Forecast {
+    /// Figures of the source.
+    pub measures: Measures,
+    /// Faces in the source, largest first; `None` where nobody looked.
+    pub faces: Option<Vec<Face>>,
+    /// Steps that will run.
+    pub runs: usize,
+    /// What is worth saying, most important first: about the source, then about the request.
+    pub advice: Vec<Advice>,
+}
+
+impl Model {
+    /// Looks at the source and the request, without running anything.
+    ///
+    /// Fails where the request cannot be carried out, as [`Model::transform`] does.
+    pub fn forecast(&self, request: &Transform<'_>, look: LookForFaces) -> Result<Forecast, Error> {
+        let (runs, settings) = planned_runs(self, request)?;
+        let strength = request.strength.get();
+        let looks = look == LookForFaces::Always || (FACE_STRENGTH..1.0).contains(&strength);
+        let picture = request.source.picture();
+        let found = looks.then(|| faces(picture, self.cpu())).transpose()?;
+        let largest = |faces: &Vec<Face>| faces.first().map_or(0.0, |face| f64::from(face.share));
+        let guidance_scale = settings.guidance_scale;
+        let prompt = self.tokens(&request.settings.prompt)?;
+        let negative = self.tokens(&request.settings.negative_prompt)?;
+        let measures = measure(picture, self.native_side());
+        let mut advice = of_source(&measures, request.source.decoded.facts.orientation);
+        advice.extend(of_request(&RequestFacts {
+            strength,
+            steps: settings.steps,
+            runs,
+            faces: FacesFound {
+                count: found.as_ref().map_or(0, Vec::len),
+                largest: found.as_ref().map_or(0.0, largest),
+            },
+            prompt: (guidance_scale != 0.0).then_some(prompt),
+            negative_prompt: (guidance_scale != 1.0).then_some(negative),
+        }));
+        Ok(Forecast {
+            measures,
+            faces: found,
+            runs,
+            advice,
+        })
+    }
+}

@@ -1,0 +1,320 @@
+//! Memory of a run, found by running the networks on shapes alone: a backend whose tensors hold no
+//! numbers and count the bytes that real ones would take.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use imagegen_engine::{
+    Activation, AttentionMask, Backend, ConvCall, DeviceTensor, Error, GroupNorm, LinearCall,
+    Resize, Tensor,
+};
+
+/// Bytes of an f32.
+const NUMBER: u64 = 4;
+
+/// Counts instead of computing.
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    tally: Arc<Tally>,
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    weights: AtomicU64,
+    live: AtomicU64,
+    peak: AtomicU64,
+}
+
+/// A tensor's shape, and its bytes in the tally until the last clone is dropped.
+#[derive(Debug, Clone)]
+pub(super) struct Outline {
+    shape: Vec<usize>,
+    _loan: Arc<Loan>,
+}
+
+#[derive(Debug)]
+struct Loan {
+    bytes: u64,
+    tally: Arc<Tally>,
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        self.tally.live.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+impl DeviceTensor for Outline {
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+}
+
+/// Sizes of a layer's weights.
+#[derive(Debug)]
+pub(super) struct Layer {
+    outputs: usize,
+    inputs: usize,
+    kernel: [usize; 2],
+}
+
+impl Meter {
+    /// Bytes of all weights, as f32, but for tables that networks keep as tensors.
+    pub(super) fn weights(&self) -> u64 {
+        self.tally.weights.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the tensors that are alive.
+    pub(super) fn live(&self) -> u64 {
+        self.tally.live.load(Ordering::Relaxed)
+    }
+
+    /// Most bytes of tensors that were alive at one time.
+    pub(super) fn peak(&self) -> u64 {
+        self.tally.peak.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn outline(&self, shape: impl Into<Vec<usize>>) -> Outline {
+        let shape = shape.into();
+        Outline {
+            _loan: Arc::new(self.lend(&shape)),
+            shape,
+        }
+    }
+
+    fn lend(&self, shape: &[usize]) -> Loan {
+        let bytes = shape.iter().map(|&side| side as u64).product::<u64>() * NUMBER;
+        let live = self.tally.live.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.tally.peak.fetch_max(live, Ordering::Relaxed);
+        Loan {
+            bytes,
+            tally: Arc::clone(&self.tally),
+        }
+    }
+
+    fn weigh(&self, weight: &Tensor, bias: Option<&Tensor>) {
+        let numbers = weight.data().len() + bias.map_or(0, |bias| bias.data().len());
+        let bytes = numbers as u64 * NUMBER;
+        self.tally.weights.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn layer(&self, weight: &Tensor, bias: Option<&Tensor>, gated: bool) -> Result<Layer, Error> {
+        self.weigh(weight, bias);
+        let (outputs, inputs, kernel) = match *weight.shape() {
+            [outputs, inputs] => (outputs, inputs, [1, 1]),
+            [outputs, inputs, height, width] => (outputs, inputs, [height, width]),
+            _ => {
+                return Err(Error::shape(
+                    "weight",
+                    weight.shape(),
+                    "[O, I] or [O, I, kh, kw]",
+                ));
+            }
+        };
+        Ok(Layer {
+            outputs: if gated { outputs / 2 } else { outputs },
+            inputs,
+            kernel,
+        })
+    }
+
+    /// An output like `input` with another last axis.
+    fn with_last(&self, input: &Outline, last: usize) -> Result<Outline, Error> {
+        let mut shape = input.shape.clone();
+        let end = shape.last_mut();
+        *end.ok_or_else(|| Error::shape("input", &[], "[.., C]"))? = last;
+        Ok(self.outline(shape))
+    }
+}
+
+fn nhwc(tensor: &Outline) -> Result<[usize; 4], Error> {
+    let shape = tensor.shape.as_slice();
+    <[usize; 4]>::try_from(shape).map_err(|_| Error::shape("input", shape, "[N, H, W, C]"))
+}
+
+impl Backend for Meter {
+    type Tensor = Outline;
+    type Conv2d = Layer;
+    type Linear = Layer;
+    type Norm = ();
+
+    fn upload(&self, tensor: &Tensor) -> Outline {
+        self.outline(tensor.shape())
+    }
+
+    fn download(&self, tensor: &Outline) -> Tensor {
+        Tensor::zeros(tensor.shape.clone())
+    }
+
+    fn conv2d_weights(&self, weight: Tensor, bias: Option<Tensor>) -> Result<Layer, Error> {
+        self.layer(&weight, bias.as_ref(), false)
+    }
+
+    fn linear_weights(&self, weight: Tensor, bias: Option<Tensor>) -> Result<Layer, Error> {
+        self.layer(&weight, bias.as_ref(), false)
+    }
+
+    fn gated_weights(&self, weight: Tensor, bias: Option<Tensor>) -> Result<Layer, Error> {
+        self.layer(&weight, bias.as_ref(), true)
+    }
+
+    fn norm_weights(&self, weight: Tensor, bias: Tensor) -> Result<(), Error> {
+        self.weigh(&weight, Some(&bias));
+        Ok(())
+    }
+
+    fn conv2d(
+        &self,
+        input: &Outline,
+        layer: &Layer,
+        call: ConvCall<'_, Self>,
+    ) -> Result<Outline, Error> {
+        let [n, h, w, _] = nhwc(input)?;
+        let [h, w] = call.enlarge_to.unwrap_or([h, w]);
+        let padding = call.padding;
+        let bordered = [
+            h + padding.top + padding.bottom,
+            w + padding.left + padding.right,
+        ];
+        // The CPU's kernels read a bordered copy of their input.
+        let _copy = self.lend(&[n, bordered[0], bordered[1], layer.inputs]);
+        let side = |axis: usize| {
+            let free = bordered[axis].checked_sub(layer.kernel[axis]);
+            let free = free.ok_or_else(|| {
+                Error::shape(
+                    "conv2d input",
+                    &input.shape,
+                    "sides of at least the kernel's",
+                )
+            })?;
+            Ok::<_, Error>(free / call.stride.max(1) + 1)
+        };
+        Ok(self.outline([n, side(0)?, side(1)?, layer.outputs]))
+    }
+
+    fn linear(
+        &self,
+        input: &Outline,
+        layer: &Layer,
+        _: LinearCall<'_, Self>,
+    ) -> Result<Outline, Error> {
+        self.with_last(input, layer.outputs)
+    }
+
+    fn geglu(&self, input: &Outline, layer: &Layer) -> Result<Outline, Error> {
+        self.with_last(input, layer.outputs)
+    }
+
+    fn attention(
+        &self,
+        query: &Outline,
+        key: &Outline,
+        value: &Outline,
+        _: usize,
+        _: AttentionMask<'_>,
+    ) -> Result<Outline, Error> {
+        // Keys and values are packed for the kernels.
+        let _packed = [self.lend(&key.shape), self.lend(&value.shape)];
+        Ok(self.outline(query.shape.clone()))
+    }
+
+    fn group_norm(&self, input: &Outline, _: GroupNorm<'_, Self>) -> Result<Outline, Error> {
+        Ok(self.outline(input.shape.clone()))
+    }
+
+    fn layer_norm(&self, input: &Outline, (): &(), _: f32) -> Result<Outline, Error> {
+        Ok(self.outline(input.shape.clone()))
+    }
+
+    fn activate(&self, input: &Outline, _: Activation) -> Result<Outline, Error> {
+        Ok(self.outline(input.shape.clone()))
+    }
+
+    fn add(&self, left: &Outline, _: &Outline) -> Result<Outline, Error> {
+        Ok(self.outline(left.shape.clone()))
+    }
+
+    fn scale(&self, input: &Outline, _: f32) -> Result<Outline, Error> {
+        Ok(self.outline(input.shape.clone()))
+    }
+
+    fn concat(&self, left: &Outline, right: &Outline) -> Result<Outline, Error> {
+        let last = |tensor: &Outline| tensor.shape.last().copied().unwrap_or(0);
+        self.with_last(left, last(left) + last(right))
+    }
+
+    fn split(&self, input: &Outline, at: usize) -> Result<(Outline, Outline), Error> {
+        let last = input.shape.last().copied().unwrap_or(0);
+        Ok((
+            self.with_last(input, at)?,
+            self.with_last(input, last.saturating_sub(at))?,
+        ))
+    }
+
+    fn resize(&self, input: &Outline, [h, w]: [usize; 2], _: Resize) -> Result<Outline, Error> {
+        let [n, _, _, c] = nhwc(input)?;
+        Ok(self.outline([n, h, w, c]))
+    }
+
+    fn space_to_depth(&self, input: &Outline, patch: usize) -> Result<Outline, Error> {
+        let [n, h, w, c] = nhwc(input)?;
+        Ok(self.outline([n, h / patch, w / patch, c * patch * patch]))
+    }
+
+    fn depth_to_space(&self, input: &Outline, patch: usize) -> Result<Outline, Error> {
+        let [n, h, w, c] = nhwc(input)?;
+        Ok(self.outline([n, h * patch, w * patch, c / (patch * patch)]))
+    }
+
+    fn embedding(&self, table: &Outline, ids: &[u32], rows: usize) -> Result<Outline, Error> {
+        let width = table.shape.last().copied().unwrap_or(0);
+        Ok(self.outline([rows, ids.len() / rows.max(1), width]))
+    }
+
+    fn reshape(&self, input: &Outline, shape: &[usize]) -> Result<Outline, Error> {
+        Ok(Outline {
+            shape: shape.to_vec(),
+            _loan: Arc::clone(&input._loan),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_peak_is_what_lives_at_one_time() {
+        let meter = Meter::default();
+        let one = meter.outline([10]);
+        let clone = one.clone();
+        drop(one);
+        let two = meter.outline([5, 5]);
+        assert_eq!(meter.peak(), (10 + 25) * NUMBER);
+        drop((clone, two));
+        let _three = meter.outline([30]);
+        assert_eq!(
+            meter.peak(),
+            (10 + 25) * NUMBER,
+            "nothing else lives beside it"
+        );
+    }
+
+    #[test]
+    fn a_convolution_counts_its_bordered_copy() {
+        let meter = Meter::default();
+        let weight = Tensor::zeros([8, 3, 3, 3]);
+        let layer = meter.conv2d_weights(weight, None).unwrap();
+        let input = meter.outline([1, 16, 16, 3]);
+        let call = ConvCall {
+            stride: 2,
+            padding: imagegen_engine::Padding::all(1),
+            ..ConvCall::default()
+        };
+        let output = meter.conv2d(&input, &layer, call).unwrap();
+        assert_eq!(output.shape(), [1, 8, 8, 8]);
+        let numbers = 16 * 16 * 3 + 18 * 18 * 3 + 8 * 8 * 8;
+        assert_eq!(meter.peak(), numbers * NUMBER);
+        assert_eq!(meter.weights(), 8 * 3 * 9 * NUMBER);
+    }
+}

@@ -1,0 +1,162 @@
+//! Making a picture again from its recipe, and comparing two pictures.
+
+use imagegen_picture::{Fit, Picture, Wanted};
+use imagegen_pipeline::{Sampler, Strength, StrengthRule};
+
+use crate::recipe::Recipe;
+use crate::run::fit_name;
+use crate::{Error, Generate, Request, Settings, Source, Transform};
+
+impl Recipe {
+    /// The request that makes the picture again, from `source` where it was made from one.
+    ///
+    /// Fails with [`Error::Setting`] where a field has a value this program does not know or `source`
+    /// is not the recorded one.
+    pub fn request<'a>(&self, source: Option<&'a Source>) -> Result<Request<'a>, Error> {
+        let settings = Settings {
+            prompt: self.prompt.clone(),
+            negative_prompt: self.negative_prompt.clone(),
+            steps: Some(self.steps),
+            guidance_scale: Some(self.guidance_scale),
+            seed: self.seed,
+            sampler: Some(Sampler::parse(&self.sampler)?),
+            rule: self.strength_rule.parse::<StrengthRule>()?,
+        };
+        let hash = |hash: Option<&str>| hash.unwrap_or("none").to_owned();
+        let recorded = self.source.as_ref().map(|source| source.sha256.as_str());
+        let given = source.map(|source| source.sha256.as_str());
+        if recorded != given {
+            return Err(Error::setting("source sha256", hash(given), hash(recorded)));
+        }
+        Ok(match source {
+            None => Request::Generate(Generate {
+                width: self.size[0],
+                height: self.size[1],
+                settings,
+            }),
+            Some(source) => Request::Transform(Transform {
+                source,
+                strength: Strength::new(self.strength)?,
+                size: self.wanted_size()?,
+                fit: self.fit_kind()?,
+                settings,
+            }),
+        })
+    }
+
+    fn wanted_size(&self) -> Result<Wanted, Error> {
+        let text = self.wanted.as_deref().unwrap_or("absent");
+        if text == "source" {
+            return Ok(Wanted::Source);
+        }
+        let exact = || {
+            let (width, height) = text.split_once('x')?;
+            Some(Wanted::Exact(width.parse().ok()?, height.parse().ok()?))
+        };
+        let size = text.parse().ok().map(Wanted::Longest).or_else(exact);
+        size.ok_or_else(|| wrong("wanted", text, "source, a side or WxH"))
+    }
+
+    fn fit_kind(&self) -> Result<Fit, Error> {
+        let name = self.fit.as_deref().unwrap_or("absent");
+        let all = [Fit::Keep, Fit::Crop, Fit::Pad, Fit::Stretch];
+        let found = all.into_iter().find(|fit| fit_name(*fit) == name);
+        found.ok_or_else(|| wrong("fit", name, "keep, crop, pad or stretch"))
+    }
+
+    /// Fails with [`Error::Setting`] at the first field in which `again`, the plan of a repetition,
+    /// departs from this recipe. Names of files and models and the program's version may differ.
+    pub fn check_repetition(&self, again: &Self) -> Result<(), Error> {
+        let model = (&self.model.sha256, &again.model.sha256);
+        if model.0 != model.1 {
+            let expected = format!("{}, the model named {}", model.0, self.model.name);
+            return Err(Error::setting("model sha256", model.1, expected));
+        }
+        let pairs = [
+            ("arithmetic", &self.arithmetic, &again.arithmetic),
+            ("sampler", &self.sampler, &again.sampler),
+        ];
+        for (field, was, is) in pairs {
+            if was != is {
+                return Err(wrong(field, is, was));
+            }
+        }
+        let text = |[width, height]: [u32; 2]| format!("{width}x{height}");
+        for (field, was, is) in [
+            ("size", self.size, again.size),
+            ("work_size", self.work_size, again.work_size),
+        ] {
+            if was != is {
+                return Err(wrong(field, &text(is), &text(was)));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn wrong(field: &str, got: &str, expected: &str) -> Error {
+    Error::setting(format!("recipe field \"{field}\""), got, expected)
+}
+
+/// How far two pictures of one size agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Agreement {
+    /// Pixels of either.
+    pub pixels: u64,
+    /// Pixels that are not the same.
+    pub differing: u64,
+    /// Largest difference of a value, 0 to 255.
+    pub largest: u8,
+}
+
+impl Agreement {
+    /// Compares colours and alpha; a picture without alpha is opaque. `None` where sizes differ.
+    pub fn of(one: &Picture, two: &Picture) -> Option<Self> {
+        if one.size() != two.size() {
+            return None;
+        }
+        let alpha = |picture: &Picture, index: usize| picture.alpha().map_or(255, |a| a[index]);
+        let colours = one.rgb().chunks_exact(3).zip(two.rgb().chunks_exact(3));
+        let mut agreement = Self {
+            pixels: one.size().pixels(),
+            differing: 0,
+            largest: 0,
+        };
+        for (index, (left, right)) in colours.enumerate() {
+            let colour = left.iter().zip(right).map(|(a, b)| a.abs_diff(*b)).max();
+            let alpha = alpha(one, index).abs_diff(alpha(two, index));
+            let most = colour.unwrap_or(0).max(alpha);
+            agreement.differing += u64::from(most > 0);
+            agreement.largest = agreement.largest.max(most);
+        }
+        Some(agreement)
+    }
+
+    /// Whether every pixel is the same.
+    pub fn is_whole(self) -> bool {
+        self.differing == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use imagegen_picture::Size;
+
+    use super::*;
+
+    #[test]
+    fn every_difference_is_counted() {
+        let size = Size::new(2, 2);
+        let one = Picture::filled(size, [10, 20, 30]).unwrap();
+        let same = one.clone().with_alpha(Some(vec![255; 4])).unwrap();
+        assert!(Agreement::of(&one, &same).unwrap().is_whole());
+        let mut rgb = one.rgb().to_vec();
+        rgb[5] = 90;
+        let other = Picture::new(size, rgb, Some(vec![255, 255, 254, 255])).unwrap();
+        let found = Agreement::of(&one, &other).unwrap();
+        assert_eq!((found.pixels, found.differing, found.largest), (4, 2, 60));
+        assert!(!found.is_whole());
+        let wide = Picture::filled(Size::new(4, 1), [10, 20, 30]).unwrap();
+        assert_eq!(Agreement::of(&one, &wide), None);
+    }
+}

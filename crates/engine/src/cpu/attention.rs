@@ -17,7 +17,7 @@ pub(super) const KEY_BLOCK: usize = 512;
 pub(super) const QUERY_BLOCK: usize = 56;
 /// Register tiles of queries whose scores exist at once: they stay in the first-level cache. Any
 /// number gives the same results.
-const TILES_AT_ONCE: usize = 2;
+const TILES_AT_ONCE: usize = 1;
 
 /// Which keys a query sees, resolved.
 #[derive(Clone, Copy)]

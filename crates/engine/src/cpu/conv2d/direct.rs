@@ -5,8 +5,11 @@
 //! [`Tile`]. The sum of one output runs over channel blocks, kernel rows, kernel columns and
 //! channels in a block, whatever the pieces.
 
+use std::sync::Arc;
+
 use super::source::{Source, Window};
 use super::{CHANNEL_BLOCK, CpuConv2d, Epilogue, Geometry};
+use crate::cpu::memory::Recycler;
 use crate::cpu::simd::{Kernel, Lanes, ROWS_MAX, Rect, TILE_MAX, Tile};
 
 /// Output rows a piece takes: its bordered input should stay in a cache of about this size.
@@ -22,6 +25,7 @@ pub(super) struct DirectPiece<'a> {
     pub(super) source: Source<'a>,
     pub(super) weights: &'a CpuConv2d,
     pub(super) epilogue: Epilogue<'a>,
+    pub(super) memory: &'a Arc<Recycler>,
     /// Rows are pixels of whole image rows of one picture; columns start at a panel.
     pub(super) out: Rect<'a>,
 }
@@ -40,11 +44,11 @@ impl Kernel for DirectPiece<'_> {
             width: geometry.bordered_width(),
         };
         let inputs = self.weights.inputs;
-        let mut scratch = vec![0.0; window.rows.len() * window.width * CHANNEL_BLOCK.min(inputs)];
+        let pixels = window.rows.len() * window.width;
+        let mut scratch = self.memory.take(pixels * CHANNEL_BLOCK.min(inputs));
         for block in (0..inputs).step_by(CHANNEL_BLOCK) {
             let end = (block + CHANNEL_BLOCK).min(inputs);
-            let len = window.rows.len() * window.width * (end - block);
-            let scratch = &mut scratch[..len];
+            let scratch = &mut scratch.as_mut_slice()[..pixels * (end - block)];
             self.source.copy(lanes, &window, block..end, scratch);
             self.convolve(lanes, scratch, picture, rows, block);
         }

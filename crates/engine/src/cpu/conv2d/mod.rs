@@ -263,6 +263,7 @@ impl CpuBackend {
                 source,
                 weights,
                 epilogue,
+                memory: &self.recycler,
                 out,
             }),
         });

@@ -54,18 +54,21 @@ impl Source<'_> {
             ..
         } = self.geometry;
         let (channels, depth) = (self.channels, block.len());
-        scratch.fill(0.0);
         for (y, row) in window
             .rows
             .clone()
             .zip(scratch.chunks_exact_mut(window.width * depth))
         {
             if y < padding.top || y - padding.top >= enlarged[0] {
+                row.fill(0.0);
                 continue;
             }
             let y = (y - padding.top) * stored[0] / enlarged[0];
             let from = (window.picture * stored[0] + y) * stored[1];
-            let inside = &mut row[padding.left * depth..][..enlarged[1] * depth];
+            let (left, row) = row.split_at_mut(padding.left * depth);
+            let (inside, right) = row.split_at_mut(enlarged[1] * depth);
+            left.fill(0.0);
+            right.fill(0.0);
             if depth == channels && stored[1] == enlarged[1] {
                 inside.copy_from_slice(&self.input[from * channels..][..inside.len()]);
             } else {

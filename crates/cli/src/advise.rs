@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::arguments::AdviseArguments;
 use crate::report;
 use crate::session::{Session, read_source};
+use crate::shown::shown;
 use crate::transform::strength;
 
 /// `imagegen advise`.
@@ -59,6 +60,7 @@ fn advise(session: &mut Session<'_>, arguments: &AdviseArguments, path: &Path) -
 }
 
 fn lines(name: &str, size: Size, forecast: &Forecast) -> String {
+    let name = shown(name);
     if forecast.advice.is_empty() {
         return format!("{name}: {size}, nothing to say");
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use imagegen::{ModelSource, Recipe, StrengthRule, Wanted};
 
 use crate::arguments::{FitName, ModelChoice, Prompted, Shaping};
+use crate::shown::acts;
 
 /// The `transform` that makes the picture of `recipe` from `source` as `output`. Spells out everything
 /// that was asked for, by whatever way, so that it needs no configuration.
@@ -72,13 +73,44 @@ fn operand(path: &Path) -> String {
     }
 }
 
-/// A word as a POSIX shell reads it back.
+/// A word as a POSIX shell reads it back. What a terminal would act on is spelled by `printf`.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
     }
-    format!("'{}'", word.replace('\'', r"'\''"))
+    let mut quoted = "'".to_owned();
+    let mut chars = word.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\'' => quoted.push_str(r"'\''"),
+            c if !acts(c) => quoted.push(c),
+            c => {
+                let mut run = String::from(c);
+                while let Some(more) = chars.next_if(|c| acts(*c)) {
+                    run.push(more);
+                }
+                // A shell drops line breaks at the end of what it substitutes.
+                if run.ends_with('\n') {
+                    run.extend(chars.next());
+                }
+                push_run(&mut quoted, &run);
+            }
+        }
+    }
+    quoted.push('\'');
+    quoted
+}
+
+/// Bytes as `printf` spells them, between two quoted parts; line breaks at the end stand as they are.
+fn push_run(quoted: &mut String, run: &str) {
+    let spelled = run.trim_end_matches('\n');
+    let octal = spelled.bytes().map(|byte| format!("\\{byte:03o}"));
+    let octal: String = octal.collect();
+    if !octal.is_empty() {
+        quoted.push_str(&format!("'\"$(printf '{octal}')\"'"));
+    }
+    quoted.push_str(&run[spelled.len()..]);
 }
 
 #[cfg(test)]
@@ -96,6 +128,8 @@ mod tests {
             "夜",
             "*",
             "a;b",
+            "\u{1b}[31m\r\tred's \u{9b}2J \u{202e}",
+            "\n\nlines\n\r\n'end'\n\n",
         ];
         for word in words {
             let line = format!("printf %s {}", quoted(word));
@@ -105,6 +139,10 @@ mod tests {
             // Where there is no POSIX shell there is nothing to ask.
             let Ok(output) = output else { return };
             assert_eq!(String::from_utf8(output.stdout).unwrap(), word, "{line}");
+            assert!(
+                !line.trim_end_matches(['\n', '\'']).contains(acts),
+                "{line:?}"
+            );
         }
         assert_eq!(quoted("plain-1.5"), "plain-1.5");
     }

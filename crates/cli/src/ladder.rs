@@ -11,6 +11,7 @@ use crate::command;
 use crate::output::{Amount, Output};
 use crate::session::{Session, is_cancelled, read_source, seeds, settings};
 use crate::sheet::{Sheet, told_apart};
+use crate::shown::shown;
 
 pub(crate) fn run(arguments: &LadderArguments) -> Result<ExitCode> {
     let amount = Amount {
@@ -69,7 +70,8 @@ fn climb(
         return Ok(Map::new());
     };
     let path = sheet.write(first, output, told_apart(output))?;
-    session.tell(format_args!("wrote {}, the sheet", path.display()));
+    let name = shown(&path.display().to_string());
+    session.tell(format_args!("wrote {name}, the sheet"));
     session.tell(format_args!(
         "\nto make one of them again:\n  {}",
         commands.join("\n  ")

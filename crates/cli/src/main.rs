@@ -17,6 +17,7 @@ mod report;
 mod session;
 mod sheet;
 mod show_config;
+mod shown;
 mod transform;
 mod vary;
 mod watch;

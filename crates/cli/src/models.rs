@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::arguments::{InfoArguments, ModelsArguments};
 use crate::report;
+use crate::shown::shown;
 
 /// What runs, for people who look for a model.
 const KINDS: &str = "Also run: folders in the diffusers layout (unet, text_encoder, tokenizer, scheduler) \
@@ -56,7 +57,7 @@ fn kind(info: &ModelInfo) -> &'static str {
 
 fn place(info: &ModelInfo) -> String {
     match &info.folder {
-        Some(folder) => folder.display().to_string(),
+        Some(folder) => shown(&folder.display().to_string()),
         None => "in this program".to_owned(),
     }
 }
@@ -72,7 +73,7 @@ fn bytes(info: &ModelInfo) -> u64 {
 fn line(info: &ModelInfo) -> String {
     format!(
         "{}  {}, {} parameters, {}, up to {side}x{side}, {}",
-        info.name,
+        shown(&info.name),
         kind(info),
         scaled(parameters(info), 1000, ["", " k", " M", " G"]),
         size(bytes(info)),
@@ -85,7 +86,7 @@ fn line(info: &ModelInfo) -> String {
 fn table(info: &ModelInfo) -> String {
     let (schedule, defaults, memory) = (&info.schedule, &info.defaults, info.memory);
     let mut rows = vec![
-        ("name", info.name.clone()),
+        ("name", shown(&info.name)),
         ("kind", kind(info).to_owned()),
         ("place", place(info)),
         ("sha256", info.sha256.clone()),

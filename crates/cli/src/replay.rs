@@ -12,6 +12,7 @@ use crate::arguments::{Machine, ModelChoice, ReplayArguments, VerifyArguments};
 use crate::output::{Amount, Output};
 use crate::report::{self, Usage};
 use crate::session::{Made, Session, is_cancelled, read_source};
+use crate::shown::shown;
 
 /// `imagegen replay`.
 pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode> {
@@ -80,7 +81,7 @@ pub(crate) fn verify(arguments: &VerifyArguments) -> Result<ExitCode> {
 }
 
 fn words(told: &Told, again: &Picture, verdict: Option<Agreement>) -> String {
-    let name = &told.name;
+    let name = shown(&told.name);
     match verdict {
         Some(verdict) if verdict.is_whole() => {
             format!("{name}: all {} pixels agree", verdict.pixels)

@@ -5,6 +5,8 @@ use std::io::Write;
 
 use anyhow::{Context, Result};
 
+use crate::shown::shown;
+
 /// Writes a line to stderr. A closed or full stderr does not stop the work.
 macro_rules! say {
     ($($words:tt)*) => {{
@@ -42,7 +44,8 @@ pub(crate) fn print_bytes(bytes: &[u8]) -> Result<()> {
         .context("cannot write to stdout")
 }
 
-/// An error and its causes in one line. A cause that the line has said already is not repeated.
+/// An error and its causes in one line, fit for a terminal. A cause that the line has said already is not
+/// repeated.
 pub(crate) fn line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -52,7 +55,7 @@ pub(crate) fn line(error: &anyhow::Error) -> String {
             line = format!("{line}: {cause}");
         }
     }
-    line
+    shown(&line)
 }
 
 /// `error: ...`, and a hint after an empty line where there is one.
@@ -79,7 +82,8 @@ fn hint(error: &imagegen::Error) -> Option<&'static str> {
 
 /// `warning: ...`, with the file it is about.
 pub(crate) fn warning(subject: Option<&str>, text: impl Display) {
-    match subject {
+    let text = shown(&text.to_string());
+    match subject.map(shown) {
         Some(subject) => say!("warning: {subject}: {text}"),
         None => say!("warning: {text}"),
     }

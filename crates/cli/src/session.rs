@@ -11,7 +11,7 @@ use std::time::Instant;
 use anyhow::{Context, Error, Result};
 use imagegen::files::Existing;
 use imagegen::{
-    Cpu, Facts, Level, Model, ModelSource, Outcome, Request, Settings, Source, StrengthRule,
+    Cpu, Facts, Level, Model, ModelSource, Note, Outcome, Request, Settings, Source, StrengthRule,
 };
 use imagegen_picture::Limits;
 use imagegen_picture::advice::Advice;
@@ -21,10 +21,16 @@ use crate::advise;
 use crate::arguments::{Machine, ModelChoice, Prompted};
 use crate::output::{Output, STANDARD};
 use crate::report::{self, say};
+use crate::shown::shown;
 use crate::watch::{Show, Times, Watch};
 
 /// How a line of advice begins.
 const ADVICE: &str = "advice";
+
+/// Whether Ctrl-C was pressed.
+static PRESSED: AtomicBool = AtomicBool::new(false);
+/// Whether standard input is being read, which nothing but its end ends.
+static READING: AtomicBool = AtomicBool::new(false);
 
 /// One command at work.
 pub(crate) struct Session<'a> {
@@ -36,6 +42,8 @@ pub(crate) struct Session<'a> {
     failures: Vec<Value>,
     /// Advice that was said, by source and kind.
     advised: HashSet<(String, &'static str)>,
+    /// Notes that were said, by source.
+    noted: HashSet<(String, Note)>,
 }
 
 /// A picture that has been made and not yet been written.
@@ -52,8 +60,13 @@ impl<'a> Session<'a> {
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
         ctrlc::set_handler(move || {
-            if flag.swap(true, Ordering::Relaxed) {
-                std::process::exit(130); // the second Ctrl-C does not wait for the step to end
+            flag.store(true, Ordering::Relaxed);
+            // The second Ctrl-C does not wait for the step to end, the first not for standard input.
+            let second = PRESSED.swap(true, Ordering::SeqCst);
+            if second || READING.load(Ordering::SeqCst) {
+                imagegen::files::abandon_unfinished();
+                say!("error: stopped at once");
+                std::process::exit(130);
             }
         })
         .context("cannot listen for Ctrl-C")?;
@@ -62,7 +75,7 @@ impl<'a> Session<'a> {
         let model = Model::load(&source, cpu(machine))?;
         let load_seconds = since.elapsed().as_secs_f64();
         if !machine.quiet {
-            let (name, cpu) = (model.name(), model.cpu());
+            let (name, cpu) = (shown(model.name()), model.cpu());
             let (level, threads) = (cpu.level, cpu.threads);
             say!("loaded {name} in {load_seconds:.2} s (f32, {level}, {threads} threads)");
         }
@@ -74,6 +87,7 @@ impl<'a> Session<'a> {
             results: Vec::new(),
             failures: Vec::new(),
             advised: HashSet::new(),
+            noted: HashSet::new(),
         })
     }
 
@@ -87,7 +101,19 @@ impl<'a> Session<'a> {
     /// Says advice, once for each subject.
     pub(crate) fn advise(&mut self, subject: &str, advice: &Advice) {
         if self.advised.insert((subject.to_owned(), advice.kind())) {
+            let subject = shown(subject);
             self.tell(format_args!("{ADVICE}: {subject}: {advice}"));
+        }
+    }
+
+    /// Says what is to be noted of the source of a result, once for each.
+    fn note(&mut self, title: &str, outcome: &Outcome) {
+        let source = outcome.facts.recipe.source.as_ref();
+        let subject = source.map_or(title, |source| &source.name).to_owned();
+        for note in &outcome.notes {
+            if self.noted.insert((subject.clone(), *note)) {
+                self.tell(format_args!("note: {}: {note}", shown(&subject)));
+            }
         }
     }
 
@@ -148,14 +174,17 @@ impl<'a> Session<'a> {
         for advice in &made.outcome.advice {
             self.advise(title, advice);
         }
+        self.note(title, &made.outcome);
         let facts = &made.outcome.facts;
         let name = match path.as_os_str() == STANDARD {
             true => "standard output".to_owned(),
-            false => path.display().to_string(),
+            false => shown(&path.display().to_string()),
         };
         self.tell(format_args!("wrote {name} {}", summary(facts, &times)));
         let mut result = result_json(&path.to_string_lossy(), facts, &times, &warnings)?;
         result["advice"] = advise::document(&made.advice);
+        let notes = made.outcome.notes.iter().map(ToString::to_string);
+        result["notes"] = notes.collect();
         self.record(result);
         Ok(path)
     }
@@ -233,7 +262,13 @@ pub(crate) fn read_source(path: &Path) -> Result<Source> {
     let limits = Limits::default();
     if path.as_os_str() == STANDARD {
         let stdin = std::io::stdin().lock();
-        return Ok(imagegen::files::read_source_from(stdin, "stdin", &limits)?);
+        READING.store(true, Ordering::SeqCst);
+        if PRESSED.load(Ordering::SeqCst) {
+            return Err(Stopped.into());
+        }
+        let source = imagegen::files::read_source_from(stdin, "stdin", &limits);
+        READING.store(false, Ordering::SeqCst);
+        return Ok(source?);
     }
     Ok(imagegen::files::read_source(path, &limits)?)
 }

@@ -11,6 +11,7 @@ use crate::output::{Amount, Output};
 use crate::report;
 use crate::session::{Session, is_cancelled, read_source, seeds, settings};
 use crate::sheet::{Sheet, told_apart};
+use crate::shown::shown;
 use crate::transform::strength;
 
 /// Likeness, 0 to 1, from which two variations count as one. On photographs the starter's variations are
@@ -97,7 +98,8 @@ fn vary(
         }
     }
     let path = variations.sheet.write(&first, output, told_apart(output))?;
-    session.tell(format_args!("wrote {}, the sheet", path.display()));
+    let name = shown(&path.display().to_string());
+    session.tell(format_args!("wrote {name}, the sheet"));
     let twins: Value = variations.twins.iter().map(Twin::json).collect();
     let mut more = Map::new();
     more.insert("sheet".to_owned(), json!(path.to_string_lossy()));

@@ -10,6 +10,7 @@ use imagegen::{Stage, StepRecord, Warning, Watcher};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::report::{self, say};
+use crate::shown::shown;
 
 /// Seconds of each stage, in order.
 pub(crate) type Times = Vec<(&'static str, f64)>;
@@ -77,10 +78,11 @@ impl Watch {
             Show::Lines => {
                 let left = self.left(record).as_secs_f64();
                 let (step, steps) = (record.step, record.steps);
-                say!("{}: step {step} of {steps}, {left:.1} s left", self.title);
+                let title = shown(&self.title);
+                say!("{title}: step {step} of {steps}, {left:.1} s left");
             }
             Show::Bar => {
-                let title = self.title.clone();
+                let title = shown(&self.title);
                 let bar = self
                     .bar
                     .get_or_insert_with(|| bar(title, record.steps as u64));

@@ -1,7 +1,7 @@
 //! The one module that knows paths: reading sources, mapping weights, writing results whole.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use crate::recipe::SourceMark;
 use crate::request::hex;
+use crate::unfinished::UNFINISHED;
 use crate::{Error, Source};
 
 /// Most bytes of a file's name; common file systems take no more.
@@ -115,13 +116,17 @@ pub fn check_folder(folder: &Path) -> Result<(), Error> {
     } else {
         folder
     };
-    let made = tempfile::Builder::new()
-        .prefix(".imagegen-")
-        .tempfile_in(place);
+    let made = UNFINISHED.begin(place);
     made.map(drop).map_err(|source| Error::Write {
         path: place.to_owned(),
         source: plain(source),
     })
+}
+
+/// Removes what [`write_whole`] has begun and not finished, for a program that ends at once. Writes of
+/// other threads fail from then on.
+pub fn abandon_unfinished() {
+    UNFINISHED.abandon();
 }
 
 /// Reads a small text file.
@@ -140,7 +145,11 @@ pub(crate) fn map(path: &Path) -> Result<Bytes, Error> {
         source,
     };
     let file = File::open(path).map_err(failed)?;
-    if file.metadata().map_err(failed)?.len() == 0 {
+    let facts = file.metadata().map_err(failed)?;
+    if facts.is_dir() {
+        return Err(failed(io::Error::from(io::ErrorKind::IsADirectory)));
+    }
+    if facts.len() == 0 {
         return Ok(Arc::new(Vec::new())); // an empty file cannot be mapped
     }
     // SAFETY: the map is private and read-only. If another program cuts the file while it is being
@@ -171,24 +180,18 @@ pub fn write_whole(path: &Path, bytes: &[u8], existing: Existing) -> Result<Path
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".imagegen-");
-    #[cfg(unix)]
-    builder.permissions(readable());
-    let mut file = builder.tempfile_in(folder).map_err(failed)?;
-    file.write_all(bytes)
-        .and_then(|()| file.as_file().sync_all())
-        .map_err(failed)?;
+    let mut file = UNFINISHED.begin(folder).map_err(failed)?;
+    file.write(bytes).map_err(failed)?;
     if existing == Existing::Replace {
-        file.persist(path).map_err(|error| failed(error.error))?;
+        file.name(path, existing).map_err(failed)?;
         return Ok(path.to_owned());
     }
     for number in 1.. {
         let name = numbered(path, number);
-        match file.persist_noclobber(&name) {
-            Ok(_) => return Ok(name),
-            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => file = error.file,
-            Err(error) => return Err(failed(error.error)),
+        match file.name(&name, existing) {
+            Ok(()) => return Ok(name),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(failed(error)),
         }
     }
     unreachable!("some number is free")
@@ -200,13 +203,6 @@ fn plain(error: io::Error) -> io::Error {
         Some(_) => io::Error::from(error.kind()),
         None => error,
     }
-}
-
-/// For everyone, as far as the user's mask allows; temporary files are private otherwise.
-#[cfg(unix)]
-fn readable() -> fs::Permissions {
-    use std::os::unix::fs::PermissionsExt;
-    fs::Permissions::from_mode(0o666)
 }
 
 /// `a.png`, `a-2.png`, `a-3.png`, ...

@@ -16,6 +16,7 @@ mod replay;
 mod request;
 mod run;
 mod sheet;
+mod unfinished;
 mod variety;
 mod warning;
 
@@ -32,7 +33,7 @@ pub use replay::Agreement;
 pub use request::{Generate, Request, Settings, Source, Transform};
 pub use sheet::{Cell, contact_sheet};
 pub use variety::View;
-pub use warning::Warning;
+pub use warning::{Note, Warning};
 
 /// Name and version of this program, as written into pictures.
 pub const PROGRAM: &str = concat!("imagegen ", env!("CARGO_PKG_VERSION"));

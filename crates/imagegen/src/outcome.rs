@@ -4,10 +4,10 @@ use std::ops::ControlFlow;
 
 use imagegen_picture::advice::Advice;
 use imagegen_picture::fidelity::Fidelity;
-use imagegen_picture::{Encoded, Format, Picture, encode};
+use imagegen_picture::{Carried, Encoded, Format, Metadata, Picture, encode};
 use imagegen_pipeline::StepRecord;
 
-use crate::{Error, Recipe, Warning};
+use crate::{Error, Note, Recipe, Warning};
 
 /// A part of a request's work, for whoever watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,17 +83,24 @@ pub struct Outcome {
     pub facts: Facts,
     /// What a person should know.
     pub warnings: Vec<Warning>,
+    /// What is worth a line and is no fault.
+    pub notes: Vec<Note>,
+    /// What the source says of itself that the result says too.
+    pub carried: Carried,
     /// What the result gives reason to say; [`Model::forecast`](crate::Model::forecast) has what can be
     /// said before the run.
     pub advice: Vec<Advice>,
 }
 
 impl Outcome {
-    /// The picture as a file that carries its making.
+    /// The picture as a file that carries its making, and what its source carried.
     ///
     /// Fails with [`Error::Encode`].
     pub fn encode(&self, format: Format) -> Result<Encoded, Error> {
-        let metadata = self.facts.recipe.metadata();
+        let metadata = Metadata {
+            carried: self.carried.clone(),
+            ..self.facts.recipe.metadata()
+        };
         Ok(encode(&self.picture, format, &metadata)?)
     }
 }

@@ -122,6 +122,7 @@ impl Recipe {
             parameters: Some(self.a1111(Size::new(width, height))),
             json: Some(self.json()),
             source: Some(source),
+            ..Metadata::default()
         }
     }
 
@@ -138,7 +139,7 @@ impl Recipe {
             colour: figure,
         });
         let [width, height] = self.size;
-        let (name, limit) = most_pixels(format);
+        let (name, limit) = format.limit();
         if width.max(height) > limit {
             return Err(Error::Encode(EncodeError::TooLarge {
                 format: name,
@@ -172,15 +173,6 @@ impl Recipe {
             version: PROGRAM.to_owned(),
             extra: vec![named("Strength rule", &self.strength_rule)],
         })
-    }
-}
-
-/// A format's name and the most pixels a side it can say; what `encode` would find out after the run.
-fn most_pixels(format: Format) -> (&'static str, u32) {
-    match format {
-        Format::Png => ("PNG", i32::MAX as u32),
-        Format::Jpeg { .. } => ("JPEG", 65_535),
-        Format::WebP => ("WebP", 16_384),
     }
 }
 

@@ -7,7 +7,8 @@ use imagegen_engine::Tensor;
 use imagegen_picture::advice::of_result;
 use imagegen_picture::fidelity::{Fidelity, compare};
 use imagegen_picture::{
-    Fit, FitPlan, FitRequest, Picture, Size, WHITE, Wanted, flatten, from_unit, plan, to_unit,
+    Carried, Fit, FitPlan, FitRequest, Picture, Size, WHITE, Wanted, flatten, from_unit, plan,
+    to_unit,
 };
 use imagegen_pipeline::{
     BoxedError, Img2Img, LatentCodec, Network, Networks, Plan, PlanRequest, Prompt, StepRecord,
@@ -16,8 +17,8 @@ use imagegen_pipeline::{
 
 use crate::recipe::{FidelityMark, Recipe, SourceMark};
 use crate::{
-    Error, Facts, Generate, Model, Outcome, PROGRAM, Request, Settings, Source, Stage, Transform,
-    Warning, Watcher,
+    Error, Facts, Generate, Model, Note, Outcome, PROGRAM, Request, Settings, Source, Stage,
+    Transform, Warning, Watcher,
 };
 
 /// Least side of the size a model works at, in pixels; smaller sources are enlarged to it.
@@ -73,7 +74,8 @@ impl Model {
 
     /// Makes a new picture from a source.
     ///
-    /// The result has the source's size unless another is asked for, and the source's alpha.
+    /// The result has the source's size unless another is asked for, and the source's alpha, resolution and
+    /// EXIF tags but for the place and what no longer holds.
     /// Strength 0 returns the source's pixels. Fails with [`Error`] before anything runs where the
     /// request cannot be carried out; a [`Watcher`] can stop the run between steps.
     pub fn transform(
@@ -118,6 +120,8 @@ impl Model {
             picture,
             facts: facts(planned.recipe, &run.facts, Some(fidelity)),
             warnings,
+            notes: Note::of(&request.source.decoded.facts),
+            carried: Carried::of(&request.source.decoded.facts),
         })
     }
 
@@ -215,7 +219,8 @@ impl Model {
         watcher.stage(Stage::Prepare);
         let planned = self.plan_generate(request)?;
         let (fit, settings) = (&planned.fit, planned.pipeline);
-        let warnings = self.warnings(&request.settings, &settings)?;
+        let mut warnings = self.warnings(&request.settings, &settings)?;
+        warnings.extend(resampled(fit));
         warnings.iter().for_each(|warning| watcher.warning(warning));
         let work = fit.work_size();
         let run = self.carry_out(
@@ -236,6 +241,8 @@ impl Model {
             picture: fit.from_work(&to_picture(&run.pixels, work)?),
             facts: facts(planned.recipe, &run.facts, None),
             warnings,
+            notes: Vec::new(),
+            carried: Carried::default(),
             advice: Vec::new(),
         })
     }
@@ -301,6 +308,8 @@ impl Model {
                 guidance_scale,
             });
         } else {
+            let empty = settings.prompt.trim().is_empty();
+            warnings.extend(empty.then_some(Warning::NoPrompt));
             warnings.extend(self.prompt_warnings("prompt", &settings.prompt)?);
         }
         if guidance_scale != 1.0 {

@@ -1,4 +1,4 @@
-//! What a person should know although the run goes on.
+//! What a person should know although the run goes on, and what is worth a line.
 
 use std::fmt;
 
@@ -10,6 +10,8 @@ pub enum Warning {
     Source(imagegen_picture::Warning),
     /// Something about how the result was written.
     Encode(imagegen_picture::EncodeWarning),
+    /// The prompt is empty.
+    NoPrompt,
     /// The model knows none of the prompt's words.
     NoKnownWord {
         /// Styles it knows.
@@ -51,11 +53,38 @@ pub enum Warning {
     SlowCpu,
 }
 
+/// Something worth a line that asks for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Note {
+    /// The source says where it was taken; the result does not.
+    PlaceLeftOut,
+}
+
+impl Note {
+    /// What there is to note of a source.
+    pub(crate) fn of(source: &imagegen_picture::Facts) -> Vec<Self> {
+        let place = source.place.then_some(Self::PlaceLeftOut);
+        place.into_iter().collect()
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PlaceLeftOut => f.write_str(
+                "the source says where it was taken (GPS); the place, and a thumbnail, are not passed on",
+            ),
+        }
+    }
+}
+
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Source(warning) => warning.fmt(f),
             Self::Encode(warning) => warning.fmt(f),
+            Self::NoPrompt => f.write_str("the prompt is empty, nothing says what to make"),
             Self::NoKnownWord { styles } => write!(
                 f,
                 "the model knows no word of the prompt, so the result follows the source alone; \

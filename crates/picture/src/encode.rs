@@ -2,7 +2,10 @@
 
 use std::io::Cursor;
 
-use crate::metadata::{self, MetadataError};
+use image::codecs::jpeg::{JpegEncoder, PixelDensity, PixelDensityUnit};
+
+use crate::exif;
+use crate::metadata::{self, Carried, MetadataError};
 use crate::{Metadata, Picture, Size, WHITE, flatten};
 
 /// A format that results are written in.
@@ -67,15 +70,22 @@ pub enum EncodeWarning {
         /// The colour, sRGB.
         on: [u8; 3],
     },
+    /// The prompt leaves no room in JPEG for the source's EXIF tags.
+    ExifLeftOut,
 }
 
 impl std::fmt::Display for EncodeWarning {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self::AlphaFlattened { on: [r, g, b] } = self;
-        write!(
-            f,
-            "JPEG has no transparency, clear parts are laid on #{r:02x}{g:02x}{b:02x}"
-        )
+        match self {
+            Self::AlphaFlattened { on: [r, g, b] } => write!(
+                f,
+                "JPEG has no transparency, clear parts are laid on #{r:02x}{g:02x}{b:02x}"
+            ),
+            Self::ExifLeftOut => f.write_str(
+                "the source's EXIF data is left out, the prompt leaves no room for it in JPEG; PNG has \
+                 room for both",
+            ),
+        }
     }
 }
 
@@ -130,7 +140,7 @@ impl Format {
     }
 
     /// The format's name and the most pixels a side it can say.
-    fn limit(self) -> (&'static str, u32) {
+    pub fn limit(self) -> (&'static str, u32) {
         match self {
             Self::Png => ("PNG", i32::MAX as u32),
             Self::Jpeg { .. } => ("JPEG", 65_535),
@@ -169,7 +179,12 @@ pub fn encode(
             if picture.is_transparent() {
                 warnings.push(EncodeWarning::AlphaFlattened { on: WHITE });
             }
-            encode_jpeg(&flatten(picture, WHITE), quality, metadata)?
+            let mut metadata = metadata.clone();
+            if !metadata::jpeg::has_room_for_carried(&metadata) {
+                warnings.push(EncodeWarning::ExifLeftOut);
+                metadata.carried.exif = metadata::ExifTags::default();
+            }
+            encode_jpeg(&flatten(picture, WHITE), quality, &metadata)?
         }
     };
     Ok(Encoded { bytes, warnings })
@@ -196,7 +211,13 @@ fn encode_png(picture: &Picture, metadata: &Metadata) -> Result<Vec<u8>, EncodeE
     let failed = failed("PNG");
     let Size { width, height } = picture.size();
     let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    let mut info = png::Info::with_size(width, height);
+    let Carried { exif, dpi } = &metadata.carried;
+    // Without tags there is no need for a block: the resolution has a chunk of its own.
+    let block = exif::write(exif, dpi.filter(|_| !exif.is_empty()), None);
+    info.exif_metadata = block.map(Into::into);
+    let mut encoder = png::Encoder::with_info(&mut bytes, info).map_err(|error| failed(&error))?;
+    encoder.set_pixel_dims(dpi.map(per_metre));
     let rgba = rgba(picture);
     encoder.set_color(if rgba.is_some() {
         png::ColorType::Rgba
@@ -219,6 +240,16 @@ fn encode_png(picture: &Picture, metadata: &Metadata) -> Result<Vec<u8>, EncodeE
     Ok(bytes)
 }
 
+/// Pixels per inch in PNG's whole pixels per metre.
+fn per_metre((x, y): (f32, f32)) -> png::PixelDimensions {
+    let pixels = |dpi: f32| (f64::from(dpi) / 0.0254).round() as u32;
+    png::PixelDimensions {
+        xppu: pixels(x),
+        yppu: pixels(y),
+        unit: png::Unit::Meter,
+    }
+}
+
 fn encode_jpeg(
     picture: &Picture,
     quality: u8,
@@ -226,7 +257,12 @@ fn encode_jpeg(
 ) -> Result<Vec<u8>, EncodeError> {
     let Size { width, height } = picture.size();
     let mut bytes = Vec::new();
-    image::codecs::jpeg::JpegEncoder::new_with_quality(Cursor::new(&mut bytes), quality)
+    let mut encoder = JpegEncoder::new_with_quality(Cursor::new(&mut bytes), quality);
+    if let Some(density) = metadata::jpeg::density(&metadata.carried) {
+        let unit = PixelDensityUnit::Inches;
+        encoder.set_pixel_density(PixelDensity { density, unit });
+    }
+    encoder
         .encode(picture.rgb(), width, height, image::ExtendedColorType::Rgb8)
         .map_err(|error| failed("JPEG")(&error))?;
     Ok(metadata::jpeg::insert(bytes, metadata))

@@ -29,7 +29,7 @@ pub use decode::{
 };
 pub use encode::{EncodeError, EncodeWarning, Encoded, Format, UnknownExtension, encode};
 pub use fit::{Fit, FitError, FitPlan, FitRequest, Rect, Wanted, plan};
-pub use metadata::Metadata;
+pub use metadata::{Carried, Metadata};
 pub use orient::Orientation;
 pub use picture::{Picture, PictureError, Size};
 pub use resize::{Filter, resize, resize_plane};

@@ -14,6 +14,8 @@ use clap::{
 };
 
 use crate::config::ConfigFile;
+use crate::report::say;
+use crate::shown::{acts, shown};
 pub(crate) use commands::{
     AdviseArguments, CompletionsArguments, ConfigArguments, FitName, GenerateArguments,
     InfoArguments, LadderArguments, ManArguments, ModelsArguments, ReplayArguments,
@@ -85,11 +87,14 @@ impl Cli {
     pub(crate) fn read(arguments: Vec<OsString>) -> Result<(Self, ConfigFile)> {
         // The variables are checked first: clap would blame an option that nobody typed.
         crate::config::check_environment(&Self::command())?;
-        let matches = Self::command().get_matches_from(&arguments);
+        let read = |table: ClapCommand| {
+            let matches = table.try_get_matches_from(&arguments);
+            matches.unwrap_or_else(|error| leave(&error))
+        };
+        let matches = read(Self::command());
         let file = ConfigFile::load(matches.get_one::<OsString>("config"), &Self::command())?;
-        let command = file.lay_under(Self::command());
-        let matches = command.get_matches_from(&arguments);
-        let mut cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        let matches = read(file.lay_under(Self::command()));
+        let mut cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| leave(&error));
         if let Some(target) = cli.target_mut() {
             target.format_typed = typed(&matches, "format");
         }
@@ -111,6 +116,17 @@ impl Cli {
     pub(crate) fn table() -> ClapCommand {
         Self::command()
     }
+}
+
+/// Ends the program with clap's words: help, or what is wrong with the arguments, which are quoted.
+fn leave(error: &clap::Error) -> ! {
+    let words = error.render().to_string();
+    if words.contains(|c| acts(c) && c != '\n') {
+        let lines: Vec<_> = words.lines().map(shown).collect();
+        say!("{}", lines.join("\n"));
+        std::process::exit(error.exit_code());
+    }
+    error.exit()
 }
 
 /// Whether an option of the command was typed, not taken from elsewhere.

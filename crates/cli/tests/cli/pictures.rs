@@ -236,21 +236,3 @@ fn exif_orientation_is_applied_once() {
     assert_eq!(decoder.dimensions(), (40, 64));
     assert_eq!(decoder.orientation().unwrap(), Orientation::NoTransforms);
 }
-
-#[test]
-fn what_a_source_says_of_its_owner_is_not_passed_on() {
-    let place = Place::new();
-    let holds = |name: &str| {
-        place
-            .bytes(name)
-            .windows(9)
-            .any(|part| part == b"somebody!")
-    };
-    let bytes = jpeg_with_orientation(&painted(64, 40, 90).into(), 1);
-    place.put("a.jpg", &bytes);
-    assert!(holds("a.jpg"));
-    for name in ["o.png", "o.jpg", "o.webp"] {
-        place.succeed(&format!("transform a.jpg -p winter -s 0 -o {name}"));
-        assert!(!holds(name), "{name}");
-    }
-}

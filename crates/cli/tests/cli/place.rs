@@ -74,13 +74,13 @@ impl Place {
             .args(arguments)
             .current_dir(self.path(""))
             .env("TMPDIR", self.root.path().join("tmp"))
-            .env("HOME", self.root.path().join("home"))
-            .env_remove("XDG_CONFIG_HOME");
+            .env("HOME", self.root.path().join("home"));
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("IMAGEGEN_") {
                 command.env_remove(name);
             }
         }
+        command.env("IMAGEGEN_CONFIG", ""); // no file
         command
     }
 

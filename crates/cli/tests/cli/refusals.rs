@@ -204,7 +204,7 @@ fn bad_sources(place: &Place) -> Vec<(&'static str, &'static [&'static str])> {
         ("cut.png", &["PNG file is truncated"]),
         ("cut.jpg", &["JPEG file is truncated"]),
         ("cut.webp", &["WebP file is truncated"]),
-        ("cut.gif", &["GIF file is damaged", "End of File"]),
+        ("cut.gif", &["GIF file is truncated"]),
         ("page.png", &["a web page (HTML), expected a picture"]),
         ("words.jpg", &["plain text, expected a picture"]),
         ("zeros.png", &["nothing but zero bytes, expected a picture"]),
@@ -275,6 +275,20 @@ fn a_prompt_without_a_known_word_is_told_the_styles() {
             "{command} -p qwertz,comic --steps 2 -o o.png --quiet"
         ));
         assert_eq!(done.stderr, "");
+    }
+}
+
+#[test]
+fn a_size_below_the_least_is_said_to_be_worked_at_a_larger_one() {
+    let place = Place::with_source();
+    place.save("small.png", &painted(48, 32, 30).into());
+    for command in ["transform small.png", "generate --size 48x32"] {
+        let done = place.succeed(&format!("{command} -p winter --steps 1 -o o.png"));
+        let said = done.stderr.contains(": the model worked at ")
+            && done.stderr.contains("the result was brought to 48x32");
+        assert!(said, "{command}: {}", done.stderr);
+        let picture = place.open("o.png");
+        assert_eq!((picture.width(), picture.height()), (48, 32));
     }
 }
 

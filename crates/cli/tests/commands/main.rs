@@ -19,14 +19,7 @@ use place::{Done, Place};
 
 /// A command without the settings of whoever runs the tests.
 fn alone(place: &Place, arguments: &[&str]) -> Command {
-    let mut command = place.command(arguments);
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("IMAGEGEN_") {
-            command.env_remove(name);
-        }
-    }
-    command.env("IMAGEGEN_CONFIG", "");
-    command
+    place.command(arguments)
 }
 
 /// Runs the words of `line`, none of which holds a space.

@@ -1,5 +1,6 @@
 //! What a source file was, and what a person should know about how it was read.
 
+use crate::exif::ExifTags;
 use crate::{Orientation, Size};
 
 /// A format that [`decode`](crate::decode) reads.
@@ -71,6 +72,10 @@ pub struct Facts {
     /// The raw EXIF block, without JPEG's prefix. May hold places, names and a thumbnail: do not pass it
     /// on unread. Its orientation tag is already applied.
     pub exif: Option<Vec<u8>>,
+    /// What a result may keep of it; of TIFF files too, whose tags are EXIF's own.
+    pub exif_tags: ExifTags,
+    /// Whether it says where the picture was taken. Never passed on.
+    pub place: bool,
 }
 
 /// What a person should know about how a file was read.

@@ -233,11 +233,11 @@ fn pixels(
     adobe: bool,
     warnings: &mut Vec<Warning>,
 ) -> Result<Raw, DecodeError> {
-    let (space, samples) = match decode(bytes, true) {
+    let (space, samples) = match decode(bytes, frame, true) {
         Ok(decoded) => decoded,
         // The rules are broken somewhere; a picture that can still be had comes with a warning.
         Err(strict) => {
-            let decoded = decode(bytes, false).map_err(|error| damaged(&error))?;
+            let decoded = decode(bytes, frame, false).map_err(|error| damaged(&error))?;
             warnings.push(Warning::Damaged { reason: strict });
             decoded
         }
@@ -262,7 +262,7 @@ fn pixels(
 }
 
 /// Runs the decoder; answers the colour space of the samples, which is grey, RGB, CMYK or YCCK.
-fn decode(bytes: &[u8], strict: bool) -> Result<(ColorSpace, Vec<u8>), String> {
+fn decode(bytes: &[u8], frame: &Frame, strict: bool) -> Result<(ColorSpace, Vec<u8>), String> {
     let options = DecoderOptions::default()
         .set_use_unsafe(false) // the portable path, the same on every CPU
         .set_strict_mode(strict)
@@ -273,6 +273,8 @@ fn decode(bytes: &[u8], strict: bool) -> Result<(ColorSpace, Vec<u8>), String> {
         .decode_headers()
         .map_err(|error| error.to_string())?;
     let space = match decoder.input_colorspace() {
+        // The decoder takes Adobe's "no transform" for CMYK until it counts the components.
+        _ if frame.components.len() == 3 => ColorSpace::RGB,
         Some(ColorSpace::YCbCr) | None => ColorSpace::RGB,
         Some(space) => space,
     };

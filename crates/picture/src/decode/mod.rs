@@ -115,7 +115,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
         Some(SourceFormat::Bmp) => others::read_bmp(bytes, limits)?,
         None => return Err(unreadable(bytes)),
     };
-    Ok(finish(stored))
+    Ok(finish(stored, bytes))
 }
 
 /// The format that the first bytes tell.
@@ -166,8 +166,10 @@ fn unreadable(bytes: &[u8]) -> DecodeError {
     }
 }
 
-fn finish(stored: Stored) -> Decoded {
-    let tags = stored.exif.as_deref().map(exif::read).unwrap_or_default();
+fn finish(stored: Stored, bytes: &[u8]) -> Decoded {
+    let whole = (stored.format == SourceFormat::Tiff).then_some(bytes); // EXIF is TIFF
+    let block = stored.exif.as_deref().or(whole);
+    let tags = block.map(exif::read).unwrap_or_default();
     let orientation = stored.orientation.or(tags.orientation).unwrap_or_default();
     let mut warnings = stored.warnings;
     let facts = Facts {
@@ -180,6 +182,8 @@ fn finish(stored: Stored) -> Decoded {
         orientation,
         dpi: stored.dpi.or(tags.dpi),
         exif: stored.exif,
+        exif_tags: tags.tags,
+        place: tags.place,
     };
     let picture = colour::to_srgb(stored.raw, stored.icc.as_deref(), &mut warnings);
     Decoded {

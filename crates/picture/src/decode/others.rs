@@ -9,6 +9,7 @@ use image::error::ImageError;
 use image::{AnimationDecoder, DynamicImage, ExtendedColorType, ImageDecoder};
 
 use super::{ColourKind, DecodeError, Layout, Limits, Raw, Samples, SourceFormat, Stored, Warning};
+use crate::container::gif;
 use crate::{Orientation, Size};
 
 /// Samples as the decoder gives them, the same converted, the picture.
@@ -38,7 +39,18 @@ pub(super) fn read_tiff(bytes: &[u8], limits: &Limits) -> Result<Stored, DecodeE
 pub(super) fn read_bmp(bytes: &[u8], limits: &Limits) -> Result<Stored, DecodeError> {
     let fault = |error| fault(error, SourceFormat::Bmp, bytes.len());
     let decoder = BmpDecoder::new(Cursor::new(bytes)).map_err(fault)?;
-    read(decoder, limits, SourceFormat::Bmp, bytes.len())
+    let mut stored = read(decoder, limits, SourceFormat::Bmp, bytes.len())?;
+    stored.dpi = bmp_dpi(bytes);
+    Ok(stored)
+}
+
+/// Pixels per inch, of the headers that say it.
+fn bmp_dpi(bytes: &[u8]) -> Option<(f32, f32)> {
+    const METRES_PER_INCH: f32 = 0.0254;
+    let number = |at: usize| Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk::<4>()?));
+    let (x, y) = (number(38)?, number(42)?);
+    let said = number(14)? >= 40 && x > 0 && y > 0;
+    said.then_some((x as f32 * METRES_PER_INCH, y as f32 * METRES_PER_INCH))
 }
 
 fn read(
@@ -61,6 +73,13 @@ fn read(
 
 pub(super) fn read_gif(bytes: &[u8], limits: &Limits) -> Result<Stored, DecodeError> {
     let fault = |error| fault(error, SourceFormat::Gif, bytes.len());
+    // The decoder calls every break in the data the same.
+    if gif::first_frame_end(bytes).is_none() {
+        return Err(DecodeError::Truncated {
+            format: SourceFormat::Gif,
+            got: bytes.len() as u64,
+        });
+    }
     let decoder = GifDecoder::new(Cursor::new(bytes)).map_err(fault)?;
     let (width, height) = decoder.dimensions();
     let size = Size::new(width, height);

@@ -1,14 +1,33 @@
 //! Metadata in JPEG segments: EXIF and XMP.
 
-use super::{Metadata, MetadataError, xmp};
+use super::{Carried, Metadata, MetadataError, xmp};
 use crate::container::jpeg::{APP0, APP1, MAX_PAYLOAD, START_OF_SCAN, push_segment, walk};
 use crate::exif;
 
 const XMP_PREFIX: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 
 fn exif_payload(metadata: &Metadata) -> Option<Vec<u8>> {
-    let parameters = metadata.parameters.as_ref()?;
-    Some([exif::PREFIX.as_slice(), &exif::write(parameters)].concat())
+    let Carried { exif, dpi } = &metadata.carried;
+    let parameters = metadata.parameters.as_deref();
+    // The JFIF header holds the resolution; readers of EXIF tags look for it among them too.
+    let dpi = dpi.filter(|_| !exif.is_empty());
+    let block = exif::write(exif, dpi, parameters)?;
+    Some([exif::PREFIX.as_slice(), &block].concat())
+}
+
+/// Whether what is carried over from a source fits beside the rest.
+pub(crate) fn has_room_for_carried(metadata: &Metadata) -> bool {
+    exif_payload(metadata).is_none_or(|payload| payload.len() <= MAX_PAYLOAD)
+}
+
+/// Pixels per inch for the JFIF header, which holds whole numbers.
+pub(crate) fn density(carried: &Carried) -> Option<(u16, u16)> {
+    let whole = |dpi: f32| {
+        let near = dpi.round();
+        (near <= f32::from(u16::MAX)).then_some(near as u16)
+    };
+    let (x, y) = carried.dpi?;
+    whole(x).zip(whole(y))
 }
 
 fn xmp_payload(metadata: &Metadata) -> Option<Vec<u8>> {
@@ -19,11 +38,15 @@ fn xmp_payload(metadata: &Metadata) -> Option<Vec<u8>> {
     Some([XMP_PREFIX, packet.as_bytes()].concat())
 }
 
-/// Fails where a part is longer than a segment.
+/// Fails where a part is longer than a segment, whatever is carried over.
 pub(super) fn check(metadata: &Metadata) -> Result<(), MetadataError> {
+    let own = Metadata {
+        carried: Carried::default(),
+        ..metadata.clone()
+    };
     let parts = [
-        ("parameters text", exif_payload(metadata)),
-        ("request JSON", xmp_payload(metadata)),
+        ("parameters text", exif_payload(&own)),
+        ("request JSON", xmp_payload(&own)),
     ];
     for (part, payload) in parts {
         let got = payload.map_or(0, |payload| payload.len());
@@ -39,7 +62,8 @@ pub(super) fn check(metadata: &Metadata) -> Result<(), MetadataError> {
     Ok(())
 }
 
-/// Puts `metadata`, which has passed [`check`], behind the JFIF header of `file`.
+/// Puts `metadata`, which has passed [`check`] and [`has_room_for_carried`], behind the JFIF header of
+/// `file`.
 pub(crate) fn insert(file: Vec<u8>, metadata: &Metadata) -> Vec<u8> {
     let mut at = 2;
     walk(&file, |marker, payload, _| {

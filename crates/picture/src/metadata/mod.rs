@@ -1,24 +1,30 @@
 //! How a picture was made, inside the picture: the text other tools read, our own JSON, and the IPTC
 //! mark of AI generation.
 //!
-//! | format | text | JSON | IPTC digital source type |
-//! |---|---|---|---|
-//! | PNG | iTXt `parameters` | iTXt `imagegen` | XMP in iTXt `XML:com.adobe.xmp` |
-//! | JPEG | EXIF user comment | XMP `imagegen:request` | XMP |
-//! | WebP | EXIF user comment | XMP `imagegen:request` | XMP |
+//! | format | text | JSON | IPTC digital source type | resolution |
+//! |---|---|---|---|---|
+//! | PNG | iTXt `parameters` | iTXt `imagegen` | XMP in iTXt `XML:com.adobe.xmp` | `pHYs` |
+//! | JPEG | EXIF user comment | XMP `imagegen:request` | XMP | JFIF |
+//! | WebP | EXIF user comment | XMP `imagegen:request` | XMP | EXIF |
+//!
+//! Beside it stands what the source said of itself, see [`Carried`]: its EXIF tags in the format's EXIF
+//! block (`eXIf` in PNG), its resolution there too.
 //!
 //! Strings are kept as they are, with one exception: characters that XML cannot hold (control characters,
 //! U+FFFE, U+FFFF) go into XMP as JSON escapes, which mean the same inside a JSON string. Adds no clock, no
 //! path and no name of its own.
 
 mod a1111;
+mod carried;
 pub(crate) mod jpeg;
 pub(crate) mod png;
 pub(crate) mod webp;
 mod xmp;
 
 pub use a1111::{A1111Fields, a1111_parameters};
+pub use carried::Carried;
 
+pub use crate::exif::ExifTags;
 use crate::{Format, container};
 
 /// How much of a picture was made by a model, in IPTC's words.
@@ -48,7 +54,7 @@ impl DigitalSource {
 }
 
 /// What a picture says about its making. Absent parts are not written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metadata {
     /// AUTOMATIC1111's text, as [`a1111_parameters`] builds it.
     pub parameters: Option<String>,
@@ -56,6 +62,8 @@ pub struct Metadata {
     pub json: Option<String>,
     /// The IPTC mark of AI generation.
     pub source: Option<DigitalSource>,
+    /// What the source file said of itself. [`read`] leaves it empty; [`decode`](crate::decode) has it.
+    pub carried: Carried,
 }
 
 impl Metadata {
@@ -82,7 +90,10 @@ pub struct MetadataError {
 /// Checks that `metadata` fits `format`, so that it can be known before a long run.
 ///
 /// Fails with [`MetadataError`] for texts over some 32,000 characters or JSON over some 64,000 bytes in
-/// JPEG; other formats have room.
+/// JPEG; other formats have room. What is carried over from a source never makes it fail: [`encode`]
+/// leaves it out where the texts leave no room for it.
+///
+/// [`encode`]: crate::encode
 pub fn check(metadata: &Metadata, format: Format) -> Result<(), MetadataError> {
     match format {
         Format::Jpeg { .. } => jpeg::check(metadata),

@@ -6,7 +6,8 @@ use crate::exif;
 
 /// The EXIF chunk that says `metadata`.
 pub(crate) fn exif(metadata: &Metadata) -> Option<Vec<u8>> {
-    metadata.parameters.as_deref().map(exif::write)
+    let carried = &metadata.carried;
+    exif::write(&carried.exif, carried.dpi, metadata.parameters.as_deref())
 }
 
 /// The XMP chunk that says `metadata`.

@@ -319,6 +319,7 @@ fn samples() -> Vec<Vec<u8>> {
         parameters: Some("a\nSteps: 1".into()),
         json: Some("{}".into()),
         source: Some(metadata::DigitalSource::Trained),
+        ..metadata::Metadata::default()
     };
     let formats = [Format::Png, Format::JPEG, Format::WebP];
     let mut files: Vec<_> = formats
@@ -360,5 +361,86 @@ proptest! {
             bytes[place] = value;
         }
         read_all(&bytes);
+    }
+}
+
+/// Claims of 65,535 x 65,535 pixels or as near to it as the format comes, without the pixels.
+fn claims() -> [(&'static str, Vec<u8>); 4] {
+    let mut gif = include_bytes!("../fixtures/animated.gif").to_vec();
+    gif[6..10].fill(0xFF);
+    let mut bmp = include_bytes!("../fixtures/plain.bmp").to_vec();
+    bmp[18..26].copy_from_slice(&[0xFF, 0xFF, 0, 0, 0xFF, 0xFF, 0, 0]);
+    let mut tiff = include_bytes!("../fixtures/plain.tiff").to_vec();
+    let folder = u32::from_le_bytes(tiff[4..8].try_into().expect("four bytes")) as usize;
+    for entry in 0..usize::from(tiff[folder]) {
+        let at = folder + 2 + entry * 12;
+        // Width and height.
+        if matches!(tiff[at..at + 2], [0, 1] | [1, 1]) {
+            tiff[at + 8..at + 10].fill(0xFF);
+        }
+    }
+    let mut webp = webp_with(&busy(8, 8), 0, &[]);
+    webp[24..30].copy_from_slice(&[0xFF, 0x3F, 0, 0xFF, 0x3F, 0]); // 16,384, the format's most
+    [("GIF", gif), ("BMP", bmp), ("TIFF", tiff), ("WebP", webp)]
+}
+
+#[test]
+fn other_formats_absurd_sizes_are_refused_too() {
+    for (format, bytes) in claims() {
+        let error = refused(&bytes);
+        // TIFF lists its strips, and the reader counts them first.
+        assert!(
+            matches!(error, DecodeError::TooManyPixels { .. }) || format == "TIFF",
+            "{format}: {error}"
+        );
+    }
+}
+
+#[test]
+fn texts_and_profiles_that_unfold_without_end_do_no_harm() {
+    // A quarter of a gigabyte out of a quarter of a megabyte.
+    let bomb = deflate(&vec![0; 256 << 20]);
+    let picture = busy(4, 4);
+    let text = [b"Comment\0\0".as_slice(), &bomb].concat();
+    let international = [b"Comment\0\x01\0\0\0".as_slice(), &bomb].concat();
+    let many = vec![chunk(b"tEXt", b"k\0v"); 20_000];
+    for before in [
+        vec![chunk(b"zTXt", &text)],
+        vec![chunk(b"iTXt", &international)],
+        many,
+    ] {
+        let file = png_with(&picture, before);
+        let decoded = decode(&file);
+        assert_eq!(
+            (decoded.picture, decoded.warnings),
+            (picture.clone(), vec![])
+        );
+        assert_eq!(metadata::read(&file), metadata::Metadata::default());
+    }
+    let profile = [b"p\0\0".as_slice(), &bomb].concat();
+    let file = png_with(&picture, vec![chunk(b"iCCP", &profile)]);
+    match imagegen_picture::decode(&file, &Limits::default()) {
+        Ok(decoded) => assert_eq!(decoded.picture, picture),
+        Err(error) => assert!(matches!(error, DecodeError::Damaged { .. }), "{error}"),
+    }
+}
+
+#[test]
+fn cut_files_of_other_formats_are_called_truncated() {
+    let files: [(&[u8], usize); 3] = [
+        // Up to the end of its first frame; what follows is not used.
+        (include_bytes!("../fixtures/animated.gif"), 60),
+        (include_bytes!("../fixtures/plain.bmp"), 200),
+        (include_bytes!("../fixtures/plain.tiff"), 300),
+    ];
+    for (file, end) in files {
+        for length in [end / 3, end / 2, end - 1] {
+            let error = refused(&file[..length]);
+            assert!(
+                matches!(error, DecodeError::Truncated { .. }),
+                "{length} of {}: {error}",
+                file.len()
+            );
+        }
     }
 }

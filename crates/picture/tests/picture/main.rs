@@ -1,6 +1,7 @@
 //! The crate from outside: files in, pictures out, files back.
 
 mod advice;
+mod carried;
 mod colour;
 mod damage;
 mod decode;
@@ -10,5 +11,6 @@ mod fit;
 mod make;
 mod metadata;
 mod photographs;
+mod print;
 mod resize;
 mod unit;

@@ -191,3 +191,71 @@ pub(crate) fn assert_near(got: &[u8], want: &[u8], tolerance: u8) {
         "values differ by up to {worst}, expected at most {tolerance}"
     );
 }
+
+/// A baseline JPEG of one row of 8x8 blocks, each of one colour: `components` values of `blocks`, as they
+/// are stored. `adobe` is the transform that Adobe's marker names, where there is one.
+pub(crate) fn flat_jpeg(components: usize, adobe: Option<u8>, blocks: &[[u8; 4]]) -> Vec<u8> {
+    let mut out = vec![0xFF, 0xD8];
+    let mut segment = |marker: u8, payload: &[u8]| {
+        out.extend([0xFF, marker]);
+        out.extend((payload.len() as u16 + 2).to_be_bytes());
+        out.extend(payload);
+    };
+    if let Some(transform) = adobe {
+        segment(
+            0xEE,
+            &[b"Adobe\0\x64\0\0\0\0".as_slice(), &[transform]].concat(),
+        );
+    }
+    segment(0xDB, &[&[0][..], &[1; 64]].concat()); // nothing is rounded
+    let count = components as u8;
+    let mut frame = vec![8, 0, 8];
+    frame.extend((8 * blocks.len() as u16).to_be_bytes());
+    frame.push(count);
+    frame.extend((1..=count).flat_map(|id| [id, 0x11, 0]));
+    segment(0xC0, &frame);
+    // Twelve lengths of DC values with codes of 4 bits; AC knows the end of the block alone, 1 bit.
+    let lengths = |bits: usize, count: u8| -> Vec<u8> {
+        (1..=16)
+            .map(|n| if n == bits { count } else { 0 })
+            .collect()
+    };
+    let dc: Vec<u8> = [vec![0x00], lengths(4, 12), (0..12).collect()].concat();
+    segment(0xC4, &dc);
+    segment(0xC4, &[vec![0x10], lengths(1, 1), vec![0]].concat());
+    let mut scan = vec![count];
+    scan.extend((1..=count).flat_map(|id| [id, 0]));
+    scan.extend([0, 63, 0]);
+    segment(0xDA, &scan);
+
+    let mut bits = Vec::new();
+    let mut push = |value: i32, count: u32| {
+        bits.extend((0..count).rev().map(|bit| value >> bit & 1 == 1));
+    };
+    let mut last = [0; 4];
+    for block in blocks {
+        for component in 0..components {
+            let value = 8 * (i32::from(block[component]) - 128);
+            let step = value - last[component];
+            last[component] = value;
+            let length = 32 - step.unsigned_abs().leading_zeros();
+            push(length as i32, 4);
+            push(if step < 0 { step - 1 } else { step }, length);
+            push(0, 1); // end of block
+        }
+    }
+    for byte in bits.chunks(8) {
+        let byte = (0..8).fold(0u8, |sum, bit| sum << 1 | u8::from(bit_or_one(byte, bit)));
+        out.push(byte);
+        if byte == 0xFF {
+            out.push(0);
+        }
+    }
+    out.extend([0xFF, 0xD9]);
+    out
+}
+
+/// The last byte is filled up with ones.
+fn bit_or_one(bits: &[bool], bit: usize) -> bool {
+    bits.get(bit).copied().unwrap_or(true)
+}

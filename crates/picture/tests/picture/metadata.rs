@@ -23,6 +23,8 @@ fn nasty_strings_come_back_from_every_format() {
         "]]> </imagegen:request> <b>&amp; &lt; &#13; &",
         "zero\u{200b}width\u{200d}\u{feff} and \u{202e}turned",
         "DigitalSourceType http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia",
+        "一",
+        "\u{feff}begins with a mark",
         "\t tabs \\u0000 \\ ends with a backslash \\",
     ];
     for text in nasty {
@@ -35,6 +37,7 @@ fn nasty_strings_come_back_from_every_format() {
                 parameters: Some(text.into()),
                 json: Some(text.into()),
                 source,
+                ..Metadata::default()
             };
             for format in FORMATS {
                 assert_eq!(read(&stamped(&want, format)), want, "{format:?}");
@@ -49,7 +52,7 @@ fn control_characters_come_back_or_as_json_escapes() {
     let want = Metadata {
         parameters: Some(text.into()),
         json: Some(text.into()),
-        source: None,
+        ..Metadata::default()
     };
     assert_eq!(read(&stamped(&want, Format::Png)), want);
     for format in [Format::JPEG, Format::WebP] {
@@ -65,6 +68,7 @@ fn metadata_does_not_touch_pixels() {
         parameters: Some("x".into()),
         json: Some("{}".into()),
         source: Some(DigitalSource::Trained),
+        ..Metadata::default()
     };
     for format in FORMATS {
         let plain = decode(&stamped(&Metadata::default(), format));

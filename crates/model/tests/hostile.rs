@@ -126,7 +126,7 @@ fn deep_json_does_not_exhaust_the_stack() {
         // Metadata is passed over whatever it holds, as long as it is JSON.
         let passed = parse(file(&with("__metadata__"), 4)).is_ok();
         assert_eq!(passed, closed.contains(value));
-        let header = format!("{{{}}}", entry("a", &value, "[0,4]"));
+        let header = format!("{{{}}}", entry("a", value, "[0,4]"));
         assert_refused(file(&header, 4), "its header is not valid");
     }
 }

@@ -164,7 +164,7 @@ fn mend_header_length(file: &mut [u8]) {
     if file.get(8) == Some(&b'{')
         && let Some(end) = file.iter().rposition(|&byte| byte == b'}')
     {
-        let length = (end - 7) as u64;
+        let length = (end + 1).saturating_sub(8) as u64;
         file[..8].copy_from_slice(&length.to_le_bytes());
     }
 }

@@ -117,11 +117,17 @@ fn told(bytes: &[u8]) -> Result<String, String> {
             Err(error) => return Err(format!("{told:?} does not go into {format:?}: {error}")),
         }
     }
-    let is = |text: &Option<String>| text.as_ref().map(|text| text.len().min(3));
+    // In words that tell files apart, so that those that say something new are kept.
+    let start = |text: &Option<String>| -> Option<String> {
+        text.as_ref().map(|text| text.chars().take(12).collect())
+    };
+    let lines = told
+        .parameters
+        .as_ref()
+        .map(|text| "|".repeat(text.lines().count().min(9)));
+    let (parameters, json) = (start(&told.parameters), start(&told.json));
     Ok(format!(
-        "{:?} {:?} {:?}",
-        is(&told.parameters),
-        is(&told.json),
+        "{parameters:?} {json:?} {lines:?} {:?}",
         told.source
     ))
 }

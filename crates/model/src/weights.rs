@@ -170,7 +170,10 @@ fn read_header(file: &str, bytes: &[u8]) -> Result<BTreeMap<String, Entry>, Erro
         file: file.to_owned(),
         got,
     };
-    if let Some(got) = recognise(bytes) {
+    // The eight bytes of a length may look like the start of anything.
+    if !claims_a_header(bytes)
+        && let Some(got) = recognise(bytes)
+    {
         return Err(foreign(got));
     }
     let Some((&length, rest)) = bytes.split_first_chunk::<8>() else {
@@ -287,6 +290,16 @@ impl<'de> Deserialize<'de> for Header {
     }
 }
 
+/// Whether a length that fits the file and an opening brace stand where safetensors has them.
+fn claims_a_header(bytes: &[u8]) -> bool {
+    bytes
+        .split_first_chunk::<8>()
+        .is_some_and(|(&length, rest)| {
+            let length = u64::from_le_bytes(length);
+            length <= HEADER_MAX && length <= rest.len() as u64 && rest.starts_with(b"{")
+        })
+}
+
 /// Names what people have in place of a model: failed downloads and other formats.
 fn recognise(bytes: &[u8]) -> Option<String> {
     let start = &bytes[..bytes.len().min(512)];
@@ -344,6 +357,16 @@ mod tests {
 
     const GOOD: &str =
         r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"__metadata__":{"n":1,"m":[2]}}"#;
+
+    #[test]
+    fn a_length_that_looks_like_another_format_is_a_length() {
+        // As bytes: an opening brace, and the start of a pickle.
+        for length in [u64::from(b'{'), 0x0280] {
+            let header = format!("{GOOD:length$}", length = length as usize);
+            let weights = Weights::parse("model.safetensors", Arc::new(file(&header, 8)));
+            assert!(weights.is_ok(), "a header of {length} bytes");
+        }
+    }
 
     #[test]
     fn numbers_of_every_type_are_read() {

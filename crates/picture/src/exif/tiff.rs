@@ -6,13 +6,16 @@ pub(super) const LONG: u16 = 4;
 pub(super) const RATIONAL: u16 = 5;
 pub(super) const UNDEFINED: u16 = 7;
 
-/// Bytes of a value of a kind and of the numbers it is made of; `None` for kinds EXIF does not know.
+/// Bytes of a value of a kind and of the numbers it is made of; `None` for kinds TIFF does not know.
+/// EXIF has no floats (11 and 12), but there are programs that write them.
 pub(super) fn widths(kind: u16) -> Option<(usize, usize)> {
     Some(match kind {
         1 | ASCII | 6 | UNDEFINED | 129 => (1, 1), // 129 is UTF-8
         SHORT | 8 => (2, 2),
         LONG | 9 => (4, 4),
         RATIONAL | 10 => (8, 4),
+        11 => (4, 4),
+        12 => (8, 8),
         _ => return None,
     })
 }

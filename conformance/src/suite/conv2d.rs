@@ -13,6 +13,14 @@ const BELOW_RIGHT: Padding = Padding {
     right: 1,
 };
 
+/// All four sides different.
+const UNEVEN: Padding = Padding {
+    top: 2,
+    left: 0,
+    bottom: 1,
+    right: 3,
+};
+
 /// Convolutions.
 pub fn conv2d() -> Vec<Case> {
     let cases = [conv2d_shapes(), conv2d_fused(), conv2d_tiled()].concat();
@@ -122,20 +130,14 @@ fn conv2d_shapes() -> Vec<Conv2d> {
         ..base()
     });
     // Kernels of other shapes, wider borders, all four sides different.
-    let sides = Padding {
-        top: 2,
-        left: 0,
-        bottom: 1,
-        right: 3,
-    };
     for (kernel, stride, padding) in [
         ([7, 7], 1, Padding::all(3)),
         ([7, 7], 2, Padding::all(3)),
         ([5, 5], 1, Padding::all(2)),
         ([4, 4], 2, Padding::all(1)),
-        ([1, 3], 1, sides),
-        ([3, 1], 2, sides),
-        ([2, 6], 1, sides),
+        ([1, 3], 1, UNEVEN),
+        ([3, 1], 2, UNEVEN),
+        ([2, 6], 1, UNEVEN),
     ] {
         cases.push(Conv2d {
             size: [8, 9],
@@ -301,13 +303,7 @@ fn conv2d_tiled() -> Vec<Conv2d> {
             ..base()
         });
     }
-    let sides = Padding {
-        top: 2,
-        left: 0,
-        bottom: 1,
-        right: 3,
-    };
-    for padding in [Padding::all(0), Padding::all(2), BELOW_RIGHT, sides] {
+    for padding in [Padding::all(0), Padding::all(2), BELOW_RIGHT, UNEVEN] {
         cases.push(Conv2d {
             size: [18, 19],
             channels: [32, 35],

@@ -37,11 +37,11 @@ fn advise(session: &mut Session<'_>, arguments: &AdviseArguments, path: &Path) -
         settings: Settings {
             prompt: arguments.prompt.clone(),
             negative_prompt: String::new(),
-            steps: arguments.steps.map(usize::from),
+            steps: arguments.steps.steps.map(usize::from),
             guidance_scale: None,
             seed: 0,
             sampler: None,
-            rule: arguments.strength_rule,
+            rule: arguments.rule.strength_rule,
         },
     };
     let forecast = session.model.forecast(&request, LookForFaces::Always)?;

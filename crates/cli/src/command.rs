@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use imagegen::{ModelSource, Recipe, StrengthRule, Wanted};
+use imagegen::{ModelSource, Recipe, StrengthRule};
 
 use crate::arguments::{FitName, ModelChoice, Prompted, Shaping};
 use crate::shown::acts;
@@ -35,7 +35,7 @@ pub(crate) fn transform(
     }
     option("--strength", &recipe.strength.to_string());
     option("--seed", &recipe.seed.to_string());
-    if prompted.steps.is_some() {
+    if prompted.steps.steps.is_some() {
         option("--steps", &recipe.steps.to_string());
     }
     if prompted.guidance.is_some() {
@@ -44,13 +44,12 @@ pub(crate) fn transform(
     if prompted.sampler.is_some() {
         option("--sampler", &recipe.sampler);
     }
-    if shaping.strength_rule != StrengthRule::default() {
-        option("--strength-rule", shaping.strength_rule.name());
+    let rule = shaping.rule.strength_rule;
+    if rule != StrengthRule::default() {
+        option("--strength-rule", rule.name());
     }
-    match shaping.size.unwrap_or_default() {
-        Wanted::Source => {}
-        Wanted::Longest(side) => option("--size", &side.to_string()),
-        Wanted::Exact(width, height) => option("--size", &format!("{width}x{height}")),
+    if let Some(size) = shaping.size {
+        option("--size", &size.to_string());
     }
     if shaping.fit != FitName::Keep {
         option("--fit", recipe.fit.as_deref().unwrap_or_default());

@@ -7,7 +7,7 @@ use imagegen::{Generate, Request, Settings, StrengthRule};
 
 use crate::arguments::GenerateArguments;
 use crate::output::{Amount, Output};
-use crate::session::{Session, is_cancelled, seeds, settings};
+use crate::session::{Session, seeds, settings};
 
 pub(crate) fn run(arguments: &GenerateArguments) -> Result<ExitCode> {
     let amount = Amount {
@@ -19,10 +19,10 @@ pub(crate) fn run(arguments: &GenerateArguments) -> Result<ExitCode> {
     let mut session = Session::start(&arguments.machine, &arguments.model)?;
     let seeds = seeds(&arguments.prompted, arguments.count);
     for settings in settings(&arguments.prompted, StrengthRule::Share, seeds) {
-        match generate(&mut session, arguments, settings, &output) {
-            Ok(()) => {}
-            Err(error) if is_cancelled(&error) => return session.finish(Some(error)),
-            Err(error) => session.failed("generate", error)?,
+        if let Err(error) = generate(&mut session, arguments, settings, &output)
+            && let Err(stopped) = session.failed("generate", error)
+        {
+            return session.finish(Some(stopped));
         }
     }
     session.finish(None)

@@ -8,7 +8,7 @@ use imagegen::{Agreement, Error, PROGRAM, Picture, Recipe, Source, files};
 use imagegen_picture::{Limits, SourceFormat, decode};
 use serde_json::{Map, json};
 
-use crate::arguments::{Machine, ModelChoice, ReplayArguments, VerifyArguments};
+use crate::arguments::{ReplayArguments, VerifyArguments};
 use crate::output::{Amount, Output};
 use crate::report::{self, Usage};
 use crate::session::{Made, Session, is_cancelled, read_source};
@@ -25,11 +25,9 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode> {
     let told = Told::read(&arguments.picture)?;
     let source = told.source(arguments.sources.source_dir.as_deref())?;
     let mut session = Session::start(&arguments.machine, &arguments.model)?;
-    let again = told.make(&mut session, source.as_ref(), &output);
-    let made = match again {
-        Ok(made) => made,
+    let made = match told.make(&mut session, source.as_ref(), &output) {
         Err(error) if is_cancelled(&error) => return session.finish(Some(error)),
-        Err(error) => return Err(error),
+        made => made?,
     };
     let place = output.result(&made.outcome.facts.recipe, false);
     session.keep(&told.name, &made, &output, place)?;
@@ -40,15 +38,13 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode> {
 pub(crate) fn verify(arguments: &VerifyArguments) -> Result<ExitCode> {
     let told = Told::read(&arguments.picture)?;
     let source = told.source(arguments.sources.source_dir.as_deref())?;
-    let (machine, model): (&Machine, &ModelChoice) = (&arguments.machine, &arguments.model);
-    let mut session = Session::start(machine, model)?;
+    let mut session = Session::start(&arguments.machine, &arguments.model)?;
     let output = Output::Standard {
         format: told.format()?,
     };
     let made = match told.make(&mut session, source.as_ref(), &output) {
-        Ok(made) => made,
         Err(error) if is_cancelled(&error) => return session.finish(Some(error)),
-        Err(error) => return Err(error),
+        made => made?,
     };
     // Written and read, so that what a lossy format changes is changed in both.
     let file = made.outcome.encode(output.format())?;
@@ -57,7 +53,7 @@ pub(crate) fn verify(arguments: &VerifyArguments) -> Result<ExitCode> {
     let verdict = Agreement::of(&told.picture, &again);
     let agrees = verdict.is_some_and(Agreement::is_whole);
     let words = words(&told, &again, verdict);
-    if machine.json {
+    if arguments.machine.json {
         let mut more = Map::new();
         more.insert("picture".to_owned(), json!(told.name));
         more.insert("agrees".to_owned(), json!(agrees));

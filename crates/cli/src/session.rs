@@ -201,6 +201,22 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Ends a command that makes one thing of `subject`: with what it gave for the JSON document, or with
+    /// what stopped it.
+    pub(crate) fn conclude(
+        mut self,
+        subject: &str,
+        done: Result<Map<String, Value>>,
+    ) -> Result<ExitCode> {
+        match done {
+            Ok(more) => self.finish_with(more, None),
+            Err(error) => {
+                let stopped = self.failed(subject, error).err();
+                self.finish(stopped)
+            }
+        }
+    }
+
     /// Prints the summary and the JSON document.
     pub(crate) fn finish(self, stopped: Option<Error>) -> Result<ExitCode> {
         self.finish_with(Map::new(), stopped)
@@ -282,7 +298,7 @@ pub(crate) fn settings(
     seeds.map(move |seed| Settings {
         prompt: prompted.prompt.clone(),
         negative_prompt: prompted.negative.clone(),
-        steps: prompted.steps.map(usize::from),
+        steps: prompted.steps.steps.map(usize::from),
         guidance_scale: prompted.guidance,
         seed,
         sampler: prompted.sampler,

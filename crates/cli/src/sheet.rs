@@ -6,9 +6,12 @@ use anyhow::Result;
 use imagegen::{Cell, Facts, Picture, Recipe, contact_sheet, files};
 use imagegen_picture::metadata::DigitalSource;
 use imagegen_picture::{Metadata, encode};
+use serde_json::{Map, Value, json};
 
 use crate::output::Output;
 use crate::report;
+use crate::session::Session;
+use crate::shown::shown;
 
 /// Pictures of a sheet, with their captions.
 pub(crate) struct Sheet {
@@ -33,8 +36,22 @@ impl Sheet {
         self.cells.push((picture, caption));
     }
 
-    /// Writes the sheet under the name that `recipe` has in `output`, with `tail`. Gives its path.
-    pub(crate) fn write(self, recipe: &Recipe, output: &Output, tail: &str) -> Result<PathBuf> {
+    /// Writes the sheet under the name that `recipe` has in `output` and says so. Gives what the JSON
+    /// document says of it.
+    pub(crate) fn write(
+        self,
+        session: &Session<'_>,
+        recipe: &Recipe,
+        output: &Output,
+    ) -> Result<Map<String, Value>> {
+        let path = self.save(recipe, output)?;
+        let name = shown(&path.display().to_string());
+        session.tell(format_args!("wrote {name}, the sheet"));
+        let sheet = json!(path.to_string_lossy());
+        Ok(Map::from_iter([("sheet".to_owned(), sheet)]))
+    }
+
+    fn save(self, recipe: &Recipe, output: &Output) -> Result<PathBuf> {
         let cells: Vec<_> = self
             .cells
             .iter()
@@ -49,7 +66,7 @@ impl Sheet {
             ..Metadata::default()
         };
         let encoded = encode(&sheet, output.format(), &metadata).map_err(imagegen::Error::from)?;
-        let place = output.member(recipe, tail);
+        let place = output.member(recipe, told_apart(output));
         let Some((path, existing)) = place else {
             report::print_bytes(&encoded.bytes)?;
             return Ok(PathBuf::from(crate::output::STANDARD));
@@ -59,7 +76,7 @@ impl Sheet {
 }
 
 /// The tail of a sheet's name: beside pictures named after source, prompt and seed it needs one.
-pub(crate) fn told_apart(output: &Output) -> &'static str {
+fn told_apart(output: &Output) -> &'static str {
     match output {
         Output::Named { .. } => "-sheet",
         Output::File { .. } | Output::Standard { .. } => "",

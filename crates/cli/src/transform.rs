@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use imagegen::{Request, Strength, Transform};
+use imagegen::{Request, Strength};
 
 use crate::arguments::{OneStrength, TransformArguments};
 use crate::output::{Amount, Output, STANDARD};
@@ -32,11 +32,10 @@ pub(crate) fn run(arguments: &TransformArguments) -> Result<ExitCode> {
     // All sources have the same seeds, so that their results can be compared.
     let seeds: Vec<u64> = seeds(&arguments.prompted, arguments.count).collect();
     for path in sources {
-        if let Err(error) = transform(&mut session, arguments, path, strength, &seeds, &output) {
-            let subject = path.to_string_lossy().into_owned();
-            if let Err(stopped) = session.failed(&subject, error) {
-                return session.finish(Some(stopped));
-            }
+        if let Err(error) = transform(&mut session, arguments, path, strength, &seeds, &output)
+            && let Err(stopped) = session.failed(&path.to_string_lossy(), error)
+        {
+            return session.finish(Some(stopped));
         }
     }
     session.finish(None)
@@ -62,15 +61,10 @@ fn transform(
     output: &Output,
 ) -> Result<()> {
     let source = read_source(path)?;
-    let rule = arguments.shaping.strength_rule;
+    let rule = arguments.shaping.rule.strength_rule;
     for settings in settings(&arguments.prompted, rule, seeds.iter().copied()) {
-        let request = Request::Transform(Transform {
-            source: &source,
-            strength,
-            size: arguments.shaping.size.unwrap_or_default(),
-            fit: arguments.shaping.fit.into(),
-            settings,
-        });
+        let request = arguments.shaping.transform(&source, strength, settings);
+        let request = Request::Transform(request);
         let made = session.make(&source.name, &request, output)?;
         let place = output.result(&made.outcome.facts.recipe, seeds.len() > 1);
         session.keep(&source.name, &made, output, place)?;

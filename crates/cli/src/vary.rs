@@ -9,9 +9,8 @@ use serde_json::{Map, Value, json};
 use crate::arguments::VaryArguments;
 use crate::output::{Amount, Output};
 use crate::report;
-use crate::session::{Session, is_cancelled, read_source, seeds, settings};
-use crate::sheet::{Sheet, told_apart};
-use crate::shown::shown;
+use crate::session::{Session, read_source, seeds, settings};
+use crate::sheet::Sheet;
 use crate::transform::strength;
 
 /// Likeness, 0 to 1, from which two variations count as one. On photographs the starter's variations are
@@ -29,14 +28,8 @@ pub(crate) fn run(arguments: &VaryArguments) -> Result<ExitCode> {
     let output = Output::plan(&arguments.target, amount)?;
     let source = read_source(&arguments.source)?;
     let mut session = Session::start(&arguments.machine, &arguments.model)?;
-    match vary(&mut session, arguments, &source, &output) {
-        Ok(more) => session.finish_with(more, None),
-        Err(error) if is_cancelled(&error) => session.finish(Some(error)),
-        Err(error) => {
-            session.failed(&source.name, error)?;
-            session.finish(None)
-        }
-    }
+    let done = vary(&mut session, arguments, &source, &output);
+    session.conclude(&source.name, done)
 }
 
 /// A variation that is kept.
@@ -97,12 +90,8 @@ fn vary(
             break;
         }
     }
-    let path = variations.sheet.write(&first, output, told_apart(output))?;
-    let name = shown(&path.display().to_string());
-    session.tell(format_args!("wrote {name}, the sheet"));
+    let mut more = variations.sheet.write(session, &first, output)?;
     let twins: Value = variations.twins.iter().map(Twin::json).collect();
-    let mut more = Map::new();
-    more.insert("sheet".to_owned(), json!(path.to_string_lossy()));
     more.insert("near_duplicates".to_owned(), twins);
     Ok(more)
 }
@@ -116,14 +105,8 @@ fn requests<'s>(
     let strength = strength(session, &arguments.strength)?;
     let shaping = &arguments.shaping;
     let seeds = seeds(&arguments.prompted, 2 * arguments.count);
-    let settings = settings(&arguments.prompted, shaping.strength_rule, seeds);
-    let request = |settings| Transform {
-        source,
-        strength,
-        size: shaping.size.unwrap_or_default(),
-        fit: shaping.fit.into(),
-        settings,
-    };
+    let settings = settings(&arguments.prompted, shaping.rule.strength_rule, seeds);
+    let request = |settings| shaping.transform(source, strength, settings);
     Ok(settings.map(request).collect())
 }
 

@@ -1,13 +1,15 @@
 //! Advice before a run: joins `picture`'s adviser with what only a model knows, its native side, its
 //! steps and its faces.
 
+use std::sync::PoisonError;
+
 use imagegen_picture::advice::limits::FACE_STRENGTH;
 use imagegen_picture::advice::{
     Advice, FacesFound, Measures, RequestFacts, measure, of_request, of_source,
 };
 
 use crate::run::planned_runs;
-use crate::{Error, Face, Model, Transform, faces};
+use crate::{Error, Face, Model, Source, Transform, faces};
 
 /// When to look for faces, which takes a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +47,7 @@ impl Model {
         let guidance_scale = settings.guidance_scale;
         let prompt = self.tokens(&request.settings.prompt)?;
         let negative = self.tokens(&request.settings.negative_prompt)?;
-        let measures = measure(picture, self.native_side());
+        let measures = self.measured(request.source);
         let mut advice = of_source(&measures, request.source.decoded.facts.orientation);
         advice.extend(of_request(&RequestFacts {
             strength,
@@ -64,5 +66,18 @@ impl Model {
             runs,
             advice,
         })
+    }
+
+    /// Figures of a source. Taken once for a row of runs on one source.
+    fn measured(&self, source: &Source) -> Measures {
+        let mut last = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((sha256, known)) if *sha256 == source.sha256 => *known,
+            _ => {
+                let measures = measure(source.picture(), self.native_side());
+                *last = Some((source.sha256.clone(), measures));
+                measures
+            }
+        }
     }
 }

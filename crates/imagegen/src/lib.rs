@@ -16,6 +16,7 @@ mod replay;
 mod request;
 mod run;
 mod sheet;
+mod shrink;
 mod unfinished;
 mod variety;
 mod warning;

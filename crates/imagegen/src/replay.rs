@@ -4,7 +4,6 @@ use imagegen_picture::{Fit, Picture, Wanted};
 use imagegen_pipeline::{Sampler, Strength, StrengthRule};
 
 use crate::recipe::Recipe;
-use crate::run::fit_name;
 use crate::{Error, Generate, Request, Settings, Source, Transform};
 
 impl Recipe {
@@ -59,8 +58,7 @@ impl Recipe {
 
     fn fit_kind(&self) -> Result<Fit, Error> {
         let name = self.fit.as_deref().unwrap_or("absent");
-        let all = [Fit::Keep, Fit::Crop, Fit::Pad, Fit::Stretch];
-        let found = all.into_iter().find(|fit| fit_name(*fit) == name);
+        let found = Fit::ALL.into_iter().find(|fit| fit.name() == name);
         found.ok_or_else(|| wrong("fit", name, "keep, crop, pad or stretch"))
     }
 

@@ -148,8 +148,8 @@ impl Model {
         let mut recipe = self.recipe(&request.settings, &pipeline, request.strength);
         recipe.size = sides(fit.result_size());
         recipe.work_size = sides(fit.work_size());
-        recipe.wanted = Some(wanted_name(request.size));
-        recipe.fit = Some(fit_name(request.fit).to_owned());
+        recipe.wanted = Some(request.size.to_string());
+        recipe.fit = Some(request.fit.name().to_owned());
         recipe.source = Some(SourceMark {
             name: request.source.name.clone(),
             sha256: request.source.sha256.clone(),
@@ -383,25 +383,6 @@ impl Model {
             source: None,
             fidelity: None,
         }
-    }
-}
-
-/// The size asked for, as the command line takes it.
-fn wanted_name(wanted: Wanted) -> String {
-    match wanted {
-        Wanted::Source => "source".to_owned(),
-        Wanted::Longest(side) => side.to_string(),
-        Wanted::Exact(width, height) => format!("{width}x{height}"),
-    }
-}
-
-/// The name of a way to fit, as the command line takes it.
-pub(crate) fn fit_name(fit: Fit) -> &'static str {
-    match fit {
-        Fit::Keep => "keep",
-        Fit::Crop => "crop",
-        Fit::Pad => "pad",
-        Fit::Stretch => "stretch",
     }
 }
 

@@ -1,7 +1,9 @@
 //! How alike results are, so that near-duplicates among variations can be told.
 
 use imagegen_picture::fidelity::compare;
-use imagegen_picture::{Filter, Picture, Size, WHITE, flatten, resize};
+use imagegen_picture::{Filter, Picture};
+
+use crate::shrink::shrunk;
 
 /// Longest side in pixels at which results are compared: enough to see what differs between two pictures
 /// at a glance, and quick for all pairs of a set.
@@ -14,18 +16,7 @@ pub struct View(Picture);
 impl View {
     /// The view of a result; clear parts are seen on white.
     pub fn of(picture: &Picture) -> Self {
-        let size = picture.size();
-        let longest = size.width.max(size.height);
-        let opaque = flatten(picture, WHITE);
-        if longest <= SIDE {
-            return Self(opaque);
-        }
-        let side = |side: u32| {
-            let scaled = u64::from(side) * u64::from(SIDE) / u64::from(longest);
-            (scaled as u32).max(1)
-        };
-        let small = Size::new(side(size.width), side(size.height));
-        Self(resize(&opaque, small, Filter::Bilinear))
+        Self(shrunk(picture, SIDE, Filter::Bilinear))
     }
 
     /// How alike two results are, 0 to 1, as [`imagegen_picture::fidelity`] measures source and result;
@@ -37,6 +28,8 @@ impl View {
 
 #[cfg(test)]
 mod tests {
+    use imagegen_picture::Size;
+
     use super::*;
 
     fn painted(tint: u32) -> Picture {

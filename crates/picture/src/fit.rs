@@ -4,6 +4,8 @@
 //! a size that is merely off the grid is filled up with mirrored borders, which are cut off again on the
 //! way back. Where nothing is to be done both ways are copies.
 
+use std::fmt;
+
 use crate::{Filter, Picture, Size, resize, resize_plane};
 
 /// What to do where the wanted shape is not the source's. All ways but `Stretch` keep the aspect.
@@ -21,7 +23,22 @@ pub enum Fit {
     Stretch,
 }
 
-/// The size a person wants back.
+impl Fit {
+    /// Every way.
+    pub const ALL: [Self; 4] = [Self::Keep, Self::Crop, Self::Pad, Self::Stretch];
+
+    /// The name that the command line takes and recipes carry.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Crop => "crop",
+            Self::Pad => "pad",
+            Self::Stretch => "stretch",
+        }
+    }
+}
+
+/// The size a person wants back. It prints as the command line takes it, the source's as `source`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Wanted {
     /// The source's.
@@ -31,6 +48,16 @@ pub enum Wanted {
     Exact(u32, u32),
     /// The source's shape with its longest side this long, in pixels.
     Longest(u32),
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source => f.write_str("source"),
+            Self::Exact(width, height) => write!(f, "{width}x{height}"),
+            Self::Longest(side) => write!(f, "{side}"),
+        }
+    }
 }
 
 /// What a plan is made from.

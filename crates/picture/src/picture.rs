@@ -26,6 +26,17 @@ impl Size {
         Self::new(self.height, self.width)
     }
 
+    /// This size by `to / from`, sides rounded and at least 1.
+    pub(crate) fn scaled(self, to: u32, from: u32) -> Self {
+        let side = |side: u32| {
+            let (side, to, from) = (u64::from(side), u64::from(to), u64::from(from));
+            u32::try_from((side * to + from / 2) / from)
+                .unwrap_or(u32::MAX)
+                .max(1)
+        };
+        Self::new(side(self.width), side(self.height))
+    }
+
     /// Number of pixels as an index into memory. Callers have the pixels in memory or have checked
     /// limits, so the value fits.
     pub(crate) fn len(self) -> usize {

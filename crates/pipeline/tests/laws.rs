@@ -250,10 +250,9 @@ fn same_seed_same_bytes_and_other_seed_other_bytes() {
 
 #[test]
 fn noise_is_drawn_only_where_it_is_used() {
-    let draws_nothing = [Sampler::Ddim { eta: 0.0 }, Sampler::Euler, Sampler::DpmPP2M];
-    for sampler in draws_nothing {
+    let run_without_noise = |sampler: Sampler, steps| {
         let schedule = starter(sampler)
-            .schedule(sampler, 5, Stepping::Consistent)
+            .schedule(sampler, steps, Stepping::Consistent)
             .unwrap();
         sampler
             .run(
@@ -264,21 +263,14 @@ fn noise_is_drawn_only_where_it_is_used() {
                 &mut Silent,
             )
             .unwrap();
+    };
+    let draws_nothing = [Sampler::Ddim { eta: 0.0 }, Sampler::Euler, Sampler::DpmPP2M];
+    for sampler in draws_nothing {
+        run_without_noise(sampler, 5);
     }
     // A single step to sigma 0 uses none either.
     for sampler in samplers() {
-        let schedule = starter(sampler)
-            .schedule(sampler, 1, Stepping::Consistent)
-            .unwrap();
-        sampler
-            .run(
-                &mut Ideal { mean: 0.0 },
-                source(),
-                &schedule,
-                &mut NoNoise,
-                &mut Silent,
-            )
-            .unwrap();
+        run_without_noise(sampler, 1);
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use clap_complete::Shell;
-use imagegen::{Fit, StrengthRule};
 
-use super::shared::{Machine, ModelChoice, OneStrength, Prompted, Shaping, Target};
+use super::shared::{
+    Machine, ModelChoice, OneStrength, Prompted, RuleChoice, Shaping, StepsChoice, Target,
+};
 use super::values::{self, Strengths};
 
 #[derive(Debug, Args)]
@@ -146,26 +147,11 @@ pub(crate) struct AdviseArguments {
     )]
     pub(crate) prompt: String,
 
-    /// What strength means: share, exact or diffusers
-    #[arg(
-        long,
-        value_name = "RULE",
-        default_value = "share",
-        env = "IMAGEGEN_STRENGTH_RULE",
-        hide_env_values = true,
-        value_parser = values::rule
-    )]
-    pub(crate) strength_rule: StrengthRule,
+    #[command(flatten)]
+    pub(crate) rule: RuleChoice,
 
-    /// Steps of the full schedule, 1 to 1000 [default: the model's own]
-    #[arg(
-        long,
-        value_name = "N",
-        env = "IMAGEGEN_STEPS",
-        hide_env_values = true,
-        allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1000)
-    )]
-    pub(crate) steps: Option<u16>,
+    #[command(flatten)]
+    pub(crate) steps: StepsChoice,
 
     #[command(flatten)]
     pub(crate) model: ModelChoice,
@@ -262,28 +248,4 @@ pub(crate) struct ManArguments {
     /// Write all pages into this folder instead
     #[arg(short, long, value_name = "DIR", conflicts_with = "command")]
     pub(crate) output: Option<PathBuf>,
-}
-
-/// The ways to fit, as words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FitName {
-    /// The whole source, as large as it fits
-    Keep,
-    /// Cover the size and cut off what sticks out
-    Crop,
-    /// As keep; the model sees the full shape, filled up with mirrored borders
-    Pad,
-    /// Exactly the size; the picture is distorted
-    Stretch,
-}
-
-impl From<FitName> for Fit {
-    fn from(name: FitName) -> Self {
-        match name {
-            FitName::Keep => Self::Keep,
-            FitName::Crop => Self::Crop,
-            FitName::Pad => Self::Pad,
-            FitName::Stretch => Self::Stretch,
-        }
-    }
 }

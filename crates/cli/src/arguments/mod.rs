@@ -17,12 +17,12 @@ use crate::config::ConfigFile;
 use crate::report::say;
 use crate::shown::{acts, shown};
 pub(crate) use commands::{
-    AdviseArguments, CompletionsArguments, ConfigArguments, FitName, GenerateArguments,
-    InfoArguments, LadderArguments, ManArguments, ModelsArguments, ReplayArguments,
-    TransformArguments, VaryArguments, VerifyArguments,
+    AdviseArguments, CompletionsArguments, ConfigArguments, GenerateArguments, InfoArguments,
+    LadderArguments, ManArguments, ModelsArguments, ReplayArguments, TransformArguments,
+    VaryArguments, VerifyArguments,
 };
 pub(crate) use shared::{
-    Machine, ModelChoice, OneStrength, Prompted, Shaping, Target, default_model,
+    FitName, Machine, ModelChoice, OneStrength, Prompted, Shaping, Target, default_model,
 };
 
 /// Turns a picture into a new one with a diffusion model.

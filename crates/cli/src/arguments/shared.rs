@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use imagegen::{Format, Level, ModelSource, Sampler, Strength, StrengthRule, Wanted};
+use imagegen::{
+    Fit, Format, Level, ModelSource, Sampler, Settings, Source, Strength, StrengthRule, Transform,
+    Wanted,
+};
 
-use super::commands::FitName;
 use super::values;
 
 /// What to make, for every command that makes pictures.
@@ -27,17 +29,8 @@ pub(crate) struct Prompted {
     )]
     pub(crate) negative: String,
 
-    /// Steps of the full schedule, 1 to 1000 [default: the model's own]
-    ///
-    /// More steps take longer in proportion. Strength decides how many of them run.
-    #[arg(
-        long,
-        value_name = "N",
-        env = "IMAGEGEN_STEPS",
-        hide_env_values = true,
-        allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1000)
-    )]
-    pub(crate) steps: Option<u16>,
+    #[command(flatten)]
+    pub(crate) steps: StepsChoice,
 
     /// Weight of the prompt over the negative prompt, 0 to 100 [default: the model's own]
     ///
@@ -72,19 +65,8 @@ pub(crate) struct Prompted {
 /// How a source becomes a result, apart from strength.
 #[derive(Debug, Args)]
 pub(crate) struct Shaping {
-    /// What strength means: share, exact or diffusers
-    ///
-    /// share: the last round(steps * strength) steps run. exact: all steps run, below the noise
-    /// level that strength names. diffusers: that library's formula, for comparison with it.
-    #[arg(
-        long,
-        value_name = "RULE",
-        default_value = "share",
-        env = "IMAGEGEN_STRENGTH_RULE",
-        hide_env_values = true,
-        value_parser = values::rule
-    )]
-    pub(crate) strength_rule: StrengthRule,
+    #[command(flatten)]
+    pub(crate) rule: RuleChoice,
 
     /// Size of the result: WxH, or its longest side [default: the source's size]
     #[arg(long, value_name = "WxH|LONGEST", allow_negative_numbers = true, value_parser = values::wanted)]
@@ -99,6 +81,82 @@ pub(crate) struct Shaping {
         hide_env_values = true
     )]
     pub(crate) fit: FitName,
+}
+
+/// How many steps.
+#[derive(Debug, Args)]
+pub(crate) struct StepsChoice {
+    /// Steps of the full schedule, 1 to 1000 [default: the model's own]
+    ///
+    /// More steps take longer in proportion. Strength decides how many of them run.
+    #[arg(
+        long,
+        value_name = "N",
+        env = "IMAGEGEN_STEPS",
+        hide_env_values = true,
+        allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1000)
+    )]
+    pub(crate) steps: Option<u16>,
+}
+
+/// What strength means.
+#[derive(Debug, Args)]
+pub(crate) struct RuleChoice {
+    /// What strength means: share, exact or diffusers
+    ///
+    /// share: the last round(steps * strength) steps run. exact: all steps run, below the noise
+    /// level that strength names. diffusers: that library's formula, for comparison with it.
+    #[arg(
+        long,
+        value_name = "RULE",
+        default_value = "share",
+        env = "IMAGEGEN_STRENGTH_RULE",
+        hide_env_values = true,
+        value_parser = values::rule
+    )]
+    pub(crate) strength_rule: StrengthRule,
+}
+
+impl Shaping {
+    /// What these options and `settings` make of `source` at `strength`.
+    pub(crate) fn transform<'a>(
+        &self,
+        source: &'a Source,
+        strength: Strength,
+        settings: Settings,
+    ) -> Transform<'a> {
+        Transform {
+            source,
+            strength,
+            size: self.size.unwrap_or_default(),
+            fit: self.fit.into(),
+            settings,
+        }
+    }
+}
+
+/// The ways to fit, as words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FitName {
+    /// The whole source, as large as it fits
+    Keep,
+    /// Cover the size and cut off what sticks out
+    Crop,
+    /// As keep; the model sees the full shape, filled up with mirrored borders
+    Pad,
+    /// Exactly the size; the picture is distorted
+    Stretch,
+}
+
+impl From<FitName> for Fit {
+    fn from(name: FitName) -> Self {
+        match name {
+            FitName::Keep => Self::Keep,
+            FitName::Crop => Self::Crop,
+            FitName::Pad => Self::Pad,
+            FitName::Stretch => Self::Stretch,
+        }
+    }
 }
 
 /// How far to go, for commands that make one strength at a time.

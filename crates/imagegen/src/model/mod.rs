@@ -19,7 +19,7 @@ use imagegen_engine::{Backend, CpuBackend, Tensor};
 use imagegen_model::{
     ClipText, ClipTextConfig, TextEncoding, Tokenizer, UNet, UNetConfig, UNetInput,
 };
-use imagegen_picture::advice::Tokens;
+use imagegen_picture::advice::{Measures, Tokens};
 use imagegen_pipeline::{BoxedError, LatentCodec, Network, Sampler, TrainingSchedule};
 
 use crate::recipe::ModelMark;
@@ -68,6 +68,8 @@ pub struct Model {
     encoded: Mutex<VecDeque<(String, Arc<Encoding>)>>,
     /// The source of the last run.
     pub(crate) prepared: Mutex<Option<Prepared>>,
+    /// The figures of the last source that was looked at, by its hash.
+    pub(crate) measured: Mutex<Option<(String, Measures)>>,
 }
 
 impl Model {
@@ -116,6 +118,7 @@ impl Model {
             engine,
             encoded: Mutex::default(),
             prepared: Mutex::default(),
+            measured: Mutex::default(),
         })
     }
 

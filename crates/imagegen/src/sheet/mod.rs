@@ -3,9 +3,10 @@
 
 mod text;
 
-use imagegen_picture::{Filter, Picture, Size, WHITE, flatten, resize};
+use imagegen_picture::{Filter, Picture, Size};
 
 use crate::Error;
+use crate::shrink::shrunk;
 use text::{Font, Ink};
 
 /// Longest side of a picture on a sheet, in pixels; larger pictures are shrunk to it.
@@ -37,7 +38,8 @@ pub fn contact_sheet(cells: &[Cell<'_>]) -> Result<Picture, Error> {
     if cells.is_empty() {
         return Err(Error::setting("contact sheet", "0 pictures", "at least 1"));
     }
-    let pictures: Vec<Picture> = cells.iter().map(|cell| shown(cell.picture)).collect();
+    let shown = |cell: &Cell<'_>| shrunk(cell.picture, CELL, Filter::Lanczos3);
+    let pictures: Vec<Picture> = cells.iter().map(shown).collect();
     let layout = Layout::new(&pictures, cells);
     let mut paper = Paper::new(layout.size());
     for (index, (picture, cell)) in pictures.iter().zip(cells).enumerate() {
@@ -55,22 +57,6 @@ pub fn contact_sheet(cells: &[Cell<'_>]) -> Result<Picture, Error> {
         }
     }
     Ok(paper.finish())
-}
-
-/// The picture as it stands on the sheet.
-fn shown(picture: &Picture) -> Picture {
-    let size = picture.size();
-    let longest = size.width.max(size.height);
-    let opaque = flatten(picture, WHITE);
-    if longest <= CELL {
-        return opaque;
-    }
-    let side = |side: u32| {
-        let scaled = u64::from(side) * u64::from(CELL) / u64::from(longest);
-        (scaled as u32).max(1)
-    };
-    let small = Size::new(side(size.width), side(size.height));
-    resize(&opaque, small, Filter::Lanczos3)
 }
 
 /// Where everything goes.
@@ -193,6 +179,8 @@ impl Paper {
 
 #[cfg(test)]
 mod tests {
+    use imagegen_picture::WHITE;
+
     use super::*;
 
     const RED: [u8; 3] = [200, 30, 30];

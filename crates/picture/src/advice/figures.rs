@@ -3,7 +3,6 @@
 use super::limits::*;
 use super::measures::sides;
 use super::{Advice, Severity, Suggestion, Text};
-use crate::Size;
 
 impl Advice {
     /// A stable name in lower case with hyphens, such as `source-blurred`.
@@ -114,11 +113,11 @@ impl Advice {
     pub fn suggestion(&self) -> Suggestion {
         match *self {
             Self::SourceSmall { size, native } | Self::SourceTiny { size, native } => {
-                Suggestion::Enlarge(scaled(size, native, sides(size).0))
+                Suggestion::Enlarge(size.scaled(native, sides(size).0))
             }
             Self::SourceLarge { size, native } => {
                 let longest = (f64::from(native) * LARGE_SHARE) as u32;
-                Suggestion::Reduce(scaled(size, longest, sides(size).1))
+                Suggestion::Reduce(size.scaled(longest, sides(size).1))
             }
             Self::SourceBlurred { .. } | Self::SourceBlocky { .. } => Suggestion::BetterSource,
             Self::SourceNoisy { sigma } => Suggestion::Denoise(sigma),
@@ -142,17 +141,6 @@ impl Advice {
             Self::ColourShift { strength, .. } => Suggestion::Strength(weaker(strength)),
         }
     }
-}
-
-/// `size` by `to / from`, rounded, at least 1 a side.
-fn scaled(size: Size, to: u32, from: u32) -> Size {
-    let side = |side: u32| {
-        let (side, to, from) = (u64::from(side), u64::from(to), u64::from(from));
-        u32::try_from((side * to + from / 2) / from)
-            .unwrap_or(u32::MAX)
-            .max(1)
-    };
-    Size::new(side(size.width), side(size.height))
 }
 
 /// Fidelity from which on a run of `strength` changed nothing.

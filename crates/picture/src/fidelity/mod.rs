@@ -98,12 +98,7 @@ fn working_size(size: Size) -> Size {
     if longest <= WORKING_SIDE {
         return size;
     }
-    let side = |side: u32| {
-        let scaled = u64::from(side) * u64::from(WORKING_SIDE);
-        let longest = u64::from(longest);
-        ((scaled + longest / 2) / longest).max(1) as u32
-    };
-    Size::new(side(size.width), side(size.height))
+    size.scaled(WORKING_SIDE, longest)
 }
 
 /// Opaque and at `size`.

@@ -14,23 +14,20 @@ pub(crate) fn of(target: &str) -> Result<Vec<Vec<u8>>, String> {
 }
 
 fn pictures() -> Result<Vec<Vec<u8>>, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/picture/tests/fixtures");
+    let fault = |error: std::io::Error| format!("{}: {error}", folder.display());
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(&folder).map_err(fault)? {
+        paths.push(entry.map_err(fault)?.path());
+    }
+    paths.sort(); // folders have no order, and the same seed shall give the same files
     let mut files = Vec::new();
-    for folder in ["../crates/picture/tests/fixtures", "seeds"] {
-        let folder = root.join(folder);
-        let fault = |error: std::io::Error| format!("{}: {error}", folder.display());
-        let mut paths = Vec::new();
-        for entry in std::fs::read_dir(&folder).map_err(fault)? {
-            paths.push(entry.map_err(fault)?.path());
-        }
-        paths.sort(); // folders have no order, and the same seed shall give the same files
-        for path in paths {
-            let is_text = path
-                .extension()
-                .is_some_and(|extension| extension == "md" || extension == "py");
-            if !is_text {
-                files.push(std::fs::read(&path).map_err(fault)?);
-            }
+    for path in paths {
+        let is_text = path
+            .extension()
+            .is_some_and(|extension| extension == "md" || extension == "py");
+        if !is_text {
+            files.push(std::fs::read(&path).map_err(fault)?);
         }
     }
     files.extend(results()?);

@@ -19,8 +19,10 @@ use crate::transform::strength;
 pub(crate) fn run(arguments: &AdviseArguments) -> Result<ExitCode> {
     let mut session = Session::start(&arguments.machine, &arguments.model)?;
     for path in &arguments.sources {
-        if let Err(error) = advise(&mut session, arguments, path) {
-            session.failed(&path.to_string_lossy(), error)?;
+        if let Err(error) = advise(&mut session, arguments, path)
+            && let Err(stopped) = session.failed(&path.to_string_lossy(), error)
+        {
+            return session.finish(Some(stopped));
         }
     }
     session.finish(None)
@@ -28,6 +30,7 @@ pub(crate) fn run(arguments: &AdviseArguments) -> Result<ExitCode> {
 
 /// Says what is to be said about one source.
 fn advise(session: &mut Session<'_>, arguments: &AdviseArguments, path: &Path) -> Result<()> {
+    session.go_on()?;
     let source = read_source(path)?;
     let request = Transform {
         source: &source,
@@ -46,7 +49,7 @@ fn advise(session: &mut Session<'_>, arguments: &AdviseArguments, path: &Path) -
     };
     let forecast = session.model.forecast(&request, LookForFaces::Always)?;
     if !arguments.machine.json {
-        report::print(&lines(&source.name, source.picture().size(), &forecast))?;
+        report::show(&lines(&source.name, source.picture().size(), &forecast))?;
     }
     let mut entry = Map::new();
     entry.insert("source".to_owned(), json!(source.name));

@@ -11,7 +11,7 @@ use crate::session::{Session, seeds, settings};
 
 pub(crate) fn run(arguments: &GenerateArguments) -> Result<ExitCode> {
     let amount = Amount {
-        sources: 1,
+        sources: &[],
         results: usize::from(arguments.count),
         json: arguments.machine.json,
     };

@@ -14,7 +14,7 @@ use crate::sheet::Sheet;
 
 pub(crate) fn run(arguments: &LadderArguments) -> Result<ExitCode> {
     let amount = Amount {
-        sources: 1,
+        sources: std::slice::from_ref(&arguments.source),
         // The sheet is one more.
         results: arguments.strengths.0.len() + 1,
         json: arguments.machine.json,

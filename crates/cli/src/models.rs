@@ -31,7 +31,7 @@ pub(crate) fn list(arguments: &ModelsArguments) -> Result<ExitCode> {
             format!("{}\n\n{KINDS}", lines.join("\n"))
         }
     };
-    report::print(&text)?;
+    report::show(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn info(arguments: &InfoArguments) -> Result<ExitCode> {
         true => format!("{:#}", document(&info)),
         false => table(&info),
     };
-    report::print(&text)?;
+    report::show(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -138,9 +138,11 @@ fn table(info: &ModelInfo) -> String {
         (
             "memory",
             format!(
-                "about {} at the native size ({} of weights, {} of files, {} for the run)",
+                "about {} at the native size ({} of weights, {} made of them, {} of files, {} for the \
+                 run)",
                 size(memory.total()),
                 size(memory.weights),
+                size(memory.transformed),
                 size(memory.files),
                 size(memory.run)
             ),
@@ -205,6 +207,7 @@ fn document(info: &ModelInfo) -> Value {
         "styles": info.styles,
         "memory_bytes": {
             "weights": memory.weights,
+            "transformed": memory.transformed,
             "files": memory.files,
             "run": memory.run,
             "total": memory.total(),

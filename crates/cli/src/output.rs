@@ -24,10 +24,11 @@ pub(crate) enum Output {
     Standard { format: Format },
 }
 
-/// How many results a command makes, and what else it prints.
+/// What a command makes its results of, how many, and what else it prints.
 #[derive(Clone, Copy)]
-pub(crate) struct Amount {
-    pub(crate) sources: usize,
+pub(crate) struct Amount<'a> {
+    /// Files that are read; none for text-to-image.
+    pub(crate) sources: &'a [PathBuf],
     pub(crate) results: usize,
     /// Whether stdout is taken by a JSON document.
     pub(crate) json: bool,
@@ -36,10 +37,11 @@ pub(crate) struct Amount {
 impl Output {
     /// Decides where results go.
     ///
-    /// Fails where one file is named for several sources, where its extension is none we write or another
-    /// format than the one typed, where its folder does not exist or no file can be made in it, and where
-    /// standard output would get more than one picture.
-    pub(crate) fn plan(target: &Target, amount: Amount) -> Result<Self> {
+    /// Fails where one file is named for several sources, where it is itself a source, where its extension is
+    /// none we write or another format than the one typed, where its folder does not exist or no file can be
+    /// made in it, and where standard output would get more than one picture. A folder that is still to be
+    /// made is made by [`Self::open`].
+    pub(crate) fn plan(target: &Target, amount: Amount<'_>) -> Result<Self> {
         let format = target.format.map(Format::from);
         let named = |folder: &Path| {
             let format = format.unwrap_or_default();
@@ -63,18 +65,38 @@ impl Output {
             .to_string_lossy()
             .ends_with(std::path::MAIN_SEPARATOR);
         if as_folder {
-            std::fs::create_dir_all(path)
-                .with_context(|| format!("cannot make the folder {}", path.display()))?;
-            return named(path);
+            return Ok(Self::Named {
+                folder: new_folder(path)?,
+                format: format.unwrap_or_default(),
+            });
         }
-        if amount.sources > 1 {
+        if amount.sources.len() > 1 {
             bail!(
                 "-o names the file {}, expected a folder for the results of {} sources",
                 path.display(),
-                amount.sources
+                amount.sources.len()
+            );
+        }
+        let taken = |source: &PathBuf| takes_the_place(path, source);
+        if amount.sources.iter().any(taken) {
+            bail!(
+                "-o names the source {}, expected another name: the source is never replaced",
+                path.display()
             );
         }
         file(path, target)
+    }
+
+    /// Makes the folder that results go to where it does not exist yet. Called when it is known that there
+    /// is work to do.
+    pub(crate) fn open(&self) -> Result<()> {
+        match self {
+            Self::Named { folder, .. } if !folder.as_os_str().is_empty() => {
+                std::fs::create_dir_all(folder)
+                    .with_context(|| format!("cannot make the folder {}", folder.display()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The format results are written in.
@@ -134,10 +156,44 @@ impl Output {
     }
 }
 
-fn standard(format: Format, amount: Amount) -> Result<Output> {
+/// `path`, once it is known that the folder can be made.
+fn new_folder(path: &Path) -> Result<PathBuf> {
+    let named: PathBuf = path.components().collect(); // no separator behind the name of a file
+    let standing = named
+        .ancestors()
+        .filter(|above| !above.as_os_str().is_empty())
+        .find(|above| above.exists());
+    let standing = standing.unwrap_or(Path::new(""));
+    if !standing.as_os_str().is_empty() && !standing.is_dir() {
+        bail!(
+            "cannot make the folder {}: {} is a file",
+            path.display(),
+            standing.display()
+        );
+    }
+    files::check_folder(standing)
+        .with_context(|| format!("cannot make the folder {}", path.display()))?;
+    Ok(path.to_owned())
+}
+
+/// Whether a result named `result` would take the place of `source`, or of the link that leads to it. A
+/// link elsewhere is replaced itself, and the file it leads to stays.
+fn takes_the_place(result: &Path, source: &Path) -> bool {
+    let place = |path: &Path| {
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        Some(folder.canonicalize().ok()?.join(path.file_name()?))
+    };
+    let result = place(result);
+    result.is_some() && (result == place(source) || result == source.canonicalize().ok())
+}
+
+fn standard(format: Format, amount: Amount<'_>) -> Result<Output> {
     let fault = if amount.json {
         "-o - and --json both write to standard output"
-    } else if amount.sources > 1 || amount.results > 1 {
+    } else if amount.sources.len() > 1 || amount.results > 1 {
         "-o - takes one picture, expected a folder or file for several"
     } else if std::io::stdout().is_terminal() {
         "-o - would write a picture to the terminal, expected a pipe or a file"

@@ -14,7 +14,7 @@ use crate::report::{self, Usage, say};
 pub(crate) fn completions(arguments: &CompletionsArguments) -> Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::table(), "imagegen", &mut script);
-    report::print_bytes(&script)?;
+    report::show_bytes(&script)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn man(arguments: &ManArguments) -> Result<ExitCode> {
             ))
         })?,
     };
-    report::print_bytes(&page(command)?)?;
+    report::show_bytes(&page(command)?)?;
     Ok(ExitCode::SUCCESS)
 }
 

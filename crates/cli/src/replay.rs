@@ -17,7 +17,7 @@ use crate::shown::shown;
 /// `imagegen replay`.
 pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode> {
     let amount = Amount {
-        sources: 1,
+        sources: std::slice::from_ref(&arguments.picture),
         results: 1,
         json: arguments.machine.json,
     };

@@ -35,7 +35,27 @@ pub(crate) fn print(text: &str) -> Result<()> {
     print_bytes(format!("{text}\n").as_bytes())
 }
 
-/// Writes `bytes` to stdout; fails as [`print`].
+/// As [`print`], for what a person reads: a reader that has seen enough (`| head`) is no fault.
+pub(crate) fn show(text: &str) -> Result<()> {
+    show_bytes(format!("{text}\n").as_bytes())
+}
+
+/// As [`show`], without a line's end.
+pub(crate) fn show_bytes(bytes: &[u8]) -> Result<()> {
+    match print_bytes(bytes) {
+        Err(error) if closed(&error) => Ok(()),
+        done => done,
+    }
+}
+
+fn closed(error: &anyhow::Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<std::io::Error>();
+    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Writes `bytes` to stdout.
+///
+/// Fails where stdout is closed or full.
 pub(crate) fn print_bytes(bytes: &[u8]) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     stdout

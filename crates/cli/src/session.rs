@@ -91,6 +91,14 @@ impl<'a> Session<'a> {
         })
     }
 
+    /// Fails where Ctrl-C was pressed.
+    pub(crate) fn go_on(&self) -> Result<()> {
+        match self.stop.load(Ordering::Relaxed) {
+            true => Err(Stopped.into()),
+            false => Ok(()),
+        }
+    }
+
     /// Says a line, unless only errors and warnings are wanted.
     pub(crate) fn tell(&self, words: std::fmt::Arguments<'_>) {
         if !self.machine.quiet {
@@ -131,10 +139,9 @@ impl<'a> Session<'a> {
         request: &Request<'_>,
         output: &Output,
     ) -> Result<Made> {
-        if self.stop.load(Ordering::Relaxed) {
-            return Err(Stopped.into()); // runs without a step do not hear of Ctrl-C
-        }
+        self.go_on()?; // runs without a step do not hear of Ctrl-C
         self.model.plan(request)?.check(output.format())?;
+        output.open()?;
         let mut advice = advise::before(self, request)?;
         let show = Show::fitting(self.machine.quiet);
         let mut watch = Watch::new(title.to_owned(), show, Arc::clone(&self.stop));
@@ -264,9 +271,13 @@ impl<'a> Session<'a> {
     }
 }
 
-/// The CPU that was asked for, or all of this one.
+/// The CPU that was asked for, or every core of this one.
 pub(crate) fn cpu(machine: &Machine) -> Cpu {
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    // A second thread on one core has no multiplier of its own.
+    let cores = || {
+        let granted = std::thread::available_parallelism().map_or(1, usize::from);
+        num_cpus::get_physical().clamp(1, granted)
+    };
     Cpu {
         level: machine.cpu.unwrap_or_else(Level::best),
         threads: machine.threads.map_or_else(cores, usize::from),

@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: &ConfigArguments, file: &ConfigFile) -> Result<Exit
         true => format!("{:#}", document(&rows, file)),
         false => table(&rows, file),
     };
-    report::print(&text)?;
+    report::show(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn run(arguments: &TransformArguments) -> Result<ExitCode> {
         return Err(Usage("standard input (-) is named as a source twice".to_owned()).into());
     }
     let amount = Amount {
-        sources: sources.len(),
+        sources,
         results: usize::from(arguments.count),
         json: arguments.machine.json,
     };

@@ -20,7 +20,7 @@ const NEAR_DUPLICATE: f64 = 0.93;
 
 pub(crate) fn run(arguments: &VaryArguments) -> Result<ExitCode> {
     let amount = Amount {
-        sources: 1,
+        sources: std::slice::from_ref(&arguments.source),
         // The sheet is one more.
         results: usize::from(arguments.count) + 1,
         json: arguments.machine.json,

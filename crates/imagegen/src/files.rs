@@ -152,9 +152,10 @@ pub(crate) fn map(path: &Path) -> Result<Bytes, Error> {
     if facts.len() == 0 {
         return Ok(Arc::new(Vec::new())); // an empty file cannot be mapped
     }
-    // SAFETY: the map is private and read-only. If another program cuts the file while it is being
-    // read, the system ends this process; weights are copied into packed form while loading and the
-    // map is dropped then, so the window is short and nothing is read wrongly.
+    // SAFETY: the map is private and read-only. A program that writes to the file meanwhile could change
+    // what is read here: every byte is a number of a tensor or is checked where it is parsed, so no value
+    // breaks the program's rules. One that cuts the file ends this process by a signal. The map is dropped
+    // when the model is loaded.
     let map = unsafe { memmap2::Mmap::map(&file) }.map_err(failed)?;
     Ok(Arc::new(map))
 }

@@ -25,6 +25,8 @@ use crate::{
 const MIN_SIDE: u32 = 64;
 /// Most pixels that text-to-image makes.
 const GENERATE_PIXELS: u64 = 4 << 20;
+/// Most pixels of a transformed picture: as many as a source may have.
+const RESULT_PIXELS: u64 = 100_000_000;
 
 /// A request with nothing left to decide.
 struct Planned {
@@ -92,7 +94,7 @@ impl Model {
         let settings = planned.pipeline;
         let run = self.carry_out(
             &request.settings,
-            settings,
+            (settings, planned.runs),
             watcher,
             |networks, progress| {
                 let request = Img2Img {
@@ -135,6 +137,12 @@ impl Model {
             budget_pixels: self.latents.pixels(),
             min_side: MIN_SIDE,
         })?;
+        let result = fit.result_size();
+        if result.pixels() > RESULT_PIXELS {
+            let got = format!("{result}, {} pixels", result.pixels());
+            let expected = format!("a result of at most {RESULT_PIXELS} pixels");
+            return Err(Error::setting("size", got, expected));
+        }
         let runs = Plan::img2img(
             &self.training(pipeline.sampler)?,
             PlanRequest {
@@ -210,7 +218,8 @@ impl Model {
 
     /// Makes a picture from text alone, which can be the source of a [`Model::transform`].
     ///
-    /// Fails as [`Model::transform`], and with [`Error::Setting`] for sizes above 4 megapixels.
+    /// Fails as [`Model::transform`], and with [`Error::Setting`] for sizes above 4 megapixels, as wished
+    /// or as the model would work at.
     pub fn generate(
         &self,
         request: &Generate,
@@ -225,7 +234,7 @@ impl Model {
         let work = fit.work_size();
         let run = self.carry_out(
             &request.settings,
-            settings,
+            (settings, planned.runs),
             watcher,
             |networks, progress| {
                 let request = Text2Img {
@@ -262,6 +271,13 @@ impl Model {
             budget_pixels: GENERATE_PIXELS * 2,
             min_side: MIN_SIDE,
         })?;
+        let work = fit.work_size();
+        // What fills the grid up may come on top, not what a side far below the least one costs.
+        if work.pixels() > GENERATE_PIXELS / 4 * 5 {
+            let got = format!("{size}, which the model works at as {work}");
+            let expected = format!("at most {GENERATE_PIXELS} pixels there");
+            return Err(Error::setting("size", got, expected));
+        }
         let strength = Strength::new(1.0).expect("1 is in range");
         let mut recipe = self.recipe(&request.settings, &pipeline, strength);
         recipe.size = sides(fit.result_size());
@@ -323,11 +339,11 @@ impl Model {
         Ok(warnings)
     }
 
-    /// Encodes the texts and hands networks to `pipeline`.
+    /// Encodes the texts that will be read and hands networks to `pipeline`.
     fn carry_out(
         &self,
         settings: &Settings,
-        resolved: imagegen_pipeline::Settings,
+        (resolved, runs): (imagegen_pipeline::Settings, usize),
         watcher: &mut dyn Watcher,
         pipeline: impl FnOnce(
             &mut Networks<'_, '_>,
@@ -335,14 +351,22 @@ impl Model {
         ) -> Result<imagegen_pipeline::Outcome, imagegen_pipeline::Error>,
     ) -> Result<imagegen_pipeline::Outcome, Error> {
         watcher.stage(Stage::Text);
-        let prompt = self.encode(&settings.prompt)?;
-        let negative = self.encode(&settings.negative_prompt)?;
+        let guidance_scale = resolved.guidance_scale;
+        let texts = [
+            (&settings.prompt, guidance_scale != 0.0),
+            (&settings.negative_prompt, guidance_scale != 1.0),
+        ];
+        for (text, read) in texts {
+            if read && runs > 0 {
+                self.encode(text)?; // kept for the network
+            }
+        }
         let network = |which| -> Result<Box<dyn Network + '_>, BoxedError> {
             let text = match which {
-                Prompt::Positive => prompt.clone(),
-                Prompt::Negative => negative.clone(),
+                Prompt::Positive => &settings.prompt,
+                Prompt::Negative => &settings.negative_prompt,
             };
-            Ok(Box::new(self.network(text)))
+            Ok(Box::new(self.network(self.encode(text)?)))
         };
         let training = self.training(resolved.sampler)?;
         let mut codec = self.latents.codec.clone();

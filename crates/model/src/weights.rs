@@ -191,11 +191,15 @@ fn read_header(file: &str, bytes: &[u8]) -> Result<BTreeMap<String, Entry>, Erro
         file: file.to_owned(),
         problem,
     };
+    let none = || damaged("it holds no tensors".to_owned());
+    if length == 0 {
+        return Err(none());
+    }
     let (header, data) = rest.split_at(length as usize);
     let header: Header = serde_json::from_slice(header)
         .map_err(|error| damaged(format!("its header is not valid: {error}")))?;
     if header.0.is_empty() {
-        return Err(damaged("it holds no tensors".to_owned()));
+        return Err(none());
     }
     check(header.0, 8 + length as usize, data.len()).map_err(damaged)
 }

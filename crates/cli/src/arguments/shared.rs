@@ -242,7 +242,7 @@ pub(crate) fn default_model() -> &'static str {
 /// What to compute on, and what to say.
 #[derive(Debug, Args)]
 pub(crate) struct Machine {
-    /// Threads to compute with [default: all cores]; results do not depend on it
+    /// Threads to compute with [default: the physical cores]; results do not depend on it
     #[arg(
         long,
         value_name = "N",

@@ -119,3 +119,14 @@ fn a_batch_that_runs_no_step_can_be_interrupted() {
     );
     place.assert_clean();
 }
+
+#[test]
+fn advice_on_many_sources_can_be_interrupted() {
+    let place = Place::new();
+    place.save("a.png", &painted(320, 256, 30).into());
+    let line = format!("advise {}", "a.png ".repeat(400));
+    let (code, stdout, stderr) = interrupt(&place, &line, "loaded ");
+    assert_eq!(code, Some(130), "{stderr}");
+    assert!(stderr.contains("error: stopped"), "{stderr}");
+    assert!(stdout.lines().count() < 400, "every source was looked at");
+}

@@ -166,10 +166,6 @@ fn a_named_file_is_replaced_whole() {
     let result = place.bytes("o.png");
     assert_eq!(place.names(), ["a.png", "o.png"]);
 
-    // The source itself may be named; it has been read by then.
-    place.succeed(&format!("{QUICK} -o a.png"));
-    assert!(place.open("a.png") == place.open("o.png"));
-
     // A run that fails touches nothing.
     place.put("cut.png", &result[..result.len() / 2]);
     let done = place.run("transform cut.png -p winter --steps 2 -o o.png");
@@ -199,6 +195,67 @@ fn many_sources_go_into_a_folder() {
         &["-o names the file o.png", "expected a folder", "2 sources"],
     );
     assert!(!place.path("o.png").exists());
+}
+
+#[test]
+fn a_refused_run_makes_no_folder() {
+    let place = Place::with_source();
+    for line in [
+        "transform missing.png -p winter -o new/",
+        "transform a.png -p winter --model missing -o new/",
+        "transform a.png -p winter --size 16384x16384 --fit stretch -o new/deep/",
+    ] {
+        assert_eq!(place.run(line).code, 1, "{line}");
+        assert_eq!(place.names(), ["a.png"], "{line}");
+    }
+    let done = place.run("transform a.png -p winter -o a.png/deep/");
+    done.assert_refused(
+        1,
+        &["cannot make the folder a.png/deep/", "a.png is a file"],
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn the_source_is_never_replaced() {
+    let place = Place::with_source();
+    let source = place.bytes("a.png");
+    std::os::unix::fs::symlink(place.path("a.png"), place.path("link.png")).unwrap();
+    std::os::unix::fs::symlink(place.path(""), place.path("here")).unwrap();
+    for line in [
+        "transform a.png -p winter --steps 1 -o a.png",
+        "transform a.png -p winter --steps 1 -o here/a.png",
+        "transform link.png -p winter --steps 1 -o a.png",
+        "transform link.png -p winter --steps 1 -o link.png",
+        "ladder a.png -p winter --steps 1 -o a.png",
+        "vary a.png -p winter --steps 1 -o a.png",
+    ] {
+        place
+            .run(line)
+            .assert_refused(1, &["-o names the source", "expected another name"]);
+        assert!(place.bytes("a.png") == source, "{line}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_fault() {
+    let place = Place::with_source();
+    for line in [
+        "models",
+        "info",
+        "config",
+        "man",
+        "completions bash",
+        "advise a.png",
+    ] {
+        let arguments: Vec<_> = line.split_whitespace().collect();
+        let mut command = place.command(&arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        drop(child.stdout.take());
+        let done = Done::of(&child.wait_with_output().unwrap());
+        assert_eq!(done.code, 0, "{line}: {}", done.stderr);
+    }
 }
 
 #[test]

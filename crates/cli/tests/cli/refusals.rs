@@ -297,5 +297,25 @@ fn a_picture_too_large_to_generate_is_refused() {
     let place = Place::new();
     let done = place.run("generate -p winter --size 4096x4096 -o o.png");
     done.assert_refused(1, &["size is 4096x4096", "expected at most 4194304 pixels"]);
+    let done = place.run("generate -p winter --size 16384x1 -o o.png");
+    done.assert_refused(
+        1,
+        &["size is 16384x1, which the model works at as ", "4194304"],
+    );
     assert!(place.names().is_empty());
+}
+
+#[test]
+fn a_result_larger_than_any_source_is_refused() {
+    let place = Place::with_source();
+    let done =
+        place.run("transform a.png -p winter -s 0 --size 16384x16384 --fit stretch -o o.png");
+    done.assert_refused(
+        1,
+        &[
+            "size is 16384x16384, 268435456 pixels",
+            "at most 100000000 pixels",
+        ],
+    );
+    assert_eq!(place.names(), ["a.png"]);
 }

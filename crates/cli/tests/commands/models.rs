@@ -19,8 +19,9 @@ fn the_starter_is_listed_and_described() {
     let bytes = |part: &str| memory[part].as_u64().unwrap();
     assert_eq!(
         bytes("total"),
-        bytes("weights") + bytes("files") + bytes("run")
+        bytes("weights") + bytes("transformed") + bytes("files") + bytes("run")
     );
+    assert!(bytes("transformed") > 10 << 20, "{memory}");
     // The figures are the files' own.
     let scheduler: &[u8] = starter("scheduler/scheduler_config.json");
     let scheduler: serde_json::Value = serde_json::from_slice(scheduler).unwrap();

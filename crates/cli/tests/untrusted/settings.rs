@@ -59,7 +59,7 @@ fn every_sampler_runs_few_steps_at_every_strength() {
         for steps in STEPS {
             let line = format!(
                 "ladder a.png -p sketch --strengths 0.1,0.2,0.5,1 --steps {steps} --sampler {sampler} \
-                 --seed 2 -o o.png --json"
+                 --guidance 1 --seed 2 -o o.png --json"
             );
             let done = place.succeed(&line);
             let case = format!("{sampler}, {steps} steps");

@@ -145,7 +145,7 @@ fn read_to(child: &mut Child, words: &str) {
 #[test]
 fn a_second_ctrl_c_ends_at_once_and_leaves_nothing() {
     let place = Place::new();
-    place.save("a.png", &painted(512, 512, 7).into());
+    place.save("a.png", &painted(320, 320, 7).into());
     let mut child = spawn(
         &place,
         "transform a.png -p winter -s 1 --steps 1000 -o o.png",

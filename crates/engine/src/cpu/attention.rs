@@ -158,7 +158,7 @@ impl AttentionPiece<'_> {
     fn head<L: Lanes>(&mut self, lanes: L, head: usize, scratch: &mut Scratch) {
         let geometry = self.geometry;
         let (depth, width) = (geometry.depth, L::WIDTH);
-        let rows = self.out.rows.clone();
+        let rows = self.out.rows();
         let picture = rows.start / geometry.queries;
         let size = geometry.packed(width);
         let packed = &self.packed[(picture * geometry.heads + head) * size..][..size];
@@ -231,9 +231,9 @@ impl AttentionPiece<'_> {
     ) {
         // Scores are kept in powers of two: `exp(x) = 2^(x log2(e))`.
         let scale = std::f32::consts::LOG2_E / (self.geometry.depth as f32).sqrt();
-        let picture = self.out.rows.start / self.geometry.queries;
+        let picture = self.out.rows().start / self.geometry.queries;
         for (scores, r) in scratch.scores.chunks_exact_mut(padded).zip(some.clone()) {
-            let row = self.out.rows.start + r;
+            let row = self.out.rows().start + r;
             let visible = match self.mask {
                 Mask::None => count,
                 Mask::Causal => (row % self.geometry.queries + 1)

@@ -149,8 +149,8 @@ impl Kernel for LinearPiece<'_> {
     fn run<L: Lanes>(mut self, lanes: L) {
         let weights = self.weights;
         let (depth, width) = (weights.values.inputs, L::WIDTH);
-        let cols = self.out.cols.clone();
-        let rows = self.out.rows.clone();
+        let cols = self.out.cols();
+        let rows = self.out.rows();
         let (mut sums, mut gate) = ([0.0; TILE_MAX], [0.0; TILE_MAX]);
         for first_col in cols.clone().step_by(width) {
             let panel = first_col / width;

@@ -13,7 +13,7 @@ mod memory;
 mod norm;
 mod simd;
 
-pub use conv2d::CpuConv2d;
+pub use conv2d::{CpuConv2d, Extra as Conv2dExtra, Shape as Conv2dShape};
 pub use linear::CpuLinear;
 pub use memory::CpuTensor;
 pub use norm::CpuNorm;

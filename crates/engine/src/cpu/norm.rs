@@ -85,7 +85,7 @@ impl Kernel for LayerNormPiece<'_> {
     #[inline(always)]
     fn run<L: Lanes>(mut self, lanes: L) {
         let channels = self.norm.weight.len();
-        for index in self.out.rows.clone() {
+        for index in self.out.rows() {
             let row = &self.input[index * channels..][..channels];
             let mut sum = lanes.splat(0.0);
             for part in row.chunks(LANES) {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use imagegen_model::{Bytes, Weights};
+use imagegen_model::{Bytes, Tokenizer, Weights};
 use sha2::{Digest, Sha256};
 
 use crate::request::hex;
@@ -160,6 +160,19 @@ impl ModelFiles {
                 path.exists().then(|| files::read_text(&path)).transpose()
             }
         }
+    }
+
+    /// The tokenizer.
+    pub(super) fn tokenizer(&self) -> Result<Tokenizer, Error> {
+        let tokenizer = Tokenizer::parse(
+            &self.text("tokenizer/vocab.json")?,
+            &self.text("tokenizer/merges.txt")?,
+            &self.text("tokenizer/tokenizer_config.json")?,
+        );
+        tokenizer.map_err(|cause| Error::Model {
+            model: self.name.clone(),
+            cause,
+        })
     }
 
     /// A weight file, its header checked.

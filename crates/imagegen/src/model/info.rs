@@ -83,6 +83,8 @@ pub struct ScheduleInfo {
 pub struct Memory {
     /// Weights, as f32.
     pub weights: u64,
+    /// What the engine's algorithms make of weights on a run at the model's native size, and keep.
+    pub transformed: u64,
     /// The model's files, which are mapped or part of the program.
     pub files: u64,
     /// Most that the networks' tensors and the pictures take at one time.
@@ -92,7 +94,7 @@ pub struct Memory {
 impl Memory {
     /// All of it.
     pub fn total(self) -> u64 {
-        self.weights + self.files + self.run
+        self.weights + self.transformed + self.files + self.run
     }
 }
 
@@ -109,7 +111,9 @@ impl ModelInfo {
         let latents = LatentsFile::parse(&files.text("latents.json")?)?;
         let scheduler = SchedulerFile::parse(&files.text("scheduler/scheduler_config.json")?)?;
         let words = PromptWords::parse(files.optional_text("prompt_words.json")?.as_deref())?;
-        let meter = Meter::default();
+        files.tokenizer()?;
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let meter = Meter::new(threads);
         let config = files.text("text_encoder/config.json")?;
         let config = ClipTextConfig::parse("text_encoder/config.json", &config).map_err(fail)?;
         let text_weights = files.weights("text_encoder/model.safetensors")?;
@@ -148,6 +152,7 @@ impl ModelInfo {
             grid,
             memory: Memory {
                 weights: meter.weights() + tables,
+                transformed: meter.transformed(),
                 files: sizes.iter().map(|(_, bytes)| bytes).sum(),
                 run,
             },

@@ -2,8 +2,9 @@
 //! numbers and count the bytes that real ones would take.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use imagegen_engine::cpu::Conv2dShape;
 use imagegen_engine::{
     Activation, AttentionMask, Backend, ConvCall, DeviceTensor, Error, GroupNorm, LinearCall,
     Resize, Tensor,
@@ -13,14 +14,16 @@ use imagegen_engine::{
 const NUMBER: u64 = 4;
 
 /// Counts instead of computing.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Meter {
     tally: Arc<Tally>,
+    threads: usize,
 }
 
 #[derive(Debug, Default)]
 struct Tally {
     weights: AtomicU64,
+    transformed: AtomicU64,
     live: AtomicU64,
     peak: AtomicU64,
 }
@@ -56,12 +59,27 @@ pub(super) struct Layer {
     outputs: usize,
     inputs: usize,
     kernel: [usize; 2],
+    /// Whether the weights that its algorithm makes of its weights have been counted.
+    transformed: AtomicBool,
 }
 
 impl Meter {
+    /// Counts what `threads` threads take.
+    pub(super) fn new(threads: usize) -> Self {
+        Self {
+            tally: Arc::default(),
+            threads,
+        }
+    }
+
     /// Bytes of all weights, as f32, but for tables that networks keep as tensors.
     pub(super) fn weights(&self) -> u64 {
         self.tally.weights.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of what algorithms made of the weights in the runs so far.
+    pub(super) fn transformed(&self) -> u64 {
+        self.tally.transformed.load(Ordering::Relaxed)
     }
 
     /// Bytes of the tensors that are alive.
@@ -80,6 +98,23 @@ impl Meter {
             _loan: Arc::new(self.lend(&shape)),
             shape,
         }
+    }
+
+    /// What the CPU's algorithm for a convolution takes while it runs, and once for all.
+    fn algorithm(&self, layer: &Layer, output: [usize; 2], stride: usize) -> Loan {
+        let shape = Conv2dShape {
+            inputs: layer.inputs,
+            outputs: layer.outputs,
+            kernel: layer.kernel,
+            output,
+            stride,
+        };
+        let extra = shape.extra();
+        if extra.weights > 0 && !layer.transformed.swap(true, Ordering::Relaxed) {
+            let bytes = extra.weights as u64 * NUMBER;
+            self.tally.transformed.fetch_add(bytes, Ordering::Relaxed);
+        }
+        self.lend(&[self.threads, extra.per_thread])
     }
 
     fn lend(&self, shape: &[usize]) -> Loan {
@@ -115,6 +150,7 @@ impl Meter {
             outputs: if gated { outputs / 2 } else { outputs },
             inputs,
             kernel,
+            transformed: AtomicBool::new(false),
         })
     }
 
@@ -176,8 +212,6 @@ impl Backend for Meter {
             h + padding.top + padding.bottom,
             w + padding.left + padding.right,
         ];
-        // The CPU's kernels read a bordered copy of their input.
-        let _copy = self.lend(&[n, bordered[0], bordered[1], layer.inputs]);
         let side = |axis: usize| {
             let free = bordered[axis].checked_sub(layer.kernel[axis]);
             let free = free.ok_or_else(|| {
@@ -189,7 +223,9 @@ impl Backend for Meter {
             })?;
             Ok::<_, Error>(free / call.stride.max(1) + 1)
         };
-        Ok(self.outline([n, side(0)?, side(1)?, layer.outputs]))
+        let output = [side(0)?, side(1)?];
+        let _working = self.algorithm(layer, output, call.stride);
+        Ok(self.outline([n, output[0], output[1], layer.outputs]))
     }
 
     fn linear(
@@ -285,7 +321,7 @@ mod tests {
 
     #[test]
     fn the_peak_is_what_lives_at_one_time() {
-        let meter = Meter::default();
+        let meter = Meter::new(1);
         let one = meter.outline([10]);
         let clone = one.clone();
         drop(one);
@@ -301,20 +337,31 @@ mod tests {
     }
 
     #[test]
-    fn a_convolution_counts_its_bordered_copy() {
-        let meter = Meter::default();
-        let weight = Tensor::zeros([8, 3, 3, 3]);
+    fn transformed_weights_count_once_and_spectra_for_each_thread() {
+        let meter = Meter::new(2);
+        let plain = 64 * 64 * 9 * NUMBER;
+        let weight = Tensor::zeros([64, 64, 3, 3]);
         let layer = meter.conv2d_weights(weight, None).unwrap();
-        let input = meter.outline([1, 16, 16, 3]);
-        let call = ConvCall {
-            stride: 2,
-            padding: imagegen_engine::Padding::all(1),
-            ..ConvCall::default()
+        assert_eq!(meter.weights(), plain);
+        let run = |side: usize, stride| {
+            let input = meter.outline([1, side, side, 64]);
+            let call = ConvCall {
+                stride,
+                padding: imagegen_engine::Padding::all(1),
+                ..ConvCall::default()
+            };
+            meter.conv2d(&input, &layer, call).unwrap()
         };
-        let output = meter.conv2d(&input, &layer, call).unwrap();
-        assert_eq!(output.shape(), [1, 8, 8, 8]);
-        let numbers = 16 * 16 * 3 + 18 * 18 * 3 + 8 * 8 * 8;
+        let output = run(32, 2);
+        assert_eq!(output.shape(), [1, 16, 16, 64]);
+        assert_eq!(meter.transformed(), 0, "stride 2 is direct");
+        run(32, 1);
+        run(32, 1);
+        assert_eq!(meter.transformed(), 64 * 64 * 36 * NUMBER);
+        assert_eq!(meter.weights(), plain);
+        // 8 tiles across, 6 rows of tiles in a piece, beside input and outputs.
+        let spectra = 2 * 36 * 48 * 64;
+        let numbers = 2 * 32 * 32 * 64 + spectra + 16 * 16 * 64;
         assert_eq!(meter.peak(), numbers * NUMBER);
-        assert_eq!(meter.weights(), 8 * 3 * 9 * NUMBER);
     }
 }

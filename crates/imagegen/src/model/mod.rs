@@ -85,12 +85,7 @@ impl Model {
             model: files.name().to_owned(),
             cause,
         };
-        let tokenizer = Tokenizer::parse(
-            &files.text("tokenizer/vocab.json")?,
-            &files.text("tokenizer/merges.txt")?,
-            &files.text("tokenizer/tokenizer_config.json")?,
-        )
-        .map_err(fail)?;
+        let tokenizer = files.tokenizer()?;
         let (text_file, unet_file) = (
             "text_encoder/model.safetensors",
             "unet/diffusion_pytorch_model.safetensors",

@@ -169,7 +169,7 @@ fn stronger(strength: f64) -> f64 {
     } else if strength < high {
         high
     } else {
-        round(strength + 0.15).min(0.95)
+        round(strength + 0.15).min(MOST_STRENGTH)
     }
 }
 

@@ -54,6 +54,9 @@ pub const UNTOUCHED: f64 = 0.999;
 /// Strengths suggested where the style did not take.
 pub const STYLE_STRENGTHS: [f64; 2] = [0.55, 0.65];
 
+/// Highest strength suggested: beyond it the source decides nothing.
+pub const MOST_STRENGTH: f64 = 0.95;
+
 /// Strength from which on a barely visible source is what was asked for.
 pub const LOOSE_STRENGTH: f64 = 0.8;
 

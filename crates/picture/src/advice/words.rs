@@ -165,9 +165,17 @@ impl Advice {
                 let [low, high] = STYLE_STRENGTHS;
                 write!(
                     f,
-                    "result is nearly the source: fidelity {fidelity:.3} of 1 at strength \
-                     {strength}; raise the strength to {suggested} ({low} to {high} for a style)"
-                )
+                    "result is nearly the source: fidelity {fidelity:.3} of 1 at strength {strength}; "
+                )?;
+                if suggested <= strength {
+                    return f
+                        .write_str("no strength will do more, name what to change in the prompt");
+                }
+                write!(f, "raise the strength to {suggested}")?;
+                if suggested > high {
+                    return Ok(());
+                }
+                write!(f, " ({low} to {high} for a style)")
             }
             Self::NothingLeft {
                 structure,

@@ -36,7 +36,7 @@ impl Kernel for DirectPiece<'_> {
     #[inline(always)]
     fn run<L: Lanes>(mut self, lanes: L) {
         let geometry = self.source.geometry;
-        let (picture, first, rows) = geometry.place(&self.out.rows);
+        let (picture, first, rows) = geometry.place(&self.out.rows());
         let start = first * geometry.stride;
         let window = Window {
             picture,
@@ -85,7 +85,7 @@ impl DirectPiece<'_> {
         } else {
             (rows, width, width)
         };
-        for col in self.out.cols.clone().step_by(L::WIDTH) {
+        for col in self.out.cols().step_by(L::WIDTH) {
             let panel = self.weights.panel(col / L::WIDTH, block);
             for run in 0..runs {
                 let a = &scratch[run * stride * bordered * depth..];
@@ -130,9 +130,9 @@ impl DirectPiece<'_> {
     ) {
         let width = self.source.geometry.output[1];
         let outputs = self.weights.outputs;
-        let start = self.out.rows.start;
-        let offset = col - self.out.cols.start;
-        let used = L::WIDTH.min(self.out.cols.end - col);
+        let start = self.out.rows().start;
+        let offset = col - self.out.cols().start;
+        let used = L::WIDTH.min(self.out.cols().end - col);
         let mut pixels = [None; ROWS_MAX];
         let (mut y, mut x) = (first / pitch, first % pitch);
         for pixel in &mut pixels[..tile.rows] {

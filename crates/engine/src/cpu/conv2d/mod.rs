@@ -103,6 +103,43 @@ impl CpuConv2d {
     }
 }
 
+/// What the choice of an algorithm depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Input channels.
+    pub inputs: usize,
+    /// Output channels.
+    pub outputs: usize,
+    /// Height and width of the kernel.
+    pub kernel: [usize; 2],
+    /// Height and width of the output.
+    pub output: [usize; 2],
+    /// 1 or 2.
+    pub stride: usize,
+}
+
+/// Numbers (f32) that a convolution needs beside its tensors and its weights as they were given.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Extra {
+    /// Transformed weights, made at the first use and kept.
+    pub weights: usize,
+    /// What each thread needs while it works.
+    pub per_thread: usize,
+}
+
+impl Shape {
+    /// What a convolution of this shape takes beyond what anyone sees.
+    pub fn extra(&self) -> Extra {
+        if !winograd::suits(self) {
+            return Extra::default();
+        }
+        Extra {
+            weights: winograd::transformed_len(self),
+            per_thread: winograd::spectra_len(self),
+        }
+    }
+}
+
 /// Sizes of one convolution call.
 #[derive(Clone, Copy)]
 struct Geometry {
@@ -230,10 +267,16 @@ impl CpuBackend {
             activation: call.activation,
             residual: call.residual.map(CpuTensor::data),
         };
-        let transformed =
-            winograd::suits(weights, &geometry).then(|| self.winograd_weights(weights));
+        let takes = Shape {
+            inputs: weights.inputs,
+            outputs: weights.outputs,
+            kernel: weights.kernel,
+            output: geometry.output,
+            stride: geometry.stride,
+        };
+        let transformed = winograd::suits(&takes).then(|| self.winograd_weights(weights));
         let rows_per_piece = match transformed {
-            Some(_) => winograd::rows_per_piece(&geometry),
+            Some(_) => winograd::rows_per_piece(width),
             None => direct::rows_per_piece(&geometry, weights),
         };
         let rows: Vec<_> = (0..n)

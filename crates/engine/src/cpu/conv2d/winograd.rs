@@ -14,7 +14,7 @@
 use std::sync::Arc;
 
 use super::source::{Source, Window};
-use super::{CpuConv2d, Epilogue, Geometry};
+use super::{CpuConv2d, Epilogue, Shape};
 use crate::cpu::memory::Recycler;
 use crate::cpu::simd::{Group, Kernel, LANES, Lanes, Rect, Tile};
 
@@ -41,16 +41,28 @@ const FAR_2: f32 = FAR * FAR;
 /// Whether a convolution takes this algorithm. Part of the arithmetic: it depends on shapes alone.
 ///
 /// Few channels do not repay the transforms, few tiles do not repay reading 4 times the weights.
-pub(super) fn suits(weights: &CpuConv2d, geometry: &Geometry) -> bool {
-    let [height, width] = geometry.output;
+pub(super) fn suits(shape: &Shape) -> bool {
+    let [height, width] = shape.output;
     let tiles = height.div_ceil(TILE) * width.div_ceil(TILE);
-    let channels = weights.inputs.min(weights.outputs);
-    weights.kernel == [3, 3] && geometry.stride == 1 && channels >= 32 && tiles >= 16
+    let channels = shape.inputs.min(shape.outputs);
+    shape.kernel == [3, 3] && shape.stride == 1 && channels >= 32 && tiles >= 16
 }
 
-/// Output rows a piece takes.
-pub(super) fn rows_per_piece(geometry: &Geometry) -> usize {
-    let across = geometry.output[1].div_ceil(TILE);
+/// Numbers that the transformed weights of a layer take, but for what fills up its last panel.
+pub(super) fn transformed_len(shape: &Shape) -> usize {
+    PLACES * shape.inputs * shape.outputs
+}
+
+/// Numbers that one thread needs at a time for the transformed inputs of its piece.
+pub(super) fn spectra_len(shape: &Shape) -> usize {
+    let [height, width] = shape.output;
+    let rows = rows_per_piece(width).min(height.next_multiple_of(TILE));
+    PLACES * (rows / TILE) * width.div_ceil(TILE) * shape.inputs
+}
+
+/// Output rows a piece takes of a picture `width` pixels wide.
+pub(super) fn rows_per_piece(width: usize) -> usize {
+    let across = width.div_ceil(TILE);
     TILE * (TILES_PER_PIECE / across).max(1)
 }
 
@@ -161,7 +173,7 @@ impl Kernel for WinogradPiece<'_> {
 
     #[inline(always)]
     fn run<L: Lanes>(mut self, lanes: L) {
-        let (picture, first, rows) = self.source.geometry.place(&self.out.rows);
+        let (picture, first, rows) = self.source.geometry.place(&self.out.rows());
         let across = self.source.geometry.output[1].div_ceil(TILE);
         let down = rows.div_ceil(TILE);
         let inputs = self.weights.inputs;
@@ -188,7 +200,7 @@ impl Kernel for WinogradPiece<'_> {
         }
         let mut products = self.memory.take(PLACES * tiles * L::WIDTH);
         let products = products.as_mut_slice();
-        for col in self.out.cols.clone().step_by(L::WIDTH) {
+        for col in self.out.cols().step_by(L::WIDTH) {
             self.multiply(lanes, spectra, tiles, col / L::WIDTH, products);
             for tile in 0..tiles {
                 for offset in (0..L::WIDTH).step_by(LANES) {
@@ -309,18 +321,18 @@ impl WinogradPiece<'_> {
         [top, left]: [usize; 2],
         col: usize,
     ) {
-        if col >= self.out.cols.end {
+        if col >= self.out.cols().end {
             return;
         }
         let [_, width] = self.source.geometry.output;
         let outputs = self.weights.outputs;
-        let used = LANES.min(self.out.cols.end - col);
-        let offset = col - self.out.cols.start;
+        let used = LANES.min(self.out.cols().end - col);
+        let offset = col - self.out.cols().start;
         let bias = lanes.load_part(&self.weights.bias[col..col + LANES]);
         for (y, row) in sums.iter().enumerate() {
             for (x, sums) in row.iter().enumerate().take(width - left.min(width)) {
-                let pixel = self.out.rows.start + (top + y) * width + left + x;
-                if pixel >= self.out.rows.end {
+                let pixel = self.out.rows().start + (top + y) * width + left + x;
+                if pixel >= self.out.rows().end {
                     return;
                 }
                 let mut group = [0.0; LANES];

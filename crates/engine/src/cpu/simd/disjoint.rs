@@ -7,10 +7,8 @@ use std::ops::Range;
 pub(crate) struct Rect<'a> {
     start: *mut f32,
     row_len: usize,
-    /// Rows of the matrix, by their index in it.
-    pub(crate) rows: Range<usize>,
-    /// Columns of the matrix, by their index in it.
-    pub(crate) cols: Range<usize>,
+    rows: Range<usize>,
+    cols: Range<usize>,
     matrix: PhantomData<&'a mut [f32]>,
 }
 
@@ -18,6 +16,18 @@ pub(crate) struct Rect<'a> {
 unsafe impl Send for Rect<'_> {}
 
 impl Rect<'_> {
+    /// Rows of the matrix, by their index in it.
+    #[inline(always)]
+    pub(crate) fn rows(&self) -> Range<usize> {
+        self.rows.clone()
+    }
+
+    /// Columns of the matrix, by their index in it.
+    #[inline(always)]
+    pub(crate) fn cols(&self) -> Range<usize> {
+        self.cols.clone()
+    }
+
     /// This rectangle's part of row `row`.
     ///
     /// # Panics

@@ -155,10 +155,10 @@ impl Level {
     /// # Panics
     /// When the machine lacks the level; [`crate::CpuBackend`] is only made for levels it has.
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        debug_assert!(self.is_available(), "{self} is not available");
+        assert!(self.is_available(), "{self} is not available");
         match self {
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: a backend is made only for an available level (checked in its constructor).
+            // SAFETY: the level is available, as just checked.
             Level::Avx512 => unsafe { avx512::run(kernel) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.

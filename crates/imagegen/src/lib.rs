@@ -26,7 +26,7 @@ pub use error::Error;
 pub use faces::{Face, faces};
 pub use imagegen_engine::cpu::Level;
 pub use imagegen_picture::{Fit, Format, Picture, Size, Wanted};
-pub use imagegen_pipeline::{Sampler, StepRecord, Strength, StrengthRule};
+pub use imagegen_pipeline::{Error as RunError, Sampler, StepRecord, Strength, StrengthRule};
 pub use model::{Cpu, Defaults, Memory, Model, ModelInfo, ModelSource, NetworkInfo, ScheduleInfo};
 pub use outcome::{Facts, Outcome, Stage, Unwatched, Watcher};
 pub use recipe::{FidelityMark, ModelMark, Recipe, SourceMark};

@@ -1,0 +1,45 @@
+// What the adviser says of the source and of what is asked of it.
+
+import * as api from "../api";
+import type { SourceAdvice } from "../types";
+
+const WAIT = 450;
+
+class Adviser {
+  value = $state<SourceAdvice | null>(null);
+  thinking = $state(false);
+  #about = "";
+  #stop: AbortController | null = null;
+  #timer: ReturnType<typeof setTimeout> | null = null;
+
+  /** Asks after a short pause, so that typing and sliding ask once. */
+  ask(request: api.AdviceRequest | null): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#stop?.abort();
+    if (request === null) {
+      this.value = null;
+      this.#about = "";
+      this.thinking = false;
+      return;
+    }
+    const another = request.source !== this.#about;
+    if (another) this.value = null;
+    this.#about = request.source;
+    this.thinking = true;
+    this.#timer = setTimeout(() => void this.#now(request), another ? 0 : WAIT);
+  }
+
+  async #now(request: api.AdviceRequest): Promise<void> {
+    const stop = new AbortController();
+    this.#stop = stop;
+    try {
+      this.value = await api.advice(request, stop.signal);
+    } catch {
+      // Advice never stands in the way; the service says the same when the job runs.
+    } finally {
+      if (this.#stop === stop) this.thinking = false;
+    }
+  }
+}
+
+export const adviser = new Adviser();

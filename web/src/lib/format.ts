@@ -20,6 +20,13 @@ export function limit(count: number): string {
   return Number.isInteger(binary) ? `${binary} MB` : bytes(count);
 }
 
+/** A size that is over `most`, in the same megabytes as [`limit`], never so short that they look alike. */
+export function over(count: number, most: number): string {
+  const unit = Number.isInteger(most / (1 << 20)) ? 1 << 20 : 1e6;
+  const tenths = Math.ceil((count / unit) * 10) / 10;
+  return `${Number.isInteger(tenths) ? tenths : tenths.toFixed(1)} MB`;
+}
+
 /** `about 8 s`, `about 3 min`; never more exact than an estimate is. */
 export function about(seconds: number): string {
   if (!Number.isFinite(seconds) || seconds < 0) return "";

@@ -1,7 +1,7 @@
 // Errors in words for the person in front of the page: what happened, what to do.
 
 import { ApiError } from "../api";
-import { bytes, limit, many } from "./format";
+import { limit, many, over } from "./format";
 
 export interface Said {
   title: string;
@@ -13,7 +13,7 @@ export function tooLarge(size: number | null, most: number): Said {
   const detail = "Save it smaller or as JPEG; over 1024 pixels a side there is no gain anyway.";
   const title = size === null
     ? `That picture is too large: the limit is ${limit(most)}`
-    : `That picture has ${bytes(size)}, the limit is ${limit(most)}`;
+    : `That picture has ${over(size, most)}, the limit is ${limit(most)}`;
   return { title, detail };
 }
 

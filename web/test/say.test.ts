@@ -19,8 +19,8 @@ describe("errors", () => {
   });
 
   it("about size name the limit in words", async () => {
-    expect(tooLarge(11 * (1 << 20), MOST).title).toBe("That picture has 11 MB, the limit is 10 MB");
-    expect(tooLarge(MOST + 1, MOST).title).toBe("That picture has 10.1 MB, the limit is 10 MB");
+    expect(tooLarge(11 * (1 << 20), MOST).title).toBe("That picture is 11 MB, the limit is 10 MB");
+    expect(tooLarge(MOST + 1, MOST).title).toBe("That picture is 10.1 MB, the limit is 10 MB");
     expect(say(await errorOf(answer(413, "")), MOST).title).toContain("the limit is 10 MB");
   });
 

@@ -10,10 +10,10 @@ export interface Said {
 
 /** A picture that is too large, with the limit in words; `size` null where it is not known. */
 export function tooLarge(size: number | null, most: number): Said {
-  const detail = "Save it smaller or as JPEG; over 1024 pixels a side there is no gain anyway.";
+  const detail = "Save it as JPEG or a little smaller; models see far fewer pixels than that.";
   const title = size === null
     ? `That picture is too large: the limit is ${limit(most)}`
-    : `That picture has ${over(size, most)}, the limit is ${limit(most)}`;
+    : `That picture is ${over(size, most)}, the limit is ${limit(most)}`;
   return { title, detail };
 }
 

@@ -11,9 +11,10 @@ export function watchEnds(): void {
   jobs.ended = (job: Job) => {
     const here = stage.here?.id === job.id;
     const action = { label: "Show", onClick: () => stage.show(job) };
+    if (here) return;
     if (job.state === "failed") {
-      toast.error("That picture failed", { description: sentence(job.failure?.message ?? ""), duration: 9000, ...(here ? {} : { action }) });
-    } else if (job.state === "done" && !here) {
+      toast.error("A picture failed", { description: sentence(job.failure?.message ?? ""), duration: 9000, action });
+    } else if (job.state === "done") {
       toast.success("A picture is ready", { description: job.order.prompt || "No prompt", action });
     }
   };

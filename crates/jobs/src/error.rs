@@ -48,7 +48,7 @@ pub enum Error {
     /// A picture could not be stored or read.
     #[error("cannot {verb} {what}: {source}")]
     Store {
-        /// `store`, `read`, `remove` or `list`.
+        /// `open`, `store`, `read`, `remove` or `list`.
         verb: &'static str,
         /// Which picture.
         what: String,

@@ -4,14 +4,24 @@
 //! and results. One thread carries jobs out, one after the other; a panic or a crash costs the job it hits
 //! and nothing else. Knows nothing of HTTP; who an owner is, is its caller's business.
 
+mod clock;
 mod error;
 mod event;
 mod job;
 mod limits;
+mod lock;
+mod models;
 mod order;
+mod pictures;
+mod plan;
+mod retention;
 mod service;
+mod shared;
 mod source;
 mod state;
+mod store;
+mod watch;
+mod worker;
 
 pub use error::Error;
 pub use event::{Event, StepDone};

@@ -3,7 +3,7 @@
 import { toast } from "svelte-sonner";
 import * as api from "./api";
 import { mayBeOurs } from "./lib/ours";
-import { say, tooLarge, type Said } from "./lib/say";
+import { say, sayOfPicture, tooLarge, type Said } from "./lib/say";
 import * as settings from "./lib/settings";
 import { moved } from "./lib/zones";
 import { copyToClipboard } from "./lib/clipboard";
@@ -20,10 +20,10 @@ function complain({ title, detail }: Said): void {
   toast.error(title, { description: detail, duration: 9000 });
 }
 
-export function failed(error: unknown): void {
+export function failed(error: unknown, words: typeof say = say): void {
   // The login page says it already.
   if (error instanceof api.ApiError && error.status === 401) return;
-  complain(say(error, session.limits.picture_bytes));
+  complain(words(error, session.limits.picture_bytes));
 }
 
 /** Runs `work` while `busy[what]` is true; says what went wrong. */
@@ -33,7 +33,7 @@ async function doing<T>(what: keyof typeof busy, work: () => Promise<T>): Promis
   try {
     return await work();
   } catch (error) {
-    failed(error);
+    failed(error, what === "source" ? sayOfPicture : say);
     return null;
   } finally {
     busy[what] = false;

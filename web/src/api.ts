@@ -183,7 +183,7 @@ export const jobs = {
     address(jobPath(id, `/results/${index}${side === undefined ? "" : `?format=jpeg&side=${side}`}`)),
   download: (id: string, index: number, format: "png" | "jpeg" | "webp"): string =>
     address(jobPath(id, `/results/${index}?format=${format}&download=true`)),
-  sheet: (id: string): string => address(jobPath(id, "/sheet")),
+  sheet: (id: string): string => address(jobPath(id, "/sheet?download=true")),
   preview: (id: string, number: number): string => address(jobPath(id, `/preview?number=${number}`)),
   events: (id: string): string => address(jobPath(id, "/events")),
 };

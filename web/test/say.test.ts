@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ApiError, errorOf } from "../src/api";
-import { say, tooLarge } from "../src/lib/say";
+import { say, sayOfPicture, tooLarge } from "../src/lib/say";
 
 const MOST = 10 * (1 << 20);
 const answer = (status: number, body: string, headers: Record<string, string> = {}): Response => new Response(body, { status, headers });
@@ -28,6 +28,13 @@ describe("errors", () => {
     const error = await errorOf(answer(429, "{}", { "Retry-After": "12" }));
     expect(error.retryAfter).toBe(12);
     expect(say(error, MOST).detail).toContain("12 seconds");
+  });
+
+  it("about a picture say so", async () => {
+    const damaged = await errorOf(answer(422, '{"error":{"code":"damaged","message":"the JPEG ends before its picture does"}}'));
+    expect(sayOfPicture(damaged, MOST)).toEqual({ title: "That picture cannot be used", detail: "The JPEG ends before its picture does." });
+    const gone = await errorOf(answer(404, '{"error":{"code":"unknown_source","message":"source \\"ab\\" is not known"}}'));
+    expect(say(gone, MOST).title).toBe("The source is not here any more");
   });
 
   it("without an answer promise that nothing is lost", () => {

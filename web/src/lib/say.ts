@@ -21,6 +21,9 @@ export function tooLarge(size: number | null, most: number): Said {
 export function say(error: unknown, most: number): Said {
   if (!(error instanceof ApiError)) return { title: "Something went wrong on this page", detail: String(error) };
   const detail = sentence(error.message);
+  if (error.code === "unknown_source") {
+    return { title: "The source is not here any more", detail: "Bring the picture again; everything else is kept." };
+  }
   switch (error.status) {
     case 0:
       return { title: "The service cannot be reached", detail: "What you wrote is kept. Trying again will do once it is back." };
@@ -59,6 +62,12 @@ const FIELDS: Record<string, string> = {
 function titleOf(error: ApiError): string {
   const field = error.field === null ? undefined : FIELDS[error.field];
   return field ? `${field} will not do` : "That did not work";
+}
+
+/** What is said of a picture that was refused. */
+export function sayOfPicture(error: unknown, most: number): Said {
+  const unfit = error instanceof ApiError && (error.status === 422 || error.status === 400);
+  return unfit ? { title: "That picture cannot be used", detail: sentence(error.message) } : say(error, most);
 }
 
 /** A lower-case message of the service as a sentence. */

@@ -29,13 +29,18 @@ class Adviser {
     this.#timer = setTimeout(() => void this.#now(request), another ? 0 : WAIT);
   }
 
-  async #now(request: api.AdviceRequest): Promise<void> {
+  async #now(request: api.AdviceRequest, tries = 3): Promise<void> {
     const stop = new AbortController();
     this.#stop = stop;
     try {
       this.value = await api.advice(request, stop.signal);
-    } catch {
-      // Advice never stands in the way; the service says the same when the job runs.
+    } catch (error) {
+      // Advice never stands in the way. A busy service is asked again.
+      const busy = error instanceof api.ApiError && (error.status === 429 || error.status === 503);
+      if (busy && tries > 1 && this.#stop === stop) {
+        const wait = Math.min(10, error.retryAfter ?? 2) * 1000;
+        this.#timer = setTimeout(() => void this.#now(request, tries - 1), wait);
+      }
     } finally {
       if (this.#stop === stop) this.thinking = false;
     }

@@ -28,4 +28,4 @@ mod wire;
 pub use config::{Config, Limits, Times};
 pub use imagegen_jobs::{Error as JobsError, Jobs, Limits as JobLimits};
 pub use keys::{Key, Keys, KeysError, NewKey};
-pub use serve::{ServeError, Server, open_jobs, serve};
+pub use serve::{ServeError, Server, check, open_jobs, serve};

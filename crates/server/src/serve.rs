@@ -161,7 +161,16 @@ async fn signal() {
     }
 }
 
-fn check(config: &Config, keys: &Keys) -> Result<bool, ServeError> {
+/// Checks settings, before anything is opened.
+///
+/// Fails with [`ServeError`].
+pub fn check(config: &Config) -> Result<(), ServeError> {
+    check_with(config, &Keys::open(&config.data)?)?;
+    Ok(())
+}
+
+/// Checks settings. Gives whether there are keys.
+fn check_with(config: &Config, keys: &Keys) -> Result<bool, ServeError> {
     for host in &config.hosts {
         let odd = |c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c));
         if host.is_empty() || host.contains(odd) {
@@ -194,7 +203,7 @@ impl Server {
     /// Fails with [`ServeError`].
     pub async fn bind(config: Config, jobs: Jobs) -> Result<Self, ServeError> {
         let keys = Keys::open(&config.data)?;
-        let keyed = check(&config, &keys)?;
+        let keyed = check_with(&config, &keys)?;
         let failed = |source| ServeError::Listen {
             address: config.address,
             source,

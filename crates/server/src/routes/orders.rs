@@ -15,7 +15,7 @@ use crate::error::{ApiError, ErrorBody};
 use crate::wire::{GenerationRequest, JobBody, LadderRequest, TransformRequest, VariationRequest};
 
 /// Longest idempotency key, in bytes.
-const KEY_BYTES: usize = 255;
+const KEY_BYTES: usize = 200;
 
 /// Takes an order, once for each idempotency key.
 async fn submit(

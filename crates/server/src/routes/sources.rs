@@ -10,6 +10,7 @@ use axum::{Extension, Json};
 use imagegen::files::{NAME_BYTES, cut_name};
 use imagegen_jobs::SourceEntry;
 use serde::Deserialize;
+use tokio::runtime::Handle;
 use utoipa::IntoParams;
 
 use super::query::{Params, no_source, side, source_hash};
@@ -202,9 +203,10 @@ pub(crate) async fn get(
 ) -> Result<Response, ApiError> {
     let sha256 = source_hash(&sha256)?;
     let side = side(params.side)?;
-    let Some(entry) = app.jobs.source(sha256).await? else {
-        return Err(no_source(sha256));
-    };
+    let (jobs, hash) = (app.jobs.clone(), sha256.to_owned());
+    // Asks the database, which blocks.
+    let entry = blocking(move || Handle::current().block_on(jobs.source(&hash))).await?;
+    let entry = entry.ok_or_else(|| no_source(sha256))?;
     let (media, bytes) = match side {
         None => {
             let bytes = app.jobs.source_bytes(sha256).await?;

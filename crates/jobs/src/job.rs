@@ -165,7 +165,8 @@ pub struct JobResult {
 /// Why a job failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// A stable name: `crashed`, `panicked`, `storage`, `source_lost`, `model`, `run`.
+    /// A stable name: `crashed`, `panicked`, `source_lost`, or that of an [`Error::code`](crate::Error::code)
+    /// such as `storage`, `unknown_model`, `run`.
     pub code: String,
     /// A sentence for people.
     pub message: String,

@@ -113,6 +113,12 @@ pub(crate) fn long(jobs: &Jobs) -> Job {
     jobs.submit(ANNA, order, None).unwrap().job
 }
 
+/// A job of eight pictures, the first of which is soon there.
+pub(crate) fn many(jobs: &Jobs) -> Job {
+    let order = order("many", 20, transform(&source(jobs, 1), 8));
+    jobs.submit(ANNA, order, None).unwrap().job
+}
+
 /// A job of one picture and one step.
 pub(crate) fn short(jobs: &Jobs, prompt: &str) -> Job {
     let order = order(prompt, 1, transform(&source(jobs, 1), 1));

@@ -94,6 +94,51 @@ fn models_have_names_of_their_own() {
 }
 
 #[test]
+fn memory_is_kept_within_its_limit_and_no_model_stands_in_for_another() {
+    let place = Place::new();
+    let folder = place.path().join("other");
+    for (name, bytes) in imagegen_starter::FILES {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    let limits = Limits {
+        memory: 1,
+        ..Limits::default()
+    };
+    let models = || vec![ModelSource::Starter, ModelSource::Folder(folder.clone())];
+    let jobs = Jobs::open(&place.data(), limits, cpu(), models()).unwrap();
+    until(|| jobs.queue().unwrap().ready.then_some(()));
+    let loaded = || {
+        jobs.models()
+            .iter()
+            .map(|model| model.loaded)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(loaded(), [true, false]);
+    let mut other = order("x", 1, transform(&source(&jobs, 1), 1));
+    other.model = Some("other".to_owned());
+    let id = jobs.submit(ANNA, other.clone(), None).unwrap().job.id;
+    let done = over(&jobs, &id);
+    assert_eq!(done.results[0].recipe.model.name, "other");
+    assert_eq!(loaded(), [false, true]);
+    drop(jobs);
+    // A job waits for a model that is no longer there.
+    place
+        .database()
+        .execute("UPDATE jobs SET state = 'queued'", [])
+        .unwrap();
+    let jobs = place.open();
+    let failed = over(&jobs, &id);
+    let failure = failed.failure.unwrap();
+    assert_eq!(
+        (failed.state, failure.code.as_str()),
+        (State::Failed, "unknown_model")
+    );
+    assert!(failure.message.contains("\"other\""), "{}", failure.message);
+}
+
+#[test]
 fn a_picture_that_cannot_be_stored_fails_its_job_with_the_reason() {
     let place = Place::new();
     let jobs = place.open();

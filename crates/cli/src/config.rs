@@ -118,6 +118,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
         key: "cpu",
         kind: Kind::Text,
     },
+    Setting {
+        key: "address",
+        kind: Kind::Text,
+    },
+    Setting {
+        key: "data",
+        kind: Kind::Text,
+    },
 ];
 
 /// Fails unless every variable of ours holds what its option would take. One that is none of ours but is

@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use imagegen::{Recipe, Request, Source, Transform};
+use imagegen::{Recipe, Request, Sheet, Source, Transform};
 use serde_json::{Map, Value, json};
 
 use crate::arguments::LadderArguments;
 use crate::command;
 use crate::output::{Amount, Output};
 use crate::session::{Session, read_source, seeds, settings};
-use crate::sheet::Sheet;
+use crate::sheet;
 
 pub(crate) fn run(arguments: &LadderArguments) -> Result<ExitCode> {
     let amount = Amount {
@@ -34,7 +34,7 @@ fn climb(
     output: &Output,
 ) -> Result<Map<String, Value>> {
     let rungs = rungs(arguments, source);
-    let mut sheet = Sheet::of(session.model.framed_source(&rungs[0])?);
+    let mut sheet = Sheet::of(&session.model.framed_source(&rungs[0])?);
     let requests: Vec<_> = rungs.into_iter().map(Request::Transform).collect();
     // Every rung is checked before the first one runs.
     let plans = requests.iter().map(|request| session.model.plan(request));
@@ -50,10 +50,9 @@ fn climb(
         let path = session.keep(&title, &made, output, place)?;
         let asked = (&arguments.prompted, &arguments.shaping, &arguments.model);
         commands.push(command::transform(&arguments.source, plan, asked, &path));
-        let caption = format!("strength {}", plan.strength);
-        sheet.add(made.outcome.picture, caption, &made.outcome.facts);
+        sheet.add_rung(&made.outcome.picture, &made.outcome.facts.recipe);
     }
-    let mut more = sheet.write(session, &plans[0], output)?;
+    let mut more = sheet::write(&sheet, session, &plans[0], output)?;
     session.tell(format_args!(
         "\nto make one of them again:\n  {}",
         commands.join("\n  ")

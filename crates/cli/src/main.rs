@@ -7,13 +7,16 @@ mod advise;
 mod arguments;
 mod command;
 mod config;
+mod data;
 mod generate;
+mod keys;
 mod ladder;
 mod models;
 mod output;
 mod pages;
 mod replay;
 mod report;
+mod serve;
 mod session;
 mod sheet;
 mod show_config;
@@ -54,6 +57,8 @@ fn run() -> Result<ExitCode> {
         Command::Verify(arguments) => replay::verify(arguments),
         Command::Models(arguments) => models::list(arguments),
         Command::Info(arguments) => models::info(arguments),
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Keys(arguments) => keys::run(arguments),
         Command::Config(arguments) => show_config::run(arguments, &config),
         Command::Completions(arguments) => pages::completions(arguments),
         Command::Man(arguments) => pages::man(arguments),

@@ -4,6 +4,7 @@ use std::fmt::{self, Display};
 use std::io::Write;
 
 use anyhow::{Context, Result};
+use imagegen_server::ServeError;
 
 use crate::shown::shown;
 
@@ -81,8 +82,19 @@ pub(crate) fn line(error: &anyhow::Error) -> String {
 /// `error: ...`, and a hint after an empty line where there is one.
 pub(crate) fn error(error: &anyhow::Error) {
     say!("error: {}", line(error));
-    if let Some(hint) = error.downcast_ref::<imagegen::Error>().and_then(hint) {
+    let service = error.downcast_ref::<ServeError>().and_then(service_hint);
+    let library = error.downcast_ref::<imagegen::Error>().and_then(hint);
+    if let Some(hint) = library.or(service) {
         say!("\nhint: {hint}");
+    }
+}
+
+/// What may help where the service cannot run.
+fn service_hint(error: &ServeError) -> Option<&'static str> {
+    match error {
+        ServeError::NoKey { .. } => Some("make a key with `imagegen keys add NAME`"),
+        ServeError::Listen { .. } => Some("name another address with --address"),
+        _ => None,
     }
 }
 

@@ -6,8 +6,9 @@ use anyhow::Result;
 use imagegen::{Defaults, ModelSource};
 use serde_json::{Value, json};
 
-use crate::arguments::{ConfigArguments, default_model};
+use crate::arguments::{ADDRESS, ConfigArguments, default_model};
 use crate::config::{ConfigFile, SETTINGS, Setting};
+use crate::data;
 use crate::report;
 
 /// A default and its origin.
@@ -78,6 +79,8 @@ fn fallback(key: &str, defaults: &Defaults, model: &str) -> (String, String) {
         return (value, format!("model {model}"));
     }
     let value = match key {
+        "address" => ADDRESS,
+        "data" => return (folder_in_words(), "built in".to_owned()),
         "strength-rule" => "share",
         "fit" => "keep",
         "format" => "png",
@@ -86,6 +89,11 @@ fn fallback(key: &str, defaults: &Defaults, model: &str) -> (String, String) {
         _ => "",
     };
     (value.to_owned(), "built in".to_owned())
+}
+
+/// The data folder, where one is known.
+fn folder_in_words() -> String {
+    data::users_own().map_or_else(String::new, |path| path.display().to_string())
 }
 
 fn table(rows: &[Row], file: &ConfigFile) -> String {

@@ -11,6 +11,7 @@ mod faces;
 pub mod files;
 mod model;
 mod outcome;
+mod preview;
 mod recipe;
 mod replay;
 mod request;
@@ -20,21 +21,23 @@ mod shrink;
 mod unfinished;
 mod variety;
 mod warning;
+mod work;
 
 pub use advise::{Forecast, LookForFaces};
 pub use error::Error;
 pub use faces::{Face, faces};
 pub use imagegen_engine::cpu::Level;
 pub use imagegen_picture::{Fit, Format, Picture, Size, Wanted};
-pub use imagegen_pipeline::{Sampler, StepRecord, Strength, StrengthRule};
+pub use imagegen_pipeline::{Error as RunError, Sampler, StepRecord, Strength, StrengthRule};
 pub use model::{Cpu, Defaults, Memory, Model, ModelInfo, ModelSource, NetworkInfo, ScheduleInfo};
 pub use outcome::{Facts, Outcome, Stage, Unwatched, Watcher};
 pub use recipe::{FidelityMark, ModelMark, Recipe, SourceMark};
-pub use replay::Agreement;
+pub use replay::{Agreement, parse_fit, parse_wanted};
 pub use request::{Generate, Request, Settings, Source, Transform};
-pub use sheet::{Cell, contact_sheet};
-pub use variety::View;
+pub use sheet::{Cell, Sheet, contact_sheet};
+pub use variety::{Twin, Variety, View};
 pub use warning::{Note, Warning};
+pub use work::Work;
 
 /// Name and version of this program, as written into pictures.
 pub const PROGRAM: &str = concat!("imagegen ", env!("CARGO_PKG_VERSION"));

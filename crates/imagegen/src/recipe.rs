@@ -177,12 +177,12 @@ impl Recipe {
 }
 
 /// A number up to 2^53, text above.
-mod seed {
+pub(crate) mod seed {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     const EXACT: u64 = 1 << 53;
 
-    pub(super) fn serialize<S: Serializer>(seed: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(seed: &u64, serializer: S) -> Result<S::Ok, S::Error> {
         if *seed <= EXACT {
             serializer.serialize_u64(*seed)
         } else {
@@ -190,7 +190,7 @@ mod seed {
         }
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum Either {

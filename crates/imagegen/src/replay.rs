@@ -45,21 +45,12 @@ impl Recipe {
 
     fn wanted_size(&self) -> Result<Wanted, Error> {
         let text = self.wanted.as_deref().unwrap_or("absent");
-        if text == "source" {
-            return Ok(Wanted::Source);
-        }
-        let exact = || {
-            let (width, height) = text.split_once('x')?;
-            Some(Wanted::Exact(width.parse().ok()?, height.parse().ok()?))
-        };
-        let size = text.parse().ok().map(Wanted::Longest).or_else(exact);
-        size.ok_or_else(|| wrong("wanted", text, "source, a side or WxH"))
+        parse_wanted(text).ok_or_else(|| wrong("wanted", text, WANTED))
     }
 
     fn fit_kind(&self) -> Result<Fit, Error> {
         let name = self.fit.as_deref().unwrap_or("absent");
-        let found = Fit::ALL.into_iter().find(|fit| fit.name() == name);
-        found.ok_or_else(|| wrong("fit", name, "keep, crop, pad or stretch"))
+        parse_fit(name).ok_or_else(|| wrong("fit", name, FITS))
     }
 
     /// Fails with [`Error::Setting`] at the first field in which `again`, the plan of a repetition,
@@ -90,6 +81,28 @@ impl Recipe {
         }
         Ok(())
     }
+}
+
+/// What [`parse_wanted`] reads.
+const WANTED: &str = "source, a side or WxH";
+/// What [`parse_fit`] reads.
+const FITS: &str = "keep, crop, pad or stretch";
+
+/// Reads a size as recipes carry it: `source`, `640` (longest side) or `640x480`.
+pub fn parse_wanted(text: &str) -> Option<Wanted> {
+    if text == "source" {
+        return Some(Wanted::Source);
+    }
+    let exact = || {
+        let (width, height) = text.split_once('x')?;
+        Some(Wanted::Exact(width.parse().ok()?, height.parse().ok()?))
+    };
+    text.parse().ok().map(Wanted::Longest).or_else(exact)
+}
+
+/// Reads the name of a way to fit: `keep`, `crop`, `pad` or `stretch`.
+pub fn parse_fit(name: &str) -> Option<Fit> {
+    Fit::ALL.into_iter().find(|fit| fit.name() == name)
 }
 
 fn wrong(field: &str, got: &str, expected: &str) -> Error {

@@ -2,6 +2,7 @@
 //! laid under it here, so that every value passes one parser wherever it comes from.
 
 mod commands;
+mod service;
 mod shared;
 mod values;
 
@@ -21,6 +22,7 @@ pub(crate) use commands::{
     LadderArguments, ManArguments, ModelsArguments, ReplayArguments, TransformArguments,
     VaryArguments, VerifyArguments,
 };
+pub(crate) use service::{ADDRESS, DataFolder, KeysArguments, KeysCommand, ServeArguments};
 pub(crate) use shared::{
     FitName, Machine, ModelChoice, OneStrength, Prompted, Shaping, Target, default_model,
 };
@@ -71,6 +73,10 @@ pub(crate) enum Command {
     Models(ModelsArguments),
     /// Describe a model: networks, schedule, defaults, memory
     Info(InfoArguments),
+    /// Answer browsers and programs: the page, and the service behind it
+    Serve(ServeArguments),
+    /// Make, list and revoke keys that let others use the service
+    Keys(KeysArguments),
     /// Show the defaults that hold and where each comes from
     Config(ConfigArguments),
     /// Print a script that completes arguments in a shell

@@ -3,7 +3,7 @@
 use crate::place::Place;
 use crate::{run, succeed};
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 14] = [
     "transform",
     "generate",
     "ladder",
@@ -13,6 +13,8 @@ const COMMANDS: [&str; 12] = [
     "verify",
     "models",
     "info",
+    "serve",
+    "keys",
     "config",
     "completions",
     "man",

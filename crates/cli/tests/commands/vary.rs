@@ -62,6 +62,17 @@ fn near_duplicates_are_drawn_again_a_bounded_number_of_times_and_said() {
 }
 
 #[test]
+fn seeds_of_near_duplicates_are_not_rounded() {
+    let place = Place::with_source();
+    let line = "vary a.png -p x --count 2 -s 0 --seed 18446744073709551614 -o v.png --json";
+    let json = succeed(&place, line).json();
+    let twin = &json["near_duplicates"][0];
+    assert_eq!(twin["seed"], "18446744073709551615");
+    assert_eq!(twin["like"], "18446744073709551614");
+    assert_eq!(json["near_duplicates"][1]["seed"], 0);
+}
+
+#[test]
 fn one_is_no_variety() {
     let place = Place::with_source();
     run(&place, "vary a.png -p x --count 1").assert_refused(2, &["--count", "2..=64"]);

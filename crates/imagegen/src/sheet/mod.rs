@@ -1,7 +1,10 @@
 //! Contact sheets: several pictures side by side, each with a caption, in one picture.
 //! Layout only. Knows nothing of strengths, seeds or files; captions are the caller's words.
 
+mod comparison;
 mod text;
+
+pub use comparison::Sheet;
 
 use imagegen_picture::{Filter, Picture, Size};
 

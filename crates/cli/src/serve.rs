@@ -1,0 +1,74 @@
+//! `imagegen serve`: the page and the service behind it.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use imagegen::{Cpu, Level, ModelSource};
+use imagegen_server::{Config, JobLimits};
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::arguments::ServeArguments;
+use crate::data;
+use crate::report::{self, say};
+use crate::shown::shown;
+
+/// `imagegen serve`.
+pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode> {
+    log(arguments.quiet);
+    let folder = data::folder(&arguments.data)?;
+    data::make(&folder)?;
+    let models = arguments.models.iter().map(|name| name.parse());
+    let models: Vec<ModelSource> = models.collect::<Result<_, imagegen::Error>>()?;
+    let mut config = Config::new(arguments.address, folder);
+    config.hosts.clone_from(&arguments.hosts);
+    config.origins.clone_from(&arguments.origins);
+    config.limits.picture_bytes = arguments.picture_limit << 20;
+    config.log_prompts = arguments.log_prompts;
+    imagegen_server::check(&config)?;
+    let jobs = imagegen_server::open_jobs(&config, limits(arguments), cpu(arguments), models)?;
+    let (open, names) = (arguments.open, arguments.models.join(", "));
+    let folder = shown(&config.data.display().to_string());
+    imagegen_server::serve(config, jobs, |address| {
+        let page = format!("http://{address}/");
+        say!("serving {page} (model {}, data in {folder})", shown(&names));
+        if open && let Err(error) = open::that_detached(&page) {
+            report::warning(None, format_args!("cannot open a browser: {error}"));
+        }
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn limits(arguments: &ServeArguments) -> JobLimits {
+    let mebibytes = |count: u32| u64::from(count) << 20;
+    let some = |count: u32| (count > 0).then_some(count);
+    JobLimits {
+        queued: arguments.queue as usize,
+        per_owner: arguments.jobs_per_key as usize,
+        keep_days: some(arguments.keep_days),
+        keep_bytes: some(arguments.keep_size).map(mebibytes),
+        memory: mebibytes(arguments.model_memory),
+        ..JobLimits::default()
+    }
+}
+
+fn cpu(arguments: &ServeArguments) -> Cpu {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    Cpu {
+        level: arguments.cpu.unwrap_or_else(Level::best),
+        threads: arguments.threads.map_or_else(cores, usize::from),
+    }
+}
+
+/// Sends what the service says of itself to stderr.
+fn log(quiet: bool) {
+    let level = match quiet {
+        true => LevelFilter::WARN,
+        false => LevelFilter::INFO,
+    };
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(level)
+        .with_ansi(false)
+        .with_target(false)
+        .init();
+}

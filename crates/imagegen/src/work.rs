@@ -1,0 +1,42 @@
+//! How much work a request is, so that its time can be told from that of others.
+
+use crate::run::planned_runs;
+use crate::{Error, Model, Request};
+
+/// What carrying out a request takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Work {
+    /// Steps that run.
+    pub runs: usize,
+    /// Calls of the network: two a step where a prompt is weighed against a negative prompt.
+    pub calls: usize,
+    /// Pixels of the size the model works at.
+    pub pixels: u64,
+}
+
+impl Work {
+    /// One figure that grows about as the time does, for requests to one model: calls times pixels.
+    pub fn amount(self) -> f64 {
+        self.calls as f64 * self.pixels as f64
+    }
+}
+
+impl Model {
+    /// How much work a request is. Runs nothing.
+    ///
+    /// Fails where the request cannot be carried out, as [`Model::plan`] does.
+    pub fn work(&self, request: &Request<'_>) -> Result<Work, Error> {
+        let recipe = self.plan(request)?;
+        let runs = match request {
+            Request::Transform(request) => planned_runs(self, request)?.0,
+            Request::Generate(_) => recipe.steps,
+        };
+        let weighed = recipe.guidance_scale != 0.0 && recipe.guidance_scale != 1.0;
+        let [width, height] = recipe.work_size.map(u64::from);
+        Ok(Work {
+            runs,
+            calls: runs * if weighed { 2 } else { 1 },
+            pixels: width * height,
+        })
+    }
+}

@@ -1,0 +1,33 @@
+//! Jobs: the queue, its history, the worker that carries them out, and where their pictures lie.
+//!
+//! [`Jobs::open`] takes a folder: `jobs.sqlite` there is the truth about jobs, `pictures/` holds sources
+//! and results. One thread carries jobs out, one after the other; a panic or a crash costs the job it hits
+//! and nothing else. Knows nothing of HTTP; who an owner is, is its caller's business.
+
+mod clock;
+mod error;
+mod event;
+mod job;
+mod limits;
+mod lock;
+mod models;
+mod order;
+mod pictures;
+mod plan;
+mod retention;
+mod service;
+mod shared;
+mod source;
+mod state;
+mod store;
+mod watch;
+mod worker;
+
+pub use error::Error;
+pub use event::{Event, StepDone};
+pub use job::{AdviceMark, Failure, Job, JobId, JobResult, NoJobId, PictureKind, Progress, State};
+pub use limits::Limits;
+pub use order::{Kind, KindName, Order};
+pub use service::{Jobs, Submitted};
+pub use source::SourceEntry;
+pub use state::{Counters, ModelEntry, Page, QueueState, Search};

@@ -1,0 +1,137 @@
+//! The models that orders may name, loaded when needed and dropped when memory is.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use imagegen::{Cpu, Model, ModelInfo, ModelSource};
+
+use crate::{Error, ModelEntry};
+
+/// All models by name, the default one first.
+#[derive(Debug)]
+pub(crate) struct Models {
+    entries: Vec<Entry>,
+    cpu: Cpu,
+    /// Most bytes of loaded models.
+    memory: u64,
+    /// Counts uses, to tell which model was not used for longest.
+    clock: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    source: ModelSource,
+    info: Arc<ModelInfo>,
+    /// Locked while it loads, so that it loads once.
+    model: Mutex<Option<Arc<Model>>>,
+    /// Kept apart, so that asking does not wait for a load.
+    loaded: AtomicU64,
+    used: AtomicU64,
+}
+
+impl Models {
+    /// Reads what the models are, and loads none.
+    pub(crate) fn new(sources: Vec<ModelSource>, cpu: Cpu, memory: u64) -> Result<Self, Error> {
+        let mut entries: Vec<Entry> = Vec::new();
+        for source in sources {
+            let info = Arc::new(ModelInfo::read(&source)?);
+            if entries.iter().any(|entry| entry.info.name == info.name) {
+                let name = info.name.clone();
+                return Err(Error::SameName { name });
+            }
+            entries.push(Entry {
+                source,
+                info,
+                model: Mutex::default(),
+                loaded: AtomicU64::new(0),
+                used: AtomicU64::new(0),
+            });
+        }
+        if entries.is_empty() {
+            return Err(Error::NoModel);
+        }
+        Ok(Self {
+            entries,
+            cpu,
+            memory,
+            clock: AtomicU64::new(1),
+        })
+    }
+
+    pub(crate) fn list(&self) -> Vec<ModelEntry> {
+        let entry = |(index, entry): (usize, &Entry)| ModelEntry {
+            info: Arc::clone(&entry.info),
+            is_default: index == 0,
+            loaded: entry.bytes() > 0,
+        };
+        self.entries.iter().enumerate().map(entry).collect()
+    }
+
+    /// The model of this name, or the default one; loads it where it is not loaded.
+    pub(crate) fn get(&self, name: Option<&str>) -> Result<Arc<Model>, Error> {
+        let entry = self.entry(name)?;
+        let now = self.clock.fetch_add(1, Ordering::Relaxed);
+        entry.used.store(now, Ordering::Relaxed);
+        let mut model = entry.model.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(model) = &*model {
+            return Ok(Arc::clone(model));
+        }
+        self.make_room(entry);
+        let loaded = Arc::new(Model::load(&entry.source, self.cpu)?);
+        tracing::info!(model = loaded.name(), "loaded a model");
+        entry.loaded.store(entry.memory(), Ordering::Relaxed);
+        *model = Some(Arc::clone(&loaded));
+        Ok(loaded)
+    }
+
+    /// Drops a model, so that the next use loads it anew.
+    pub(crate) fn forget(&self, name: &str) {
+        if let Ok(entry) = self.entry(Some(name)) {
+            let mut model = entry.model.lock().unwrap_or_else(PoisonError::into_inner);
+            *model = None;
+            entry.loaded.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn entry(&self, name: Option<&str>) -> Result<&Entry, Error> {
+        let Some(name) = name else {
+            return Ok(&self.entries[0]);
+        };
+        let found = self.entries.iter().find(|entry| entry.info.name == name);
+        found.ok_or_else(|| {
+            let names: Vec<_> = self.entries.iter().map(|e| e.info.name.as_str()).collect();
+            Error::UnknownModel {
+                got: name.to_owned(),
+                known: names.join(" or "),
+            }
+        })
+    }
+
+    /// Drops the models that were not used for longest until `coming` fits. What a run still holds lives
+    /// until the run ends.
+    fn make_room(&self, coming: &Entry) {
+        loop {
+            let taken: u64 = self.entries.iter().map(Entry::bytes).sum();
+            if taken + coming.memory() <= self.memory {
+                return;
+            }
+            let others = self.entries.iter().filter(|entry| entry.bytes() > 0);
+            let Some(oldest) = others.min_by_key(|entry| entry.used.load(Ordering::Relaxed)) else {
+                return; // nothing left to drop: the one that is asked for is loaded all the same
+            };
+            tracing::info!(model = oldest.info.name, "dropped a model to make room");
+            self.forget(&oldest.info.name);
+        }
+    }
+}
+
+impl Entry {
+    fn bytes(&self) -> u64 {
+        self.loaded.load(Ordering::Relaxed)
+    }
+
+    /// What it takes when loaded and run; at least 1, so that being loaded shows.
+    fn memory(&self) -> u64 {
+        (self.info.memory.weights + self.info.memory.run).max(1)
+    }
+}

@@ -1,0 +1,263 @@
+//! From an order's texts to requests that a model can carry out. Every value is checked here, by the name
+//! of its field.
+
+use imagegen::{
+    Fit, Format, Generate, Model, Request, Sampler, Settings, Source, Strength, StrengthRule,
+    Transform, Variety, Wanted, parse_fit, parse_wanted,
+};
+
+use crate::{Error, Kind, Order};
+
+/// Longest prompt or negative prompt, in bytes; models read far less.
+const TEXT_BYTES: usize = 8192;
+/// Longest side that can be asked for, in pixels.
+const SIDE: u32 = 16_384;
+
+/// The order with model, seed and strength filled in, so that it means the same after a restart.
+pub(crate) fn filled_in(order: &Order, model: &Model, drawn_seed: u64) -> Order {
+    let mut order = order.clone();
+    order.model = Some(model.name().to_owned());
+    order.seed.get_or_insert(drawn_seed);
+    match &mut order.kind {
+        Kind::Transform { strength, .. } | Kind::Vary { strength, .. } => {
+            strength.get_or_insert(model.defaults().strength);
+        }
+        Kind::Generate { .. } | Kind::Ladder { .. } => {}
+    }
+    order
+}
+
+/// Every request that an order may need, in the order they are carried out: for variations also those of
+/// the seeds that replace near-duplicates.
+///
+/// `order` must be filled in, and `source` be given for all kinds but pictures from text alone. Fails with
+/// [`Error::Value`].
+pub(crate) fn requests<'a>(
+    order: &Order,
+    source: Option<&'a Source>,
+) -> Result<Vec<Request<'a>>, Error> {
+    let settings = settings(order)?;
+    let first = settings.seed;
+    let counted = |count: u8| (0..u64::from(count)).map(move |index| first.wrapping_add(index));
+    let seeded = |settings: &Settings, seed| Settings {
+        seed,
+        ..settings.clone()
+    };
+    let from = |(strength, size, fit): (f64, &Option<String>, &Option<String>)| {
+        Ok::<_, Error>(Transform {
+            source: source.ok_or_else(|| Error::value("source", "none", "a source"))?,
+            strength: self::strength(strength)?,
+            size: wanted(size.as_deref())?,
+            fit: self::fit(fit.as_deref())?,
+            settings: settings.clone(),
+        })
+    };
+    let with_seeds = |template: Transform<'a>, seeds: &mut dyn Iterator<Item = u64>| {
+        let request = |seed| {
+            Request::Transform(Transform {
+                settings: seeded(&settings, seed),
+                ..template.clone()
+            })
+        };
+        seeds.map(request).collect()
+    };
+    match &order.kind {
+        Kind::Transform {
+            strength,
+            size,
+            fit,
+            count,
+            ..
+        } => {
+            in_range("count", *count, 1..=8)?;
+            let template = from((given(*strength)?, size, fit))?;
+            Ok(with_seeds(template, &mut counted(*count)))
+        }
+        Kind::Generate {
+            width,
+            height,
+            count,
+        } => {
+            in_range("count", *count, 1..=8)?;
+            in_range("width", *width, 1..=SIDE)?;
+            in_range("height", *height, 1..=SIDE)?;
+            let request = |seed| {
+                Request::Generate(Generate {
+                    width: *width,
+                    height: *height,
+                    settings: seeded(&settings, seed),
+                })
+            };
+            Ok(counted(*count).map(request).collect())
+        }
+        Kind::Ladder {
+            strengths,
+            size,
+            fit,
+            ..
+        } => {
+            check_strengths(strengths)?;
+            let rung = |&strength: &f64| Ok(Request::Transform(from((strength, size, fit))?));
+            strengths.iter().map(rung).collect()
+        }
+        Kind::Vary {
+            strength,
+            count,
+            size,
+            fit,
+            ..
+        } => {
+            in_range("count", *count, 2..=16)?;
+            let template = from((given(*strength)?, size, fit))?;
+            let mut seeds = Variety::new(usize::from(*count)).seeds(first);
+            Ok(with_seeds(template, &mut seeds))
+        }
+    }
+}
+
+/// Checks that `model` can carry out what was ordered and that its results can be kept. Gives how much work
+/// it is: network calls times pixels.
+///
+/// Fails with [`Error::Library`] or [`Error::Value`].
+pub(crate) fn work(
+    model: &Model,
+    order: &Order,
+    requests: &[Request<'_>],
+    most_pixels: u64,
+) -> Result<f64, Error> {
+    let mut work = 0.0;
+    // The further seeds of variations need no check of their own, and may not be run.
+    for request in requests.iter().take(order.kind.pictures()) {
+        let recipe = model.plan(request)?;
+        recipe.check(Format::Png)?;
+        let [width, height] = recipe.size;
+        if u64::from(width) * u64::from(height) > most_pixels {
+            let field = if matches!(request, Request::Generate(_)) {
+                "width"
+            } else {
+                "size"
+            };
+            let expected = format!("at most {most_pixels} pixels");
+            return Err(Error::value(field, format!("{width}x{height}"), expected));
+        }
+        work += model.work(request)?.amount();
+    }
+    Ok(work)
+}
+
+fn settings(order: &Order) -> Result<Settings, Error> {
+    for (field, text) in [
+        ("prompt", &order.prompt),
+        ("negative_prompt", &order.negative_prompt),
+    ] {
+        if text.len() > TEXT_BYTES {
+            let got = format!("{} bytes long", text.len());
+            return Err(Error::value(field, got, format!("at most {TEXT_BYTES}")));
+        }
+    }
+    if let Some(steps) = order.steps {
+        in_range("steps", steps, 1..=1000)?;
+    }
+    if let Some(scale) = order.guidance_scale
+        && !(0.0..=100.0).contains(&scale)
+    {
+        return Err(Error::value("guidance_scale", scale, "0 to 100"));
+    }
+    let sampler = order.sampler.as_deref().map(|name| {
+        Sampler::parse(name).map_err(|_| {
+            let names: Vec<_> = Sampler::ALL.iter().map(|sampler| sampler.name()).collect();
+            Error::value("sampler", quoted(name), names.join(", "))
+        })
+    });
+    let rule = order.strength_rule.as_deref().map(|name| {
+        name.parse::<StrengthRule>()
+            .map_err(|_| Error::value("strength_rule", quoted(name), "share, exact or diffusers"))
+    });
+    Ok(Settings {
+        prompt: order.prompt.clone(),
+        negative_prompt: order.negative_prompt.clone(),
+        steps: order.steps,
+        guidance_scale: order.guidance_scale,
+        seed: order
+            .seed
+            .ok_or_else(|| Error::value("seed", "none", "a seed"))?,
+        sampler: sampler.transpose()?,
+        rule: rule.transpose()?.unwrap_or(StrengthRule::Share),
+    })
+}
+
+/// What came, short enough for a message.
+fn quoted(text: &str) -> String {
+    format!("{:?}", text.chars().take(64).collect::<String>())
+}
+
+fn in_range<T: PartialOrd + ToString>(
+    field: &'static str,
+    got: T,
+    range: std::ops::RangeInclusive<T>,
+) -> Result<(), Error> {
+    if range.contains(&got) {
+        return Ok(());
+    }
+    let expected = format!(
+        "{} to {}",
+        range.start().to_string(),
+        range.end().to_string()
+    );
+    Err(Error::value(field, got, expected))
+}
+
+fn given(strength: Option<f64>) -> Result<f64, Error> {
+    strength.ok_or_else(|| Error::value("strength", "none", "0 to 1"))
+}
+
+fn strength(strength: f64) -> Result<Strength, Error> {
+    Strength::new(strength).map_err(|_| Error::value("strength", strength, "0 to 1"))
+}
+
+fn check_strengths(strengths: &[f64]) -> Result<(), Error> {
+    let field = "strengths";
+    if !(2..=8).contains(&strengths.len()) {
+        return Err(Error::value(
+            field,
+            format!("{} numbers", strengths.len()),
+            "2 to 8",
+        ));
+    }
+    for (index, strength) in strengths.iter().enumerate() {
+        if !(0.0..=1.0).contains(strength) {
+            return Err(Error::value(field, strength, "0 to 1 each"));
+        }
+        if strengths[..index].contains(strength) {
+            return Err(Error::value(
+                field,
+                format!("{strength} twice"),
+                "different ones",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn wanted(size: Option<&str>) -> Result<Wanted, Error> {
+    let Some(text) = size else {
+        return Ok(Wanted::Source);
+    };
+    let fits = |side: u32| (1..=SIDE).contains(&side);
+    let wanted = parse_wanted(text).filter(|wanted| match *wanted {
+        Wanted::Source => true,
+        Wanted::Longest(side) => fits(side),
+        Wanted::Exact(width, height) => fits(width) && fits(height),
+    });
+    wanted.ok_or_else(|| {
+        let expected = format!("source, a side or WxH, with sides from 1 to {SIDE}");
+        Error::value("size", quoted(text), expected)
+    })
+}
+
+fn fit(name: Option<&str>) -> Result<Fit, Error> {
+    let Some(name) = name else {
+        return Ok(Fit::default());
+    };
+    parse_fit(name).ok_or_else(|| Error::value("fit", quoted(name), "keep, crop, pad or stretch"))
+}

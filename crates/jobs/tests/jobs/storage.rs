@@ -1,0 +1,218 @@
+//! Folders and files that are not as they should be.
+
+use std::fs;
+
+use imagegen::ModelSource;
+use imagegen_jobs::{Error, Jobs, Limits, State};
+
+use crate::place::{ANNA, Place, cpu, files, open, order, over, short, source, transform, until};
+
+#[test]
+fn a_second_service_on_a_folder_is_refused_by_name() {
+    let place = Place::new();
+    let jobs = place.open();
+    let error = open(&place.data(), Limits::default()).unwrap_err();
+    assert!(
+        matches!(&error, Error::InUse { folder, .. } if *folder == place.data()),
+        "{error}"
+    );
+    let words = error.to_string();
+    let process = std::process::id().to_string();
+    assert!(
+        words.contains("data is in use by another process") && words.contains(&process),
+        "{words}"
+    );
+    drop(jobs);
+    place.open();
+}
+
+#[test]
+fn a_folder_that_cannot_be_is_refused_by_name() {
+    let place = Place::new();
+    let file = place.path().join("file");
+    fs::write(&file, b"x").unwrap();
+    for folder in [file.clone(), file.join("inside")] {
+        let error = open(&folder, Limits::default()).unwrap_err();
+        assert!(
+            matches!(&error, Error::Folder { folder: got, .. } if *got == folder),
+            "{error}"
+        );
+        assert!(
+            error.to_string().starts_with("cannot use folder "),
+            "{error}"
+        );
+    }
+    let data = place.data();
+    fs::create_dir_all(&data).unwrap();
+    fs::write(data.join("pictures"), b"x").unwrap();
+    let error = open(&data, Limits::default()).unwrap_err();
+    assert!(
+        matches!(&error, Error::Folder { folder, .. } if folder.ends_with("pictures")),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_no_database_is_refused_and_left_alone() {
+    let place = Place::new();
+    fs::create_dir_all(place.data()).unwrap();
+    let path = place.data().join("jobs.sqlite");
+    let text = "not a database, but somebody's file ".repeat(100);
+    fs::write(&path, &text).unwrap();
+    let error = open(&place.data(), Limits::default()).unwrap_err();
+    assert!(matches!(error, Error::Database(_)), "{error}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+}
+
+#[test]
+fn a_later_programs_database_is_refused_by_version() {
+    let place = Place::new();
+    drop(place.open());
+    place
+        .database()
+        .pragma_update(None, "user_version", 99)
+        .unwrap();
+    let error = open(&place.data(), Limits::default()).unwrap_err();
+    assert!(matches!(error, Error::Newer { got: 99, .. }), "{error}");
+}
+
+#[test]
+fn models_have_names_of_their_own() {
+    let place = Place::new();
+    let open = |models| Jobs::open(&place.data(), Limits::default(), cpu(), models);
+    let error = open(vec![ModelSource::Starter, ModelSource::Starter]).unwrap_err();
+    assert!(
+        matches!(&error, Error::SameName { name } if name == "starter"),
+        "{error}"
+    );
+    assert!(matches!(open(Vec::new()).unwrap_err(), Error::NoModel));
+    let jobs = open(vec![ModelSource::Starter]).unwrap();
+    let models = jobs.models();
+    assert!(models[0].is_default && models[0].info.name == "starter");
+    jobs.model(None).unwrap();
+    assert!(jobs.models()[0].loaded);
+}
+
+#[test]
+fn memory_is_kept_within_its_limit_and_no_model_stands_in_for_another() {
+    let place = Place::new();
+    let folder = place.path().join("other");
+    for (name, bytes) in imagegen_starter::FILES {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    let limits = Limits {
+        memory: 1,
+        ..Limits::default()
+    };
+    let models = || vec![ModelSource::Starter, ModelSource::Folder(folder.clone())];
+    let jobs = Jobs::open(&place.data(), limits, cpu(), models()).unwrap();
+    until(|| jobs.queue().unwrap().ready.then_some(()));
+    let loaded = || {
+        jobs.models()
+            .iter()
+            .map(|model| model.loaded)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(loaded(), [true, false]);
+    let mut other = order("x", 1, transform(&source(&jobs, 1), 1));
+    other.model = Some("other".to_owned());
+    let id = jobs.submit(ANNA, other.clone(), None).unwrap().job.id;
+    let done = over(&jobs, &id);
+    assert_eq!(done.results[0].recipe.model.name, "other");
+    assert_eq!(loaded(), [false, true]);
+    drop(jobs);
+    // A job waits for a model that is no longer there.
+    place
+        .database()
+        .execute("UPDATE jobs SET state = 'queued'", [])
+        .unwrap();
+    let jobs = place.open();
+    let failed = over(&jobs, &id);
+    let failure = failed.failure.unwrap();
+    assert_eq!(
+        (failed.state, failure.code.as_str()),
+        (State::Failed, "unknown_model")
+    );
+    assert!(failure.message.contains("\"other\""), "{}", failure.message);
+}
+
+#[test]
+fn a_picture_that_cannot_be_stored_fails_its_job_with_the_reason() {
+    let place = Place::new();
+    let jobs = place.open();
+    let source = source(&jobs, 1);
+    let results = place.data().join("pictures/results");
+    fs::write(&results, b"in the way").unwrap();
+    let order = order("x", 1, transform(&source, 1));
+    let id = jobs.submit(ANNA, order, None).unwrap().job.id;
+    let failed = over(&jobs, &id);
+    let failure = failed.failure.unwrap();
+    assert_eq!(
+        (failed.state, failure.code.as_str()),
+        (State::Failed, "storage")
+    );
+    let words = format!("cannot store results/{id}/0.png: ");
+    assert!(failure.message.starts_with(&words), "{}", failure.message);
+    assert!(failed.results.is_empty());
+    fs::remove_file(&results).unwrap();
+    assert_eq!(over(&jobs, &short(&jobs, "y").id).state, State::Done);
+}
+
+#[test]
+fn a_source_that_was_lost_or_changed_fails_its_job_and_can_be_put_again() {
+    let place = Place::new();
+    let jobs = place.open();
+    let source = source(&jobs, 1);
+    drop(jobs);
+    let file = place.data().join("pictures/sources").join(&source.sha256);
+    let whole = fs::read(&file).unwrap();
+    for damaged in [None, Some(&whole[..whole.len() / 2])] {
+        match damaged {
+            None => fs::remove_file(&file).unwrap(),
+            Some(bytes) => fs::write(&file, bytes).unwrap(),
+        }
+        let jobs = place.open();
+        let order = order("x", 1, transform(&source, 1));
+        let error = jobs.submit(ANNA, order, None).unwrap_err();
+        assert!(matches!(error, Error::SourceDamaged { .. }), "{error}");
+        let put = crate::place::source(&jobs, 1);
+        assert_eq!(put.sha256, source.sha256);
+        assert!(fs::read(&file).unwrap() == whole);
+        assert_eq!(over(&jobs, &short(&jobs, "y").id).state, State::Done);
+    }
+}
+
+#[test]
+fn pictures_that_no_job_knows_are_swept_at_the_start() {
+    let place = Place::new();
+    let jobs = place.open();
+    let id = over(&jobs, &short(&jobs, "x").id).id;
+    drop(jobs);
+    let kept = files(&place);
+    let pictures = place.data().join("pictures");
+    let stranger = uuid_like(&id.to_string());
+    for name in [
+        format!("results/{stranger}/0.png"),
+        format!("results/{stranger}/sheet.png"),
+        format!("results/{id}/1.png#3"),
+        format!("sources/{}", "ab".repeat(32)),
+    ] {
+        let path = pictures.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, b"x").unwrap();
+    }
+    assert_eq!(files(&place).len(), kept.len() + 4);
+    let jobs = place.open();
+    until(|| (files(&place) == kept).then_some(()));
+    assert_eq!(jobs.job(&id).unwrap().unwrap().results.len(), 1);
+}
+
+/// Another name of the same form.
+fn uuid_like(id: &str) -> String {
+    let mut letters: Vec<char> = id.chars().collect();
+    let last = letters.pop().unwrap();
+    letters.push(if last == '0' { '1' } else { '0' });
+    letters.into_iter().collect()
+}

@@ -1,0 +1,179 @@
+//! What happens to a job, as a stream of events.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::{HeaderName, header};
+use axum::response::sse::{Event as Sse, KeepAlive};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use imagegen_jobs::{Event, Job, JobId, State as JobState};
+use serde::Serialize;
+use serde_json::json;
+use tokio::sync::{broadcast, watch};
+
+use crate::app::{App, blocking};
+use crate::auth::Caller;
+use crate::error::{ApiError, ErrorBody};
+use crate::gate::Pass;
+use crate::wire::{JobBody, QueuedBody, StepBody};
+
+/// Follow a job
+///
+/// A stream of events (`text/event-stream`): first `job` with the whole job, then `queued {position, estimate_s}`,
+/// `job` when it begins, `step {picture, pictures, step, steps, sigma, seconds, left_s}`, `preview {number}`,
+/// `result {index}`; last `done`, `failed` or `cancelled` with the whole job, or `shutdown {}` when the service ends.
+/// Whoever connects again gets the first event again.
+#[utoipa::path(
+    get, path = "/jobs/{id}/events", tag = "jobs",
+    params(("id" = String, Path, description = "The job's name")),
+    responses(
+        (status = 200, description = "The stream", body = String, content_type = "text/event-stream"),
+        (status = 401, description = "No key", body = ErrorBody),
+        (status = 404, description = "No such job", body = ErrorBody),
+        (status = 429, description = "Too many streams", body = ErrorBody),
+    )
+)]
+pub(crate) async fn follow(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    // Heard before the job is read, so that nothing between the two is lost.
+    let events = app.jobs.subscribe();
+    let job = app.own_job(&caller, &id).await?;
+    let Some(pass) = app.streams.enter(&caller.owner) else {
+        let most = app.config.limits.streams;
+        let message = format!("{most} of your streams are open already, expected less");
+        return Err(ApiError::busy("too_many_streams", message, 5));
+    };
+    let beat = KeepAlive::new().interval(app.config.times.heartbeat);
+    let following = Following::new(&app, job, events, pass);
+    let events = stream::unfold(following, |mut following| async {
+        let event = following.next().await?;
+        Some((Ok::<_, Infallible>(event), following))
+    });
+    let sse = axum::response::Sse::new(events).keep_alive(beat);
+    // A proxy that gathers answers would hold events back.
+    let direct = (HeaderName::from_static("x-accel-buffering"), "no");
+    Ok(([direct, (header::CACHE_CONTROL, "no-store")], sse).into_response())
+}
+
+/// One client that follows one job.
+struct Following {
+    app: Arc<App>,
+    id: JobId,
+    events: broadcast::Receiver<Event>,
+    ending: watch::Receiver<bool>,
+    /// What is still to be said.
+    waiting: VecDeque<Sse>,
+    over: bool,
+    _pass: Pass,
+}
+
+/// Ends when the service does.
+async fn told(ending: &mut watch::Receiver<bool>) {
+    let _ = ending.wait_for(|ending| *ending).await; // whoever could tell is gone: that is an end too
+}
+
+fn event(name: &str, body: &impl Serialize) -> Sse {
+    let text = serde_json::to_string(body).unwrap_or_else(|_| "{}".to_owned());
+    Sse::default().event(name).data(text)
+}
+
+impl Following {
+    fn new(app: &Arc<App>, job: Job, events: broadcast::Receiver<Event>, pass: Pass) -> Self {
+        let mut following = Self {
+            app: Arc::clone(app),
+            id: job.id,
+            events,
+            ending: app.ending.clone(),
+            waiting: VecDeque::new(),
+            over: false,
+            _pass: pass,
+        };
+        following
+            .waiting
+            .push_back(event("job", &JobBody::from(&job)));
+        if job.state.is_over() {
+            following.say_state(&job);
+        }
+        following
+    }
+
+    /// What is to be said next; `None` at the end.
+    async fn next(&mut self) -> Option<Sse> {
+        loop {
+            if let Some(event) = self.waiting.pop_front() {
+                return Some(event);
+            }
+            if self.over {
+                return None;
+            }
+            let heard = tokio::select! {
+                biased;
+                heard = self.events.recv() => Some(heard),
+                _ = told(&mut self.ending) => None,
+            };
+            match heard {
+                Some(heard) => self.hear(heard).await,
+                None => self.end(),
+            }
+        }
+    }
+
+    async fn hear(&mut self, heard: Result<Event, broadcast::error::RecvError>) {
+        match heard {
+            Ok(Event::Shutdown) | Err(broadcast::error::RecvError::Closed) => self.end(),
+            // Too much was missed to make up for: the job tells where it stands.
+            Err(broadcast::error::RecvError::Lagged(_)) => self.look().await,
+            Ok(event) if event.job() == Some(self.id) => self.say(event),
+            Ok(_) => {}
+        }
+    }
+
+    fn say(&mut self, heard: Event) {
+        match heard {
+            Event::Changed(job) => self.say_state(&job),
+            Event::Step(step) => self.waiting.push_back(event("step", &StepBody::from(step))),
+            Event::Preview { number, .. } => {
+                self.waiting
+                    .push_back(event("preview", &json!({"number": number})));
+            }
+            Event::Result { index, .. } => {
+                self.waiting
+                    .push_back(event("result", &json!({"index": index})));
+            }
+            Event::Shutdown => self.end(),
+        }
+    }
+
+    fn say_state(&mut self, job: &Job) {
+        let said = match job.state {
+            JobState::Queued => event("queued", &QueuedBody::from(job)),
+            JobState::Running => event("job", &JobBody::from(job)),
+            over => {
+                self.over = true;
+                event(over.name(), &JobBody::from(job))
+            }
+        };
+        self.waiting.push_back(said);
+    }
+
+    async fn look(&mut self) {
+        let (jobs, id) = (self.app.jobs.clone(), self.id);
+        match blocking(move || jobs.job(&id)).await {
+            Ok(Some(job)) if job.state.is_over() => self.say_state(&job),
+            Ok(Some(job)) => self.waiting.push_back(event("job", &JobBody::from(&job))),
+            Ok(None) | Err(_) => self.over = true,
+        }
+    }
+
+    fn end(&mut self) {
+        self.over = true;
+        self.waiting.push_back(event("shutdown", &json!({})));
+    }
+}

@@ -1,0 +1,26 @@
+//! Models that orders may name.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+
+use crate::app::{App, blocking};
+use crate::error::{ApiError, ErrorBody};
+use crate::wire::ModelBody;
+
+/// List the models
+///
+/// The default one first.
+#[utoipa::path(
+    get, path = "/models", tag = "models",
+    responses(
+        (status = 200, description = "All of them", body = Vec<ModelBody>),
+        (status = 401, description = "No key", body = ErrorBody),
+    )
+)]
+pub(crate) async fn list(State(app): State<Arc<App>>) -> Result<Json<Vec<ModelBody>>, ApiError> {
+    let jobs = app.jobs.clone();
+    let models = blocking(move || Ok::<_, ApiError>(jobs.models())).await?;
+    Ok(Json(models.iter().map(ModelBody::from).collect()))
+}

@@ -1,0 +1,155 @@
+//! Orders: what takes time becomes a job.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json as Answer};
+use imagegen_jobs::Order;
+
+use crate::app::{App, blocking};
+use crate::auth::Caller;
+use crate::body::Json;
+use crate::error::{ApiError, ErrorBody};
+use crate::wire::{GenerationRequest, JobBody, LadderRequest, TransformRequest, VariationRequest};
+
+/// Longest idempotency key, in bytes.
+const KEY_BYTES: usize = 200;
+
+/// Takes an order, once for each idempotency key.
+async fn submit(
+    app: Arc<App>,
+    caller: Caller,
+    headers: &HeaderMap,
+    order: Order,
+) -> Result<Response, ApiError> {
+    let key = idempotency_key(headers)?;
+    let jobs = app.jobs.clone();
+    let taken = blocking(move || jobs.submit(&caller.owner, order, key.as_deref())).await?;
+    let job = &taken.job;
+    if !taken.again {
+        let (id, kind) = (job.id, job.order.kind.kind().name());
+        match app.config.log_prompts {
+            true => tracing::info!("queued {kind} {id}, prompt {:?}", job.order.prompt),
+            false => tracing::info!("queued {kind} {id}"),
+        }
+    }
+    // Relative to this address, so that it holds behind any prefix.
+    let location = [(header::LOCATION, format!("jobs/{}", job.id))];
+    Ok((StatusCode::ACCEPTED, location, Answer(JobBody::from(job))).into_response())
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    match value.to_str() {
+        Ok(key) if (1..=KEY_BYTES).contains(&key.len()) => Ok(Some(key.to_owned())),
+        _ => Err(ApiError::field(
+            "invalid_value",
+            "Idempotency-Key",
+            format!("idempotency key is odd, expected 1 to {KEY_BYTES} visible characters"),
+        )),
+    }
+}
+
+/// Order pictures from a source
+#[utoipa::path(
+    post, path = "/transforms", tag = "orders", request_body = TransformRequest,
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key again gives the same job")),
+    responses(
+        (status = 202, description = "The job", body = JobBody, headers(("Location" = String))),
+        (status = 400, description = "The body is no JSON", body = ErrorBody),
+        (status = 401, description = "No key", body = ErrorBody),
+        (status = 415, description = "The content type is no JSON", body = ErrorBody),
+        (status = 422, description = "A field is wrong", body = ErrorBody),
+        (status = 429, description = "Too many jobs wait", body = ErrorBody, headers(("Retry-After" = u64))),
+    )
+)]
+pub(crate) async fn transform(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    Json(request): Json<TransformRequest>,
+) -> Result<Response, ApiError> {
+    submit(app, caller, &headers, request.order()).await
+}
+
+/// Order pictures from text alone
+#[utoipa::path(
+    post, path = "/generations", tag = "orders", request_body = GenerationRequest,
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key again gives the same job")),
+    responses(
+        (status = 202, description = "The job", body = JobBody, headers(("Location" = String))),
+        (status = 400, description = "The body is no JSON", body = ErrorBody),
+        (status = 401, description = "No key", body = ErrorBody),
+        (status = 415, description = "The content type is no JSON", body = ErrorBody),
+        (status = 422, description = "A field is wrong", body = ErrorBody),
+        (status = 429, description = "Too many jobs wait", body = ErrorBody, headers(("Retry-After" = u64))),
+    )
+)]
+pub(crate) async fn generate(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    Json(request): Json<GenerationRequest>,
+) -> Result<Response, ApiError> {
+    let jobs = app.jobs.clone();
+    let models = blocking(move || Ok::<_, ApiError>(jobs.models())).await?;
+    let meant = models.iter().find(|entry| match request.model() {
+        Some(name) => entry.info.name == name,
+        None => entry.is_default,
+    });
+    // A model that is not there is refused with the order.
+    let native = meant.map_or(1, |entry| entry.info.native_side);
+    submit(app, caller, &headers, request.order(native)).await
+}
+
+/// Order a ladder
+///
+/// One source, one seed, several strengths, and a sheet of them.
+#[utoipa::path(
+    post, path = "/ladders", tag = "orders", request_body = LadderRequest,
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key again gives the same job")),
+    responses(
+        (status = 202, description = "The job", body = JobBody, headers(("Location" = String))),
+        (status = 400, description = "The body is no JSON", body = ErrorBody),
+        (status = 401, description = "No key", body = ErrorBody),
+        (status = 415, description = "The content type is no JSON", body = ErrorBody),
+        (status = 422, description = "A field is wrong", body = ErrorBody),
+        (status = 429, description = "Too many jobs wait", body = ErrorBody, headers(("Retry-After" = u64))),
+    )
+)]
+pub(crate) async fn ladder(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    Json(request): Json<LadderRequest>,
+) -> Result<Response, ApiError> {
+    submit(app, caller, &headers, request.order()).await
+}
+
+/// Order variations
+///
+/// One source, several seeds without near-duplicates, and a sheet of them.
+#[utoipa::path(
+    post, path = "/variations", tag = "orders", request_body = VariationRequest,
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key again gives the same job")),
+    responses(
+        (status = 202, description = "The job", body = JobBody, headers(("Location" = String))),
+        (status = 400, description = "The body is no JSON", body = ErrorBody),
+        (status = 401, description = "No key", body = ErrorBody),
+        (status = 415, description = "The content type is no JSON", body = ErrorBody),
+        (status = 422, description = "A field is wrong", body = ErrorBody),
+        (status = 429, description = "Too many jobs wait", body = ErrorBody, headers(("Retry-After" = u64))),
+    )
+)]
+pub(crate) async fn vary(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    Json(request): Json<VariationRequest>,
+) -> Result<Response, ApiError> {
+    submit(app, caller, &headers, request.order()).await
+}

@@ -1,0 +1,287 @@
+//! Jobs as clients see them.
+
+use imagegen::Recipe;
+use imagegen_jobs::{Job, JobResult, Kind, Order, Progress, StepDone};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{AdviceBody, Seed};
+
+/// A job as it stands.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct JobBody {
+    /// Its name, a UUID; later jobs have higher names.
+    id: String,
+    /// `transform`, `generate`, `ladder` or `vary`.
+    kind: &'static str,
+    /// `queued`, `running`, `done`, `failed` or `cancelled`.
+    state: &'static str,
+    /// What was ordered, with model, seed and strength filled in.
+    order: OrderBody,
+    /// Name of the source's file; null for pictures from text alone.
+    source_name: Option<String>,
+    /// When it was ordered, in milliseconds since 1970.
+    created_ms: i64,
+    /// When it was last begun.
+    started_ms: Option<i64>,
+    /// When it was over.
+    finished_ms: Option<i64>,
+    /// Jobs before it in the queue, 0 for the next; null unless it is queued.
+    position: Option<u32>,
+    /// Seconds until it is done, where enough was measured to tell.
+    estimate_s: Option<f64>,
+    /// How far it is; null unless it runs.
+    progress: Option<ProgressBody>,
+    /// Its pictures so far, in order.
+    results: Vec<ResultBody>,
+    /// Whether `GET /jobs/{id}/sheet` has a sheet of all results.
+    sheet: bool,
+    /// What a person should know about the job as a whole.
+    warnings: Vec<String>,
+    /// Why it failed; null unless it did.
+    failure: Option<FailureBody>,
+    /// Whether it is kept whatever its age.
+    favourite: bool,
+    /// How often it was begun.
+    attempts: u32,
+}
+
+/// What was ordered. Fields that do not belong to the kind are null.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OrderBody {
+    prompt: String,
+    negative_prompt: String,
+    source: Option<String>,
+    strength: Option<f64>,
+    strengths: Option<Vec<f64>>,
+    width: Option<u32>,
+    height: Option<u32>,
+    size: Option<String>,
+    fit: Option<String>,
+    count: Option<u8>,
+    model: Option<String>,
+    sampler: Option<String>,
+    strength_rule: Option<String>,
+    steps: Option<usize>,
+    guidance_scale: Option<f64>,
+    seed: Option<Seed>,
+}
+
+/// How far a running job is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ProgressBody {
+    /// The picture in the making, counted from 1.
+    picture: usize,
+    /// Pictures in all.
+    pictures: usize,
+    /// Steps of this picture that are done.
+    step: usize,
+    /// Steps of this picture; 0 before the first is done.
+    steps: usize,
+}
+
+/// One picture of a job.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ResultBody {
+    /// Which one, counted from 0.
+    index: usize,
+    seed: Seed,
+    /// 1 for pictures from text alone.
+    strength: f64,
+    width: u32,
+    height: u32,
+    /// How alike it and the source are; null for pictures from text alone.
+    fidelity: Option<FidelityBody>,
+    warnings: Vec<String>,
+    /// What it gives reason to say.
+    advice: Vec<AdviceBody>,
+    /// Everything that is needed to make it again, as the picture itself carries it.
+    #[schema(value_type = Object)]
+    recipe: Recipe,
+}
+
+/// How alike source and result are, 0 to 1.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FidelityBody {
+    overall: f64,
+    structure: f64,
+    colour: f64,
+}
+
+/// Why a job failed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FailureBody {
+    /// A stable name for programs.
+    code: String,
+    /// A sentence for people.
+    message: String,
+}
+
+/// A page of the history, latest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PageBody {
+    pub(crate) jobs: Vec<JobBody>,
+    /// For `before` of the next page; null on the last.
+    pub(crate) next: Option<String>,
+}
+
+/// Event `queued`.
+#[derive(Debug, Serialize)]
+pub(crate) struct QueuedBody {
+    position: Option<u32>,
+    estimate_s: Option<f64>,
+}
+
+/// Event `step`.
+#[derive(Debug, Serialize)]
+pub(crate) struct StepBody {
+    picture: usize,
+    pictures: usize,
+    step: usize,
+    steps: usize,
+    sigma: f64,
+    seconds: f64,
+    left_s: f64,
+}
+
+impl From<&Job> for JobBody {
+    fn from(job: &Job) -> Self {
+        Self {
+            id: job.id.to_string(),
+            kind: job.order.kind.kind().name(),
+            state: job.state.name(),
+            order: OrderBody::from(&job.order),
+            source_name: job.source_name.clone(),
+            created_ms: job.created_ms,
+            started_ms: job.started_ms,
+            finished_ms: job.finished_ms,
+            position: job.position,
+            estimate_s: job.estimate_s,
+            progress: job.progress.map(ProgressBody::from),
+            results: job.results.iter().map(ResultBody::from).collect(),
+            sheet: job.sheet,
+            warnings: job.warnings.clone(),
+            failure: job.failure.as_ref().map(|failure| FailureBody {
+                code: failure.code.clone(),
+                message: failure.message.clone(),
+            }),
+            favourite: job.favourite,
+            attempts: job.attempts,
+        }
+    }
+}
+
+impl From<&Order> for OrderBody {
+    fn from(order: &Order) -> Self {
+        let mut body = Self {
+            prompt: order.prompt.clone(),
+            negative_prompt: order.negative_prompt.clone(),
+            source: order.kind.source().map(str::to_owned),
+            strength: None,
+            strengths: None,
+            width: None,
+            height: None,
+            size: None,
+            fit: None,
+            count: None,
+            model: order.model.clone(),
+            sampler: order.sampler.clone(),
+            strength_rule: order.strength_rule.clone(),
+            steps: order.steps,
+            guidance_scale: order.guidance_scale,
+            seed: order.seed.map(Seed),
+        };
+        match &order.kind {
+            Kind::Transform {
+                strength,
+                size,
+                fit,
+                count,
+                ..
+            }
+            | Kind::Vary {
+                strength,
+                size,
+                fit,
+                count,
+                ..
+            } => {
+                body.strength = *strength;
+                (body.size, body.fit) = (size.clone(), fit.clone());
+                body.count = Some(*count);
+            }
+            Kind::Generate {
+                width,
+                height,
+                count,
+            } => {
+                (body.width, body.height) = (Some(*width), Some(*height));
+                body.count = Some(*count);
+            }
+            Kind::Ladder {
+                strengths,
+                size,
+                fit,
+                ..
+            } => {
+                body.strengths = Some(strengths.clone());
+                (body.size, body.fit) = (size.clone(), fit.clone());
+            }
+        }
+        body
+    }
+}
+
+impl From<Progress> for ProgressBody {
+    fn from(progress: Progress) -> Self {
+        Self {
+            picture: progress.picture,
+            pictures: progress.pictures,
+            step: progress.step,
+            steps: progress.steps,
+        }
+    }
+}
+
+impl From<&JobResult> for ResultBody {
+    fn from(result: &JobResult) -> Self {
+        Self {
+            index: result.index,
+            seed: Seed(result.seed),
+            strength: result.strength,
+            width: result.width,
+            height: result.height,
+            fidelity: result.fidelity.map(|fidelity| FidelityBody {
+                overall: fidelity.overall,
+                structure: fidelity.structure,
+                colour: fidelity.colour,
+            }),
+            warnings: result.warnings.clone(),
+            advice: result.advice.iter().map(AdviceBody::from).collect(),
+            recipe: result.recipe.clone(),
+        }
+    }
+}
+
+impl From<&Job> for QueuedBody {
+    fn from(job: &Job) -> Self {
+        Self {
+            position: job.position,
+            estimate_s: job.estimate_s,
+        }
+    }
+}
+
+impl From<StepDone> for StepBody {
+    fn from(done: StepDone) -> Self {
+        Self {
+            picture: done.picture,
+            pictures: done.pictures,
+            step: done.step,
+            steps: done.steps,
+            sigma: done.sigma,
+            seconds: done.seconds,
+            left_s: done.left_s,
+        }
+    }
+}

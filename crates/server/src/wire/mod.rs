@@ -1,0 +1,17 @@
+//! What goes over the wire: the only types here that are JSON.
+
+mod advice;
+mod job;
+mod model;
+mod order;
+mod seed;
+mod session;
+mod source;
+
+pub(crate) use advice::{AdviceBody, AdviceRequest, ForecastBody};
+pub(crate) use job::{JobBody, PageBody, QueuedBody, StepBody};
+pub(crate) use model::ModelBody;
+pub(crate) use order::{GenerationRequest, LadderRequest, TransformRequest, VariationRequest};
+pub(crate) use seed::Seed;
+pub(crate) use session::{LimitsBody, SessionBody, SignIn};
+pub(crate) use source::{ExampleBody, SourceBody};

@@ -1,0 +1,179 @@
+//! Requests for pictures.
+
+use imagegen_jobs::{Kind, Order};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::Seed;
+
+/// Strengths of a ladder where none are named.
+const RUNGS: [f64; 3] = [0.35, 0.5, 0.65];
+
+/// A kind of request: its own fields, and those that all kinds have.
+macro_rules! request {
+    ($(#[$about:meta])* $name:ident { $($(#[$note:meta])* $field:ident: $of:ty,)* }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, PartialEq, Deserialize, ToSchema)]
+        #[serde(deny_unknown_fields)]
+        pub(crate) struct $name {
+            $($(#[$note])* pub(crate) $field: $of,)*
+            /// What to make, in words.
+            #[schema(example = "oil painting, impressionist style, warm palette")]
+            prompt: String,
+            /// What to keep away from, in words.
+            #[serde(default)]
+            negative_prompt: String,
+            /// Steps of the full schedule; the model's own where absent.
+            #[schema(minimum = 1, maximum = 1000)]
+            steps: Option<usize>,
+            /// Weight of the prompt over the negative prompt; the model's own where absent.
+            #[schema(minimum = 0, maximum = 100)]
+            guidance_scale: Option<f64>,
+            /// Seed of the first picture; drawn where absent.
+            seed: Option<Seed>,
+            /// The algorithm, by a name that the model lists; the model's own where absent.
+            sampler: Option<String>,
+            /// What strength means: `share` (where absent), `exact` or `diffusers`.
+            strength_rule: Option<String>,
+            /// The model, by its name; the default one where absent.
+            model: Option<String>,
+        }
+
+        impl $name {
+            /// The order that this request is, of `kind`.
+            fn with(&self, kind: Kind) -> Order {
+                Order {
+                    model: self.model.clone(),
+                    prompt: self.prompt.clone(),
+                    negative_prompt: self.negative_prompt.clone(),
+                    steps: self.steps,
+                    guidance_scale: self.guidance_scale,
+                    seed: self.seed.map(|seed| seed.0),
+                    sampler: self.sampler.clone(),
+                    strength_rule: self.strength_rule.clone(),
+                    kind,
+                }
+            }
+        }
+    };
+}
+
+request! {
+    /// Pictures from a source.
+    TransformRequest {
+        /// SHA-256 of the source, as `POST /sources` gave it.
+        #[schema(pattern = "^[0-9a-f]{64}$")]
+        source: String,
+        /// How far to move away from the source: 0 returns it, 1 ignores it. The model's own where absent.
+        #[schema(minimum = 0, maximum = 1, example = 0.5)]
+        strength: Option<f64>,
+        /// Size of the results: `source` (where absent), the longest side in pixels, or `WxH`.
+        size: Option<String>,
+        /// What to do where `WxH` is not the source's shape: `keep` (where absent), `crop`, `pad` or `stretch`.
+        fit: Option<String>,
+        /// Pictures, with seeds counted up from the first; 1 where absent.
+        #[schema(minimum = 1, maximum = 8)]
+        count: Option<u8>,
+    }
+}
+
+request! {
+    /// Pictures from text alone.
+    GenerationRequest {
+        /// Width in pixels; the model's native side where absent.
+        #[schema(minimum = 1, maximum = 16384)]
+        width: Option<u32>,
+        /// Height in pixels; the model's native side where absent.
+        #[schema(minimum = 1, maximum = 16384)]
+        height: Option<u32>,
+        /// Pictures, with seeds counted up from the first; 1 where absent.
+        #[schema(minimum = 1, maximum = 8)]
+        count: Option<u8>,
+    }
+}
+
+request! {
+    /// One source at several strengths, and a sheet of them.
+    LadderRequest {
+        /// SHA-256 of the source, as `POST /sources` gave it.
+        #[schema(pattern = "^[0-9a-f]{64}$")]
+        source: String,
+        /// 2 to 8 different strengths; 0.35, 0.5 and 0.65 where absent.
+        #[schema(min_items = 2, max_items = 8)]
+        strengths: Option<Vec<f64>>,
+        /// Size of the results: `source` (where absent), the longest side in pixels, or `WxH`.
+        size: Option<String>,
+        /// What to do where `WxH` is not the source's shape: `keep` (where absent), `crop`, `pad` or `stretch`.
+        fit: Option<String>,
+    }
+}
+
+request! {
+    /// One source with several seeds and without near-duplicates, and a sheet of them.
+    VariationRequest {
+        /// SHA-256 of the source, as `POST /sources` gave it.
+        #[schema(pattern = "^[0-9a-f]{64}$")]
+        source: String,
+        /// How far to move away from the source: 0 returns it, 1 ignores it. The model's own where absent.
+        #[schema(minimum = 0, maximum = 1, example = 0.5)]
+        strength: Option<f64>,
+        /// Pictures; 4 where absent.
+        #[schema(minimum = 2, maximum = 16)]
+        count: Option<u8>,
+        /// Size of the results: `source` (where absent), the longest side in pixels, or `WxH`.
+        size: Option<String>,
+        /// What to do where `WxH` is not the source's shape: `keep` (where absent), `crop`, `pad` or `stretch`.
+        fit: Option<String>,
+    }
+}
+
+impl TransformRequest {
+    pub(crate) fn order(self) -> Order {
+        self.with(Kind::Transform {
+            source: self.source.clone(),
+            strength: self.strength,
+            size: self.size.clone(),
+            fit: self.fit.clone(),
+            count: self.count.unwrap_or(1),
+        })
+    }
+}
+
+impl GenerationRequest {
+    /// The model that is asked for.
+    pub(crate) fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
+    /// The order, on a square of `native` pixels a side where no size is named.
+    pub(crate) fn order(self, native: u32) -> Order {
+        self.with(Kind::Generate {
+            width: self.width.unwrap_or(native),
+            height: self.height.unwrap_or(native),
+            count: self.count.unwrap_or(1),
+        })
+    }
+}
+
+impl LadderRequest {
+    pub(crate) fn order(self) -> Order {
+        self.with(Kind::Ladder {
+            source: self.source.clone(),
+            strengths: self.strengths.clone().unwrap_or_else(|| RUNGS.to_vec()),
+            size: self.size.clone(),
+            fit: self.fit.clone(),
+        })
+    }
+}
+
+impl VariationRequest {
+    pub(crate) fn order(self) -> Order {
+        self.with(Kind::Vary {
+            source: self.source.clone(),
+            strength: self.strength,
+            count: self.count.unwrap_or(4),
+            size: self.size.clone(),
+            fit: self.fit.clone(),
+        })
+    }
+}

@@ -1,0 +1,200 @@
+// What a person can do. Each says what came of it, and never throws.
+
+import { toast } from "svelte-sonner";
+import * as api from "./api";
+import { mayBeOurs } from "./lib/ours";
+import { say, sayOfPicture, tooLarge, type Said } from "./lib/say";
+import * as settings from "./lib/settings";
+import { moved } from "./lib/zones";
+import { copyToClipboard } from "./lib/clipboard";
+import { dialogs } from "./state/dialogs.svelte";
+import { draft, recall, remember } from "./state/draft.svelte";
+import { drawer, strip } from "./state/history.svelte";
+import { jobs } from "./state/jobs.svelte";
+import { session } from "./state/session.svelte";
+import { busy } from "./state/busy.svelte";
+import { stage } from "./state/stage.svelte";
+import type { Job, JobResult, Order, Source } from "./types";
+
+function complain({ title, detail }: Said): void {
+  toast.error(title, { description: detail, duration: 9000 });
+}
+
+export function failed(error: unknown, words: typeof say = say): void {
+  // The login page says it already.
+  if (error instanceof api.ApiError && error.status === 401) return;
+  complain(words(error, session.limits.picture_bytes));
+}
+
+/** Runs `work` while `busy[what]` is true; says what went wrong. */
+async function doing<T>(what: keyof typeof busy, work: () => Promise<T>): Promise<T | null> {
+  if (busy[what]) return null;
+  busy[what] = true;
+  try {
+    return await work();
+  } catch (error) {
+    failed(error, what === "source" ? sayOfPicture : say);
+    return null;
+  } finally {
+    busy[what] = false;
+  }
+}
+
+function useSource(source: Source): void {
+  draft.source = source;
+  draft.tab = "transform";
+  stage.clear("transform");
+  for (const warning of source.warnings) toast.info("About this picture", { description: warning });
+}
+
+/** A picture was dropped, pasted, chosen or taken. One of ours is asked about first. */
+export async function bring(file: File): Promise<void> {
+  const most = session.limits.picture_bytes;
+  if (file.size > most) return complain(tooLarge(file.size, most));
+  if (file.size === 0) return complain({ title: "That file is empty", detail: "Choose another picture." });
+  if (await mayBeOurs(file).catch(() => false)) {
+    const recipe = await api.recipe(file).catch(() => null);
+    const order = settings.orderOfRecipe(recipe);
+    if (order) {
+      dialogs.recall = { file, order, sourceName: settings.sourceNameOfRecipe(recipe) };
+      return;
+    }
+  }
+  await upload(file);
+}
+
+export async function upload(file: File): Promise<void> {
+  const source = await doing("source", () => api.sources.put(file, file.name || "picture"));
+  if (source) useSource(source);
+}
+
+export async function takeExample(id: string): Promise<void> {
+  const source = await doing("source", () => api.examples.take(id));
+  if (source) useSource(source);
+}
+
+export function dropSource(): void {
+  draft.source = null;
+  stage.clear("transform");
+}
+
+/** A source the service may still have, by its hash. */
+export async function findSource(sha256: string, name: string): Promise<Source | null> {
+  if (draft.source?.sha256 === sha256) return draft.source;
+  const picture = new Image();
+  picture.src = api.sources.picture(sha256);
+  try {
+    await picture.decode();
+  } catch {
+    return null;
+  }
+  return { sha256, name, width: picture.naturalWidth, height: picture.naturalHeight, bytes: 0, warnings: [] };
+}
+
+export async function recallOrder(order: Order, sourceName: string): Promise<void> {
+  const source = order.source === null ? null : await findSource(order.source, sourceName);
+  recall(order, source);
+  stage.clear(order.source === null ? "generate" : "transform");
+  if (order.source !== null && source === null) {
+    toast.info("Settings recalled", { description: "Their source is not here any more; bring it to make the same picture." });
+  } else {
+    toast.success("Settings recalled", { description: "The seed is locked, so the same picture comes out." });
+  }
+}
+
+async function order(posting: settings.Posting): Promise<Job | null> {
+  const job = await doing("order", () => jobs.submit(posting));
+  if (!job) return null;
+  strip.add(job);
+  drawer.add(job);
+  stage.show(job);
+  return job;
+}
+
+/** Why there is nothing to generate yet, or null. */
+export function missing(): string | null {
+  if (draft.tab === "transform" && draft.source === null) return "Bring a picture first, or take an example.";
+  return null;
+}
+
+export async function generate(): Promise<void> {
+  const lack = missing();
+  if (lack !== null) {
+    toast.info(lack);
+    return;
+  }
+  remember(draft.tab === "generate" ? draft.textPrompt : draft.prompt);
+  await order(settings.posting(plain(draft)));
+}
+
+/** Plain copies: proxies cannot be posted. */
+function plain<T>(value: T): T {
+  return JSON.parse(JSON.stringify(value)) as T;
+}
+
+/** The shown picture again, nearer to or further from its source. The slider follows. */
+export async function step(job: Job, result: JobResult, by: number): Promise<void> {
+  const now = settings.settingsOf(job, result);
+  const strength = moved(now.strength ?? draft.strength, by);
+  draft.strength = strength;
+  await order(settings.atStrength(now, strength));
+}
+
+export const makeLadder = (job: Job, result: JobResult): Promise<Job | null> =>
+  order(settings.ladder(settings.settingsOf(job, result)));
+
+export const makeVariations = (job: Job, result: JobResult): Promise<Job | null> =>
+  order(settings.variations(settings.settingsOf(job, result), 4, null));
+
+export async function useAsSource(job: Job, result: JobResult): Promise<void> {
+  const source = await doing("source", () => api.jobs.toSource(job.id, result.index));
+  if (!source) return;
+  useSource(source);
+  toast.success("This picture is the source now");
+}
+
+export async function copySettings(job: Job, result: JobResult): Promise<void> {
+  if (await copyToClipboard(settings.copyText(job, result))) {
+    toast.success("Settings copied", { description: "Paste them on this page to recall them." });
+  } else {
+    toast.error("The browser did not allow copying");
+  }
+}
+
+export async function cancel(job: Job): Promise<void> {
+  await doing("cancel", () => jobs.cancel(job.id));
+}
+
+export async function favourite(job: Job): Promise<void> {
+  await jobs.favourite(job.id, !job.favourite).catch(failed);
+}
+
+export async function remove(job: Job): Promise<void> {
+  try {
+    await jobs.remove(job.id);
+    for (const tab of ["transform", "generate"] as const) if (stage.shown[tab]?.id === job.id) stage.clear(tab);
+    toast.success("Deleted");
+  } catch (error) {
+    failed(error);
+  }
+}
+
+/** Pasted or dropped: a picture, or settings that were copied here. True where it was either. */
+export function receive(transfer: DataTransfer | null): boolean {
+  const file = [...(transfer?.files ?? [])].find((it) => it.type.startsWith("image/") || it.type === "");
+  if (file) {
+    void bring(file);
+    return true;
+  }
+  const text = transfer?.getData("text/plain") ?? "";
+  if (!text.trimStart().startsWith("{")) return false;
+  try {
+    const recipe = settings.parse(text);
+    const found = settings.orderOfRecipe(recipe);
+    if (!found) return false;
+    void recallOrder(found, settings.sourceNameOfRecipe(recipe));
+    return true;
+  } catch {
+    return false;
+  }
+}

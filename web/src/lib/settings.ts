@@ -1,0 +1,221 @@
+// From what is on the page to an order, from an order or a recipe back to the page.
+
+import type { Body, Route } from "../api";
+import { bodyOf } from "../api";
+import { toOrder } from "../wire";
+import type { Job, JobResult, Order, Source } from "../types";
+import { parseJson, readSeed, type Seed } from "./seed";
+
+export type Tab = "transform" | "generate";
+
+/** Everything a person can set; kept over a reload. `null` and `""` are the model's own default. */
+export interface Draft {
+  tab: Tab;
+  source: Source | null;
+  prompt: string;
+  negative: string;
+  strength: number;
+  /** `""` as large as the source, `640` longest side, `640x480` exactly. */
+  size: string;
+  fit: string;
+  textPrompt: string;
+  width: number;
+  height: number;
+  count: number;
+  model: string | null;
+  sampler: string | null;
+  rule: string | null;
+  steps: number | null;
+  guidance: number | null;
+  /** The seed to use while `locked`; otherwise each order draws its own. */
+  seed: Seed;
+  locked: boolean;
+}
+
+export const NEGATIVE = "blurry, noisy, distorted";
+
+export const fresh = (): Draft => ({
+  tab: "transform",
+  source: null,
+  prompt: "",
+  negative: NEGATIVE,
+  strength: 0.5,
+  size: "",
+  fit: "keep",
+  textPrompt: "",
+  width: 512,
+  height: 512,
+  count: 1,
+  model: null,
+  sampler: null,
+  rule: null,
+  steps: null,
+  guidance: null,
+  seed: "",
+  locked: false,
+});
+
+/** A draft out of storage; what does not fit falls back to the start. */
+export function readDraft(stored: unknown): Draft {
+  const draft = fresh();
+  if (typeof stored !== "object" || stored === null) return draft;
+  const target = draft as unknown as Record<string, unknown>;
+  for (const [name, value] of Object.entries(stored)) {
+    if (!(name in target)) continue;
+    const nullable = ["source", "model", "sampler", "rule", "steps", "guidance"].includes(name);
+    const fits = nullable ? isNullable(name, value) : typeof value === typeof target[name];
+    if (fits && !(typeof value === "number" && !Number.isFinite(value))) target[name] = value;
+  }
+  if (draft.tab !== "generate") draft.tab = "transform";
+  draft.strength = Math.min(1, Math.max(0, draft.strength));
+  return draft;
+}
+
+function isNullable(name: string, value: unknown): boolean {
+  if (value === null) return true;
+  if (name === "source") return typeof value === "object" && typeof (value as Source).sha256 === "string";
+  return typeof value === (name === "steps" || name === "guidance" ? "number" : "string");
+}
+
+/** What all kinds of orders share. */
+function shared(draft: Draft): Partial<Order> {
+  return {
+    negative_prompt: draft.negative.trim(),
+    model: draft.model,
+    sampler: draft.sampler,
+    steps: draft.steps,
+    guidance_scale: draft.guidance,
+    seed: draft.locked ? readSeed(draft.seed) : null,
+  };
+}
+
+export interface Posting {
+  route: Route;
+  body: Body;
+}
+
+/** The order for what is on the page. A transform needs `draft.source`. */
+export function posting(draft: Draft): Posting {
+  if (draft.tab === "generate") {
+    const { width, height, count } = draft;
+    const order = { ...shared(draft), prompt: draft.textPrompt.trim(), width, height, count };
+    return { route: "generations", body: bodyOf(order) };
+  }
+  return {
+    route: "transforms",
+    body: bodyOf({
+      ...shared(draft),
+      prompt: draft.prompt.trim(),
+      source: draft.source?.sha256 ?? null,
+      strength: draft.strength,
+      strength_rule: draft.rule,
+      size: draft.size === "" ? null : draft.size,
+      fit: draft.size.includes("x") ? draft.fit : null,
+      count: draft.count,
+    }),
+  };
+}
+
+/** The settings of one result: the order's, with the result's own seed and strength. */
+export function settingsOf(job: Job, result?: JobResult): Order {
+  return { ...job.order, seed: result?.seed ?? job.order.seed, strength: result?.strength ?? job.order.strength };
+}
+
+/** Fields of an order that a transform, a ladder and variations share. */
+function again(order: Order): Partial<Order> {
+  const { prompt, negative_prompt, source, size, fit, model, sampler, strength_rule, steps, guidance_scale, seed } = order;
+  return { prompt, negative_prompt, source, size, fit, model, sampler, strength_rule, steps, guidance_scale, seed };
+}
+
+/** The same picture at another strength. */
+export const atStrength = (order: Order, strength: number): Posting => ({
+  route: "transforms",
+  body: bodyOf({ ...again(order), strength, count: 1 }),
+});
+
+/** The same picture at several strengths, side by side. */
+export const ladder = (order: Order): Posting => ({
+  route: "ladders",
+  body: bodyOf({ ...again(order), strengths: [0.35, 0.5, 0.65] }),
+});
+
+/** The same order with other seeds; `seed` is the first. */
+export const variations = (order: Order, count: number, seed: Seed | null): Posting => ({
+  route: "variations",
+  body: bodyOf({ ...again(order), strength: order.strength, count, seed }),
+});
+
+/** The draft with an order's settings. The source is another matter: it may not be there any more. */
+export function recalled(draft: Draft, order: Order): Draft {
+  const text = order.source === null;
+  const next: Draft = {
+    ...draft,
+    tab: text ? "generate" : "transform",
+    negative: order.negative_prompt,
+    model: order.model,
+    sampler: order.sampler,
+    rule: order.strength_rule,
+    steps: order.steps,
+    guidance: order.guidance_scale,
+    seed: order.seed ?? draft.seed,
+    locked: order.seed !== null,
+  };
+  if (text) {
+    return { ...next, textPrompt: order.prompt, width: order.width ?? draft.width, height: order.height ?? draft.height };
+  }
+  return {
+    ...next,
+    prompt: order.prompt,
+    strength: order.strength ?? draft.strength,
+    size: order.size === null || order.size === "source" ? "" : order.size,
+    fit: order.fit ?? "keep",
+  };
+}
+
+/** A recipe's settings (from a picture, or from the clipboard) as an order; null where it is none. */
+export function orderOfRecipe(value: unknown): Order | null {
+  if (typeof value !== "object" || value === null) return null;
+  const outer = value as Record<string, unknown>;
+  const it = typeof outer.recipe === "object" && outer.recipe !== null ? (outer.recipe as Record<string, unknown>) : outer;
+  if (typeof it.prompt !== "string" || it.seed === undefined || it.steps === undefined) return null;
+  const order = toOrder(it);
+  if (order.source !== null) {
+    const wanted = typeof it.wanted === "string" ? it.wanted : order.size;
+    return { ...order, size: wanted, width: null, height: null };
+  }
+  const [width, height] = Array.isArray(it.size) ? (it.size as unknown[]) : [order.width, order.height];
+  return {
+    ...order,
+    strength: null,
+    width: typeof width === "number" ? width : null,
+    height: typeof height === "number" ? height : null,
+  };
+}
+
+/** The name of the source that a recipe tells of. */
+export function sourceNameOfRecipe(value: unknown): string {
+  const it = value as { source?: { name?: unknown }; recipe?: { source?: { name?: unknown } } } | null;
+  const name = it?.source?.name ?? it?.recipe?.source?.name;
+  return typeof name === "string" ? name : "source";
+}
+
+/** What *copy settings* puts on the clipboard: the recipe, else the order. Pasting it recalls them. */
+export function copyText(job: Job, result: JobResult): string {
+  if (result.recipe !== null) return JSON.stringify(JSON.parse(result.recipe), null, 2);
+  return JSON.stringify(bodyOf(settingsOf(job, result)), null, 2);
+}
+
+/** Words that tell two orders apart, for the compare view: `[name, first, second]`. */
+export function differences(first: Order, second: Order): [string, string, string][] {
+  const names: [keyof Order, string][] = [
+    ["prompt", "Prompt"], ["negative_prompt", "Leave out"], ["strength", "Strength"], ["seed", "Seed"],
+    ["steps", "Steps"], ["guidance_scale", "Guidance"], ["sampler", "Sampler"], ["model", "Model"], ["size", "Size"],
+  ];
+  const shown = (value: unknown): string => (value === null || value === "" ? "–" : String(value));
+  return names
+    .filter(([name]) => first[name] !== second[name])
+    .map(([name, label]) => [label, shown(first[name]), shown(second[name])]);
+}
+
+/** Copied settings as JSON, their seed never rounded. Throws where it is no JSON. */
+export const parse = (text: string): unknown => parseJson(text);

@@ -1,0 +1,145 @@
+// What the service says, as the page sees it. `api.ts` makes these out of JSON.
+
+import type { Seed } from "./lib/seed";
+
+export type State = "queued" | "running" | "done" | "failed" | "cancelled";
+export type Kind = "transform" | "generate" | "ladder" | "vary";
+
+export interface Limits {
+  picture_bytes: number;
+  pixels: number;
+  count: number;
+}
+
+export interface Session {
+  key_required: boolean;
+  signed_in: boolean;
+  name: string | null;
+  version: string;
+  limits: Limits;
+}
+
+export interface Source {
+  sha256: string;
+  name: string;
+  width: number;
+  height: number;
+  bytes: number;
+  warnings: string[];
+}
+
+export interface Example {
+  id: string;
+  title: string;
+  credit: string;
+  width: number;
+  height: number;
+}
+
+/** What would help, as a value the page can act on. */
+export interface Suggestion {
+  action: string;
+  value: unknown;
+}
+
+export interface Advice {
+  kind: string;
+  severity: "note" | "warning";
+  message: string;
+  suggestion: Suggestion | null;
+}
+
+export interface SourceAdvice {
+  faces: number;
+  runs: number | null;
+  advice: Advice[];
+}
+
+export interface ModelDefaults {
+  steps: number;
+  guidance_scale: number;
+  strength: number;
+  sampler: string;
+}
+
+export interface Model {
+  name: string;
+  is_default: boolean;
+  defaults: ModelDefaults;
+  native_side: number;
+  samplers: string[];
+  styles: string[];
+}
+
+/** What was asked for. Fields that do not belong to the kind are null. */
+export interface Order {
+  prompt: string;
+  negative_prompt: string;
+  source: string | null;
+  strength: number | null;
+  strengths: number[] | null;
+  width: number | null;
+  height: number | null;
+  size: string | null;
+  fit: string | null;
+  count: number | null;
+  model: string | null;
+  sampler: string | null;
+  strength_rule: string | null;
+  steps: number | null;
+  guidance_scale: number | null;
+  seed: Seed | null;
+}
+
+export interface Fidelity {
+  overall: number;
+  structure: number;
+  colour: number;
+}
+
+export interface JobResult {
+  index: number;
+  seed: Seed | null;
+  strength: number | null;
+  width: number;
+  height: number;
+  fidelity: Fidelity | null;
+  warnings: string[];
+  advice: Advice[];
+  /** As the service wrote it into the picture; kept as JSON text so that nothing is rounded. */
+  recipe: string | null;
+}
+
+export interface Progress {
+  picture: number;
+  pictures: number;
+  step: number;
+  steps: number;
+}
+
+export interface Job {
+  id: string;
+  kind: Kind;
+  state: State;
+  order: Order;
+  created_ms: number;
+  position: number | null;
+  estimate_s: number | null;
+  progress: Progress | null;
+  /** Name of the source file, where there is a source. */
+  source_name: string | null;
+  results: JobResult[];
+  sheet: boolean;
+  warnings: string[];
+  failure: { code: string; message: string } | null;
+  favourite: boolean;
+}
+
+export interface Page {
+  jobs: Job[];
+  next: string | null;
+}
+
+export interface StepEvent extends Progress {
+  left_s: number | null;
+}

@@ -1,0 +1,194 @@
+// JSON of the service -> the page's types. Reads leniently: a service that says more is understood.
+
+import { seedOf } from "./lib/seed";
+import type {
+  Advice, Example, Fidelity, Job, JobResult, Kind, Limits, Model, Order, Page, Progress, Session, Source,
+  SourceAdvice, State, StepEvent, Suggestion,
+} from "./types";
+
+type Fields = Record<string, unknown>;
+
+const isFields = (value: unknown): value is Fields =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+const fields = (value: unknown): Fields => (isFields(value) ? value : {});
+const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+const text = (value: unknown): string => (typeof value === "string" ? value : "");
+const maybeText = (value: unknown): string | null => (typeof value === "string" ? value : null);
+const number = (value: unknown): number => (typeof value === "number" ? value : 0);
+const maybeNumber = (value: unknown): number | null => (typeof value === "number" ? value : null);
+const texts = (value: unknown): string[] => list(value).map((entry) => text(isFields(entry) ? entry.message : entry));
+
+export function toSession(value: unknown): Session {
+  const it = fields(value);
+  return {
+    key_required: it.key_required === true,
+    signed_in: it.signed_in === true,
+    name: maybeText(it.name),
+    version: text(it.version),
+    limits: toLimits(it.limits),
+  };
+}
+
+function toLimits(value: unknown): Limits {
+  const it = fields(value);
+  return {
+    picture_bytes: maybeNumber(it.picture_bytes) ?? 10 * (1 << 20),
+    pixels: maybeNumber(it.pixels) ?? Infinity,
+    count: maybeNumber(it.count) ?? 8,
+  };
+}
+
+export function toSource(value: unknown): Source {
+  const it = fields(value);
+  return {
+    sha256: text(it.sha256),
+    name: text(it.name),
+    width: number(it.width),
+    height: number(it.height),
+    bytes: number(it.bytes),
+    warnings: texts(it.warnings),
+  };
+}
+
+export const toExamples = (value: unknown): Example[] =>
+  list(value).map((entry) => {
+    const it = fields(entry);
+    return {
+      id: text(it.id),
+      title: text(it.title) || text(it.id),
+      credit: text(it.credit),
+      width: number(it.width),
+      height: number(it.height),
+    };
+  });
+
+export function toAdvice(value: unknown): Advice {
+  const it = fields(value);
+  return {
+    kind: text(it.kind),
+    severity: it.severity === "note" ? "note" : "warning",
+    message: text(it.message) || text(it.text),
+    suggestion: toSuggestion(it.suggestion ?? it.suggested),
+  };
+}
+
+function toSuggestion(value: unknown): Suggestion | null {
+  if (typeof value === "number") return { action: "strength", value };
+  const it = fields(value);
+  const action = text(it.action);
+  return action === "" || action === "nothing" ? null : { action, value: it.value };
+}
+
+export function toSourceAdvice(value: unknown): SourceAdvice {
+  const it = fields(value);
+  return { faces: list(it.faces).length, runs: maybeNumber(it.runs), advice: list(it.advice).map(toAdvice) };
+}
+
+export const toModels = (value: unknown): Model[] =>
+  list(Array.isArray(value) ? value : fields(value).models).map((entry) => {
+    const it = fields(entry);
+    const defaults = fields(it.defaults);
+    return {
+      name: text(it.name),
+      is_default: it.is_default === true,
+      defaults: {
+        steps: maybeNumber(defaults.steps) ?? 30,
+        guidance_scale: maybeNumber(defaults.guidance_scale) ?? 7.5,
+        strength: maybeNumber(defaults.strength) ?? 0.5,
+        sampler: text(defaults.sampler),
+      },
+      native_side: maybeNumber(it.native_side) ?? 512,
+      samplers: texts(it.samplers),
+      styles: texts(it.styles),
+    };
+  });
+
+export function toOrder(value: unknown): Order {
+  const it = fields(value);
+  const strengths = list(it.strengths).filter((entry) => typeof entry === "number");
+  return {
+    prompt: text(it.prompt),
+    negative_prompt: text(it.negative_prompt),
+    source: maybeText(it.source) ?? maybeText(fields(it.source).sha256),
+    strength: maybeNumber(it.strength),
+    strengths: strengths.length > 0 ? strengths : null,
+    width: maybeNumber(it.width),
+    height: maybeNumber(it.height),
+    size: maybeText(it.size),
+    fit: maybeText(it.fit),
+    count: maybeNumber(it.count),
+    model: maybeText(it.model) ?? maybeText(fields(it.model).name),
+    sampler: maybeText(it.sampler),
+    strength_rule: maybeText(it.strength_rule),
+    steps: maybeNumber(it.steps),
+    guidance_scale: maybeNumber(it.guidance_scale),
+    seed: seedOf(it.seed),
+  };
+}
+
+export function toFidelity(value: unknown): Fidelity | null {
+  if (!isFields(value)) return null;
+  return { overall: number(value.overall), structure: number(value.structure), colour: number(value.colour) };
+}
+
+function toResult(value: unknown): JobResult {
+  const it = fields(value);
+  return {
+    index: number(it.index),
+    seed: seedOf(it.seed),
+    strength: maybeNumber(it.strength),
+    width: number(it.width),
+    height: number(it.height),
+    fidelity: toFidelity(it.fidelity),
+    warnings: texts(it.warnings),
+    advice: list(it.advice).map(toAdvice),
+    recipe: isFields(it.recipe) ? JSON.stringify(it.recipe) : null,
+  };
+}
+
+export function toProgress(value: unknown): Progress | null {
+  if (!isFields(value)) return null;
+  return {
+    picture: number(value.picture),
+    pictures: maybeNumber(value.pictures) ?? 1,
+    step: number(value.step),
+    steps: maybeNumber(value.steps) ?? 1,
+  };
+}
+
+export function toStep(value: unknown): StepEvent {
+  const progress = toProgress(fields(value)) ?? { picture: 0, pictures: 1, step: 0, steps: 1 };
+  return { ...progress, left_s: maybeNumber(fields(value).left_s) };
+}
+
+const KINDS: Record<string, Kind> = {
+  transform: "transform", transforms: "transform", generate: "generate", generation: "generate",
+  ladder: "ladder", vary: "vary", variation: "vary", variations: "vary",
+};
+
+export function toJob(value: unknown): Job {
+  const it = fields(value);
+  const order = fields(it.order ?? it.request ?? it);
+  const failure = fields(it.failure);
+  return {
+    id: text(it.id),
+    kind: KINDS[text(it.kind ?? order.kind)] ?? "transform",
+    state: (maybeText(it.state) ?? "queued") as State,
+    order: toOrder({ ...order, ...fields(order.kind) }),
+    created_ms: number(it.created_ms),
+    position: maybeNumber(it.position),
+    estimate_s: maybeNumber(it.estimate_s),
+    progress: toProgress(it.progress),
+    source_name: maybeText(it.source_name),
+    results: list(it.results).map(toResult).sort((a, b) => a.index - b.index),
+    sheet: it.sheet === true || typeof it.sheet === "string",
+    warnings: texts(it.warnings),
+    failure: isFields(it.failure) ? { code: text(failure.code), message: text(failure.message) } : null,
+    favourite: it.favourite === true,
+  };
+}
+
+export function toPage(value: unknown): Page {
+  const it = fields(value);
+  return { jobs: list(it.jobs).map(toJob), next: maybeText(it.next) };
+}

@@ -1,0 +1,113 @@
+import { describe, expect, it } from "vitest";
+import { differences, fresh, NEGATIVE, orderOfRecipe, posting, readDraft, recalled, atStrength, copyText, ladder, parse, settingsOf, variations } from "../src/lib/settings";
+import { toJob } from "../src/wire";
+
+const SHA = "79b9d861d077d4333ae27f632155f33a22f2f22c465b5365a99b95678f062a3c";
+const source = { sha256: SHA, name: "portrait.jpg", width: 512, height: 512, bytes: 1, warnings: [] };
+const BIG = "18446744073709551615";
+
+const recipe = {
+  program: "imagegen 0.1.0", arithmetic: "f32", prompt: "oil painting", negative_prompt: "", strength: 0.4,
+  strength_rule: "share", steps: 20, sampler: "ddim", guidance_scale: 1.5, seed: BIG, size: [640, 480],
+  work_size: [640, 480], wanted: "640x480", fit: "crop", model: { name: "starter", sha256: "0c" },
+  source: { name: "portrait.jpg", sha256: SHA },
+};
+
+const job = toJob({
+  id: "1", kind: "vary", state: "done",
+  order: { prompt: "comic", negative_prompt: NEGATIVE, source: SHA, strength: 0.5, count: 4, model: "starter", seed: 7, steps: null, size: null, fit: null },
+  results: [{ index: 0, seed: 7, strength: 0.5, width: 1, height: 1 }, { index: 1, seed: BIG, strength: 0.5, width: 1, height: 1, recipe }],
+});
+
+describe("an order", () => {
+  it("holds only what was set", () => {
+    const { route, body } = posting({ ...fresh(), source, prompt: " comic " });
+    expect(route).toBe("transforms");
+    expect(body).toEqual({ prompt: "comic", negative_prompt: NEGATIVE, source: SHA, strength: 0.5, count: 1 });
+  });
+
+  it("sends a locked seed whole, a free one not at all", () => {
+    expect(posting({ ...fresh(), source, seed: BIG, locked: true }).body.seed).toBe(BIG);
+    expect(posting({ ...fresh(), source, seed: "7", locked: true }).body.seed).toBe(7);
+    expect(posting({ ...fresh(), source, seed: "7" }).body).not.toHaveProperty("seed");
+  });
+
+  it("names a fit only where shapes may differ", () => {
+    expect(posting({ ...fresh(), source, size: "512", fit: "crop" }).body).not.toHaveProperty("fit");
+    expect(posting({ ...fresh(), source, size: "512x256", fit: "crop" }).body.fit).toBe("crop");
+  });
+
+  it("from text has a size and no source", () => {
+    const { route, body } = posting({ ...fresh(), tab: "generate", source, textPrompt: "a lake" });
+    expect(route).toBe("generations");
+    expect(body).toMatchObject({ prompt: "a lake", width: 512, height: 512 });
+    expect(body).not.toHaveProperty("source");
+    expect(body).not.toHaveProperty("strength");
+  });
+});
+
+describe("from one result on", () => {
+  const order = settingsOf(job, job.results[1]);
+
+  it("the same seed at another strength", () => {
+    expect(atStrength(order, 0.35)).toEqual({
+      route: "transforms",
+      body: { prompt: "comic", negative_prompt: NEGATIVE, source: SHA, model: "starter", seed: BIG, strength: 0.35, count: 1 },
+    });
+  });
+
+  it("a ladder has strengths and no single one", () => {
+    expect(ladder(order).body).toMatchObject({ strengths: [0.35, 0.5, 0.65], seed: BIG });
+    expect(ladder(order).body).not.toHaveProperty("strength");
+    expect(ladder(order).body).not.toHaveProperty("count");
+  });
+
+  it("variations draw other seeds", () => {
+    expect(variations(order, 4, null).body).toMatchObject({ count: 4, strength: 0.5 });
+    expect(variations(order, 4, null).body).not.toHaveProperty("seed");
+  });
+});
+
+describe("settings", () => {
+  it("come back from a recipe, seed and all", () => {
+    const order = orderOfRecipe(parse(JSON.stringify(recipe)));
+    const draft = recalled({ ...fresh(), tab: "generate" }, order!);
+    expect(draft).toMatchObject({
+      tab: "transform", prompt: "oil painting", negative: "", strength: 0.4, steps: 20, seed: BIG, locked: true,
+      size: "640x480", fit: "crop", model: "starter", rule: "share",
+    });
+  });
+
+  it("come back from what *copy* put on the clipboard", () => {
+    const text = copyText(job, job.results[1]!);
+    expect(orderOfRecipe(parse(text))).toMatchObject({ prompt: "oil painting", seed: BIG, strength: 0.4 });
+  });
+
+  it("of a picture from text come back to its tab", () => {
+    const order = orderOfRecipe({ ...recipe, source: null, wanted: null, fit: null, strength: 1 });
+    expect(recalled(fresh(), order!)).toMatchObject({ tab: "generate", textPrompt: "oil painting", width: 640, height: 480 });
+  });
+
+  it("are not seen in other JSON", () => {
+    for (const other of [null, 1, [], {}, { prompt: "x" }]) expect(orderOfRecipe(other)).toBeNull();
+  });
+
+  it("tell two pictures apart", () => {
+    const first = settingsOf(job, job.results[0]);
+    const second = settingsOf(job, job.results[1]);
+    expect(differences(first, second)).toEqual([["Seed", "7", BIG]]);
+  });
+});
+
+describe("a draft out of storage", () => {
+  it("is taken where it fits", () => {
+    const draft = { ...fresh(), prompt: "night", strength: 0.35, source, steps: 12 };
+    expect(readDraft(JSON.parse(JSON.stringify(draft)))).toEqual(draft);
+  });
+
+  it("falls back field by field", () => {
+    expect(readDraft({ prompt: 3, strength: "x", steps: "many", source: {}, tab: "paint", evil: 1 })).toEqual(fresh());
+    expect(readDraft({ strength: 7 }).strength).toBe(1);
+    expect(readDraft("nonsense")).toEqual(fresh());
+  });
+});

@@ -93,7 +93,7 @@ export async function findSource(sha256: string, name: string): Promise<Source |
 
 export async function recallOrder(order: Order, sourceName: string): Promise<void> {
   const source = order.source === null ? null : await findSource(order.source, sourceName);
-  recall(order, source);
+  recall(settings.relaxed(order, session.models), source);
   stage.clear(order.source === null ? "generate" : "transform");
   if (order.source !== null && source === null) {
     toast.info("Settings recalled", { description: "Their source is not here any more; bring it to make the same picture." });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { differences, fresh, NEGATIVE, orderOfRecipe, posting, readDraft, recalled, atStrength, copyText, ladder, parse, settingsOf, variations } from "../src/lib/settings";
+import { differences, fresh, NEGATIVE, orderOfRecipe, posting, relaxed, readDraft, recalled, atStrength, copyText, ladder, parse, settingsOf, variations } from "../src/lib/settings";
 import { toJob } from "../src/wire";
 
 const SHA = "79b9d861d077d4333ae27f632155f33a22f2f22c465b5365a99b95678f062a3c";
@@ -81,6 +81,13 @@ describe("settings", () => {
   it("come back from what *copy* put on the clipboard", () => {
     const text = copyText(job, job.results[1]!);
     expect(orderOfRecipe(parse(text))).toMatchObject({ prompt: "oil painting", seed: BIG, strength: 0.4 });
+  });
+
+  it("that are the model's own count as unchanged", () => {
+    const model = { name: "starter", is_default: true, defaults: { steps: 20, guidance_scale: 1.5, strength: 0.5, sampler: "ddim" }, native_side: 512, samplers: ["ddim"], styles: [] };
+    const order = orderOfRecipe(recipe)!;
+    expect(relaxed(order, [model])).toMatchObject({ model: null, sampler: null, steps: null, guidance_scale: null, strength_rule: null, seed: BIG, strength: 0.4 });
+    expect(relaxed({ ...order, steps: 9, model: "other" }, [model])).toMatchObject({ model: "other", steps: 9, sampler: "ddim" });
   });
 
   it("of a picture from text come back to its tab", () => {

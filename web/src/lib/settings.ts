@@ -3,7 +3,7 @@
 import type { Body, Route } from "../api";
 import { bodyOf } from "../api";
 import { toOrder } from "../wire";
-import type { Job, JobResult, Order, Source } from "../types";
+import type { Job, JobResult, Model, Order, Source } from "../types";
 import { parseJson, readSeed, type Seed } from "./seed";
 
 export type Tab = "transform" | "generate";
@@ -169,6 +169,21 @@ export function recalled(draft: Draft, order: Order): Draft {
     strength: order.strength ?? draft.strength,
     size: order.size === null || order.size === "source" ? "" : order.size,
     fit: order.fit ?? "keep",
+  };
+}
+
+/** The order with null for all that its model would do by itself, so that only what differs counts as changed. */
+export function relaxed(order: Order, models: readonly Model[]): Order {
+  const standard = models.find((model) => model.is_default);
+  const model = models.find((it) => it.name === (order.model ?? standard?.name));
+  const unless = <T>(value: T | null, own: T | undefined): T | null => (value === own ? null : value);
+  return {
+    ...order,
+    model: unless(order.model, standard?.name),
+    sampler: unless(order.sampler, model?.defaults.sampler),
+    steps: unless(order.steps, model?.defaults.steps),
+    guidance_scale: unless(order.guidance_scale, model?.defaults.guidance_scale),
+    strength_rule: unless(order.strength_rule, "share"),
   };
 }
 

@@ -19,7 +19,7 @@ use crate::app::{App, blocking};
 use crate::auth::Caller;
 use crate::error::{ApiError, ErrorBody};
 use crate::gate::Pass;
-use crate::wire::{JobBody, QueuedBody, StepBody};
+use crate::wire::{EventBody, JobBody, QueuedBody, StepBody};
 
 /// Follow a job
 ///
@@ -31,7 +31,7 @@ use crate::wire::{JobBody, QueuedBody, StepBody};
     get, path = "/jobs/{id}/events", tag = "jobs",
     params(("id" = String, Path, description = "The job's name")),
     responses(
-        (status = 200, description = "The stream", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "The stream", body = EventBody, content_type = "text/event-stream"),
         (status = 401, description = "No key", body = ErrorBody),
         (status = 404, description = "No such job", body = ErrorBody),
         (status = 429, description = "Too many streams", body = ErrorBody),

@@ -104,7 +104,12 @@ async fn form(app: &App, request: Request) -> Result<(Option<String>, Bytes), Ap
     let limits = &app.config.limits;
     let (parts, body) = request.into_parts();
     let limit = ("the picture", limits.picture_bytes + AROUND);
-    let bytes = body::read(body, &parts.headers, limit, &app.config.times).await?;
+    let read = body::read(body, &parts.headers, limit, &app.config.times).await;
+    let bytes = read.map_err(|error| match error.status {
+        // Whoever sends a form thinks of its picture, not of what stands around it.
+        StatusCode::PAYLOAD_TOO_LARGE => body::too_large("the picture", limits.picture_bytes),
+        _ => error,
+    })?;
     let broken = |error: &dyn std::fmt::Display| {
         let message = format!("the form is broken: {error}");
         ApiError::new(StatusCode::BAD_REQUEST, "broken_form", message)

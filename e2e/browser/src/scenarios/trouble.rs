@@ -92,7 +92,9 @@ pub(crate) async fn restart(place: &mut Place) -> Result<()> {
 /// Everything works behind a proxy that shows the service under a path.
 pub(crate) async fn prefix(place: &mut Place) -> Result<()> {
     let proxy = Proxy::start(place.service.address(), "/tools/studio").await?;
-    place.page.requests().await?; // those of the page without a proxy
+    // The page without a proxy is left, and what it asked for forgotten.
+    place.page.client.goto("about:blank").await?;
+    place.page.requests().await?;
     place.origins = vec![proxy.address.clone()]; // nothing else, neither above the prefix
     let page = &place.page;
     page.client.goto(&format!("{}/", proxy.address)).await?;

@@ -26,10 +26,10 @@ pub(crate) struct Scenario {
 }
 
 macro_rules! scenarios {
-    ($($folder:ident::$name:ident $(with_key $with_key:literal)?,)*) => {
+    ($($folder:ident::$name:ident with_key $with_key:literal,)*) => {
         &[$(Scenario {
             name: stringify!($name),
-            with_key: false $(|| $with_key)?,
+            with_key: $with_key,
             play: |place| Box::pin($folder::$name(place)),
         },)*]
     };
@@ -37,20 +37,20 @@ macro_rules! scenarios {
 
 /// All of them.
 pub(crate) const SCENARIOS: &[Scenario] = scenarios![
-    tutorial::tutorial,
-    tutorial::keyboard,
-    sources::refused,
-    sources::text_to_image,
-    sources::recall,
-    results::ladder,
-    results::variations,
-    results::history,
-    trouble::cancel,
-    trouble::reload,
-    trouble::restart,
-    trouble::prefix,
+    tutorial::tutorial with_key false,
+    tutorial::keyboard with_key false,
+    sources::refused with_key false,
+    sources::text_to_image with_key false,
+    sources::recall with_key false,
+    results::ladder with_key false,
+    results::variations with_key false,
+    results::history with_key false,
+    trouble::cancel with_key false,
+    trouble::reload with_key false,
+    trouble::restart with_key false,
+    trouble::prefix with_key false,
     trouble::login with_key true,
-    looks::looks,
+    looks::looks with_key false,
 ];
 
 impl Page {

@@ -28,7 +28,7 @@ use crate::wire::{EventBody, JobBody, QueuedBody, StepBody};
 /// `result {index}`; last `done`, `failed` or `cancelled` with the whole job, or `shutdown {}` when the service ends.
 /// Whoever connects again gets the first event again.
 #[utoipa::path(
-    get, path = "/jobs/{id}/events", tag = "jobs",
+    get, path = "/jobs/{id}/events", tag = "jobs", operation_id = "follow_job",
     params(("id" = String, Path, description = "The job's name")),
     responses(
         (status = 200, description = "The stream", body = EventBody, content_type = "text/event-stream"),

@@ -40,7 +40,7 @@ pub(crate) struct PutParams {
 ///
 /// The body is the picture itself, of any content type, or a form with one field `file`.
 #[utoipa::path(
-    post, path = "/sources", tag = "sources", params(PutParams),
+    post, path = "/sources", tag = "sources", operation_id = "put_source", params(PutParams),
     request_body(content(
         (Vec<u8> = "application/octet-stream"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/png"),
         (FileForm = "multipart/form-data"),
@@ -192,7 +192,7 @@ pub(crate) struct SideParams {
 ///
 /// The file as it was put, or a small upright JPEG of it.
 #[utoipa::path(
-    get, path = "/sources/{sha256}", tag = "sources",
+    get, path = "/sources/{sha256}", tag = "sources", operation_id = "get_source",
     params(("sha256" = String, Path, description = "Its hash"), SideParams),
     responses(
         (status = 200, description = "The picture", body = Vec<u8>, content_type = "image/*"),

@@ -1,4 +1,5 @@
 //! Every dependency has a licence that fits a program under MIT or Apache-2.0.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::collections::HashSet;
 use std::process::Command;

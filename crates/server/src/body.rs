@@ -233,6 +233,9 @@ pub(crate) async fn drain(times: Times, request: Request, next: Next) -> Respons
     if !response.status().is_client_error() && !response.status().is_server_error() {
         return response;
     }
+    if response.status() == StatusCode::REQUEST_TIMEOUT {
+        return response; // more would come as slowly; such answers close the connection themselves
+    }
     let (begun, over) = {
         let held = rest.hold();
         (held.begun, held.over || held.body.is_end_stream())

@@ -11,6 +11,7 @@ mod pipes;
 #[allow(dead_code, reason = "the other suite uses the rest of it")]
 mod place;
 mod replay;
+mod service;
 mod vary;
 
 use std::process::Command;

@@ -17,7 +17,7 @@ use crate::wire::{AdviceRequest, ForecastBody};
 ///
 /// Looks at a source and at what is meant to be made of it. Makes nothing.
 #[utoipa::path(
-    post, path = "/advice", tag = "sources", request_body = AdviceRequest,
+    post, path = "/advice", tag = "sources", operation_id = "advise", request_body = AdviceRequest,
     responses(
         (status = 200, description = "What is to be known", body = ForecastBody),
         (status = 400, description = "The body is no JSON", body = ErrorBody),

@@ -19,7 +19,7 @@ use crate::app::{App, blocking};
 use crate::auth::Caller;
 use crate::error::{ApiError, ErrorBody};
 use crate::gate::Pass;
-use crate::wire::{JobBody, QueuedBody, StepBody};
+use crate::wire::{EventBody, JobBody, QueuedBody, StepBody};
 
 /// Follow a job
 ///
@@ -28,10 +28,10 @@ use crate::wire::{JobBody, QueuedBody, StepBody};
 /// `result {index}`; last `done`, `failed` or `cancelled` with the whole job, or `shutdown {}` when the service ends.
 /// Whoever connects again gets the first event again.
 #[utoipa::path(
-    get, path = "/jobs/{id}/events", tag = "jobs",
+    get, path = "/jobs/{id}/events", tag = "jobs", operation_id = "follow_job",
     params(("id" = String, Path, description = "The job's name")),
     responses(
-        (status = 200, description = "The stream", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "The stream", body = EventBody, content_type = "text/event-stream"),
         (status = 401, description = "No key", body = ErrorBody),
         (status = 404, description = "No such job", body = ErrorBody),
         (status = 429, description = "Too many streams", body = ErrorBody),

@@ -19,7 +19,7 @@ use crate::wire::{ExampleBody, SourceBody};
 
 /// List the examples
 #[utoipa::path(
-    get, path = "/examples", tag = "sources",
+    get, path = "/examples", tag = "sources", operation_id = "list_examples",
     responses(
         (status = 200, description = "All of them", body = Vec<ExampleBody>),
         (status = 401, description = "No key", body = ErrorBody),
@@ -45,7 +45,7 @@ fn find(id: &str) -> Result<&'static Example, ApiError> {
 ///
 /// The file itself, or a small JPEG of it.
 #[utoipa::path(
-    get, path = "/examples/{id}", tag = "sources",
+    get, path = "/examples/{id}", tag = "sources", operation_id = "get_example",
     params(("id" = String, Path, description = "Its name"), SideParams),
     responses(
         (status = 200, description = "The picture", body = Vec<u8>, content_type = "image/*"),
@@ -81,7 +81,7 @@ pub(crate) async fn get(
 
 /// Take an example as a source
 #[utoipa::path(
-    post, path = "/examples/{id}", tag = "sources",
+    post, path = "/examples/{id}", tag = "sources", operation_id = "take_example",
     params(("id" = String, Path, description = "Its name")),
     responses(
         (status = 201, description = "It is a source now", body = SourceBody),

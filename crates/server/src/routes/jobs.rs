@@ -112,7 +112,7 @@ impl ListParams {
 ///
 /// Latest first.
 #[utoipa::path(
-    get, path = "/jobs", tag = "jobs", params(ListParams),
+    get, path = "/jobs", tag = "jobs", operation_id = "list_jobs", params(ListParams),
     responses(
         (status = 200, description = "A page", body = PageBody),
         (status = 400, description = "The query is wrong", body = ErrorBody),
@@ -135,7 +135,7 @@ pub(crate) async fn list(
 
 /// Get a job
 #[utoipa::path(
-    get, path = "/jobs/{id}", tag = "jobs",
+    get, path = "/jobs/{id}", tag = "jobs", operation_id = "get_job",
     params(("id" = String, Path, description = "Its name")),
     responses(
         (status = 200, description = "The job as it stands", body = JobBody),
@@ -155,7 +155,7 @@ pub(crate) async fn get(
 ///
 /// Stops it where it is not over, and drops it with its pictures.
 #[utoipa::path(
-    delete, path = "/jobs/{id}", tag = "jobs",
+    delete, path = "/jobs/{id}", tag = "jobs", operation_id = "remove_job",
     params(("id" = String, Path, description = "Its name")),
     responses(
         (status = 204, description = "It is gone"),
@@ -182,7 +182,7 @@ pub(crate) async fn remove(
 ///
 /// A waiting one at once, a running one after its step. Results made so far stay.
 #[utoipa::path(
-    post, path = "/jobs/{id}/cancel", tag = "jobs",
+    post, path = "/jobs/{id}/cancel", tag = "jobs", operation_id = "cancel_job",
     params(("id" = String, Path, description = "Its name")),
     responses(
         (status = 200, description = "The job as it stands", body = JobBody),
@@ -205,7 +205,7 @@ pub(crate) async fn cancel(
 ///
 /// It is kept whatever its age.
 #[utoipa::path(
-    put, path = "/jobs/{id}/favourite", tag = "jobs",
+    put, path = "/jobs/{id}/favourite", tag = "jobs", operation_id = "favour_job",
     params(("id" = String, Path, description = "Its name")),
     responses(
         (status = 200, description = "The job as it stands", body = JobBody),
@@ -223,7 +223,7 @@ pub(crate) async fn favour(
 
 /// Make a job no favourite
 #[utoipa::path(
-    delete, path = "/jobs/{id}/favourite", tag = "jobs",
+    delete, path = "/jobs/{id}/favourite", tag = "jobs", operation_id = "unfavour_job",
     params(("id" = String, Path, description = "Its name")),
     responses(
         (status = 200, description = "The job as it stands", body = JobBody),

@@ -13,7 +13,7 @@ use crate::wire::ModelBody;
 ///
 /// The default one first.
 #[utoipa::path(
-    get, path = "/models", tag = "models",
+    get, path = "/models", tag = "models", operation_id = "list_models",
     responses(
         (status = 200, description = "All of them", body = Vec<ModelBody>),
         (status = 401, description = "No key", body = ErrorBody),

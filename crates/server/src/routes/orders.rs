@@ -56,7 +56,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
 
 /// Order pictures from a source
 #[utoipa::path(
-    post, path = "/transforms", tag = "orders", request_body = TransformRequest,
+    post, path = "/transforms", tag = "orders", operation_id = "transform", request_body = TransformRequest,
     params(("Idempotency-Key" = Option<String>, Header, description = "The same key again gives the same job")),
     responses(
         (status = 202, description = "The job", body = JobBody, headers(("Location" = String))),
@@ -78,7 +78,7 @@ pub(crate) async fn transform(
 
 /// Order pictures from text alone
 #[utoipa::path(
-    post, path = "/generations", tag = "orders", request_body = GenerationRequest,
+    post, path = "/generations", tag = "orders", operation_id = "generate", request_body = GenerationRequest,
     params(("Idempotency-Key" = Option<String>, Header, description = "The same key again gives the same job")),
     responses(
         (status = 202, description = "The job", body = JobBody, headers(("Location" = String))),
@@ -110,7 +110,7 @@ pub(crate) async fn generate(
 ///
 /// One source, one seed, several strengths, and a sheet of them.
 #[utoipa::path(
-    post, path = "/ladders", tag = "orders", request_body = LadderRequest,
+    post, path = "/ladders", tag = "orders", operation_id = "ladder", request_body = LadderRequest,
     params(("Idempotency-Key" = Option<String>, Header, description = "The same key again gives the same job")),
     responses(
         (status = 202, description = "The job", body = JobBody, headers(("Location" = String))),
@@ -134,7 +134,7 @@ pub(crate) async fn ladder(
 ///
 /// One source, several seeds without near-duplicates, and a sheet of them.
 #[utoipa::path(
-    post, path = "/variations", tag = "orders", request_body = VariationRequest,
+    post, path = "/variations", tag = "orders", operation_id = "vary", request_body = VariationRequest,
     params(("Idempotency-Key" = Option<String>, Header, description = "The same key again gives the same job")),
     responses(
         (status = 202, description = "The job", body = JobBody, headers(("Location" = String))),

@@ -15,7 +15,7 @@ use crate::error::{ApiError, ErrorBody};
 ///
 /// The body is a picture that imagegen made; the answer is what it says of its making.
 #[utoipa::path(
-    post, path = "/recipes", tag = "sources",
+    post, path = "/recipes", tag = "sources", operation_id = "read_recipe",
     request_body(content((Vec<u8> = "application/octet-stream"), (Vec<u8> = "image/png"))),
     responses(
         (status = 200, description = "The recipe", body = Object),

@@ -65,7 +65,7 @@ impl PictureParams {
 ///
 /// A picture that carries how it was made.
 #[utoipa::path(
-    get, path = "/jobs/{id}/results/{index}", tag = "jobs",
+    get, path = "/jobs/{id}/results/{index}", tag = "jobs", operation_id = "get_result",
     params(
         ("id" = String, Path, description = "The job's name"),
         ("index" = usize, Path, description = "Which result, counted from 0"),
@@ -97,7 +97,7 @@ pub(crate) async fn result(
 ///
 /// All results of a ladder or of variations, side by side.
 #[utoipa::path(
-    get, path = "/jobs/{id}/sheet", tag = "jobs",
+    get, path = "/jobs/{id}/sheet", tag = "jobs", operation_id = "get_sheet",
     params(("id" = String, Path, description = "The job's name"), PictureParams),
     responses(
         (status = 200, description = "The picture", body = Vec<u8>, content_type = "image/*"),
@@ -139,7 +139,7 @@ pub(crate) struct PreviewParams {
 ///
 /// The latest look at a running job, as PNG.
 #[utoipa::path(
-    get, path = "/jobs/{id}/preview", tag = "jobs",
+    get, path = "/jobs/{id}/preview", tag = "jobs", operation_id = "get_preview",
     params(("id" = String, Path, description = "The job's name"), PreviewParams),
     responses(
         (status = 200, description = "The picture", body = Vec<u8>, content_type = "image/png"),
@@ -161,7 +161,7 @@ pub(crate) async fn preview(
 
 /// Take a result as a source
 #[utoipa::path(
-    post, path = "/jobs/{id}/results/{index}/source", tag = "jobs",
+    post, path = "/jobs/{id}/results/{index}/source", tag = "jobs", operation_id = "take_result",
     params(
         ("id" = String, Path, description = "The job's name"),
         ("index" = usize, Path, description = "Which result, counted from 0"),

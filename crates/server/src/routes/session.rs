@@ -30,7 +30,7 @@ impl From<BeginError> for ApiError {
 ///
 /// Needs no key, and says whether one is needed.
 #[utoipa::path(
-    get, path = "/session", tag = "session",
+    get, path = "/session", tag = "session", operation_id = "get_session",
     responses((status = 200, description = "Who is asking, and what may be asked for", body = SessionBody))
 )]
 pub(crate) async fn get(
@@ -51,7 +51,7 @@ pub(crate) async fn get(
 ///
 /// Sets a cookie for people; programs send their key with each request.
 #[utoipa::path(
-    post, path = "/session", tag = "session", request_body = SignIn,
+    post, path = "/session", tag = "session", operation_id = "begin_session", request_body = SignIn,
     responses(
         (status = 204, description = "Signed in", headers(("Set-Cookie" = String))),
         (status = 400, description = "The body is no JSON", body = ErrorBody),
@@ -82,7 +82,7 @@ pub(crate) async fn begin(
 
 /// Sign out
 #[utoipa::path(
-    delete, path = "/session", tag = "session",
+    delete, path = "/session", tag = "session", operation_id = "end_session",
     responses((status = 204, description = "Signed out", headers(("Set-Cookie" = String))))
 )]
 pub(crate) async fn end(

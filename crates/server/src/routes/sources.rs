@@ -40,7 +40,7 @@ pub(crate) struct PutParams {
 ///
 /// The body is the picture itself, of any content type, or a form with one field `file`.
 #[utoipa::path(
-    post, path = "/sources", tag = "sources", params(PutParams),
+    post, path = "/sources", tag = "sources", operation_id = "put_source", params(PutParams),
     request_body(content(
         (Vec<u8> = "application/octet-stream"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/png"),
         (FileForm = "multipart/form-data"),
@@ -104,7 +104,12 @@ async fn form(app: &App, request: Request) -> Result<(Option<String>, Bytes), Ap
     let limits = &app.config.limits;
     let (parts, body) = request.into_parts();
     let limit = ("the picture", limits.picture_bytes + AROUND);
-    let bytes = body::read(body, &parts.headers, limit, &app.config.times).await?;
+    let read = body::read(body, &parts.headers, limit, &app.config.times).await;
+    let bytes = read.map_err(|error| match error.status {
+        // Whoever sends a form thinks of its picture, not of what stands around it.
+        StatusCode::PAYLOAD_TOO_LARGE => body::too_large("the picture", limits.picture_bytes),
+        _ => error,
+    })?;
     let broken = |error: &dyn std::fmt::Display| {
         let message = format!("the form is broken: {error}");
         ApiError::new(StatusCode::BAD_REQUEST, "broken_form", message)
@@ -187,7 +192,7 @@ pub(crate) struct SideParams {
 ///
 /// The file as it was put, or a small upright JPEG of it.
 #[utoipa::path(
-    get, path = "/sources/{sha256}", tag = "sources",
+    get, path = "/sources/{sha256}", tag = "sources", operation_id = "get_source",
     params(("sha256" = String, Path, description = "Its hash"), SideParams),
     responses(
         (status = 200, description = "The picture", body = Vec<u8>, content_type = "image/*"),

@@ -102,7 +102,6 @@ pub(crate) struct SuggestionBody {
     /// What to do, such as `strength`, `steps`, `crop`.
     action: String,
     /// With what: a number, or a list of them.
-    #[schema(value_type = Object)]
     value: Value,
 }
 

@@ -125,6 +125,19 @@ pub(crate) struct PageBody {
     pub(crate) next: Option<String>,
 }
 
+/// An event of a job's stream.
+#[derive(ToSchema)]
+#[allow(
+    dead_code,
+    reason = "describes the stream, whose events are written field by field"
+)]
+pub(crate) struct EventBody {
+    /// Which one, such as `step`.
+    event: String,
+    /// What it says, a JSON document.
+    data: String,
+}
+
 /// Event `queued`.
 #[derive(Debug, Serialize)]
 pub(crate) struct QueuedBody {

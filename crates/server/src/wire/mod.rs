@@ -9,7 +9,7 @@ mod session;
 mod source;
 
 pub(crate) use advice::{AdviceBody, AdviceRequest, ForecastBody};
-pub(crate) use job::{JobBody, PageBody, QueuedBody, StepBody};
+pub(crate) use job::{EventBody, JobBody, PageBody, QueuedBody, StepBody};
 pub(crate) use model::ModelBody;
 pub(crate) use order::{GenerationRequest, LadderRequest, TransformRequest, VariationRequest};
 pub(crate) use seed::Seed;

@@ -128,15 +128,21 @@ pub(crate) fn work(
     let mut work = 0.0;
     // The further seeds of variations need no check of their own, and may not be run.
     for request in requests.iter().take(order.kind.pictures()) {
-        let recipe = model.plan(request)?;
+        let field = match request {
+            Request::Generate(_) => "width",
+            Request::Transform(_) => "size",
+        };
+        let recipe = model.plan(request).map_err(|error| match error {
+            imagegen::Error::Setting {
+                subject,
+                got,
+                expected,
+            } if subject == "size" => Error::value(field, got, expected),
+            other => other.into(),
+        })?;
         recipe.check(Format::Png)?;
         let [width, height] = recipe.size;
         if u64::from(width) * u64::from(height) > most_pixels {
-            let field = if matches!(request, Request::Generate(_)) {
-                "width"
-            } else {
-                "size"
-            };
             let expected = format!("at most {most_pixels} pixels");
             return Err(Error::value(field, format!("{width}x{height}"), expected));
         }

@@ -58,9 +58,6 @@ impl Tokenizer {
         let vocab: HashMap<String, u32> = serde_json::from_str(vocab)
             .map_err(|error| invalid("vocab.json", error.to_string()))?;
         let merges = parse_merges(merges).map_err(|problem| invalid("merges.txt", problem))?;
-        if merges.is_empty() {
-            return Err(invalid("merges.txt", "it holds no merges".to_owned()));
-        }
         let special = |name: &str, default: &str| {
             let token = special_token(&config, name, default);
             match vocab.get(&token) {
@@ -72,6 +69,9 @@ impl Tokenizer {
         let (end, end_id) = special("eos_token", "<|endoftext|>")?;
         let (unknown, _) = special("unk_token", "<|endoftext|>")?;
         let (_, pad) = special("pad_token", "<|endoftext|>")?;
+        if merges.is_empty() {
+            return Err(invalid("merges.txt", "it holds no merges".to_owned()));
+        }
         let model = BPE::builder()
             .vocab_and_merges(
                 vocab

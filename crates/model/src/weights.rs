@@ -420,7 +420,7 @@ mod tests {
     fn other_files_are_recognised() {
         assert!(problem(vec![]).contains("empty (0 bytes)"));
         assert!(problem(vec![1, 2, 3]).contains("3 bytes long"));
-        assert!(problem(vec![0; 8]).contains("not valid"));
+        assert!(problem(vec![0; 8]).contains("holds no tensors"));
         assert!(problem(b"version https://git-lfs.github.com/spec/v1\n".to_vec()).contains("LFS"));
         assert!(problem(b"\n<!DOCTYPE html><html>".to_vec()).contains("web page"));
         assert!(problem(br#"{"error":"Access denied"}"#.to_vec()).contains("Access denied"));

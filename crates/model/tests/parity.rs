@@ -283,5 +283,6 @@ fn a_damaged_tokenizer_is_named() {
     assert!(bad("[]", "").starts_with("vocab.json is not a valid tokenizer"));
     assert!(bad("{\"a\": 0}", "").contains("lacks the token <|startoftext|>"));
     let vocab = r#"{"a": 0, "<|startoftext|>": 1, "<|endoftext|>": 2}"#;
+    assert!(bad(vocab, "#version\n").contains("holds no merges"));
     assert!(bad(vocab, "#version\nab\n").contains("line 2 is \"ab\", expected two parts"));
 }

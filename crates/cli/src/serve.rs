@@ -3,13 +3,14 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use imagegen::{Cpu, Level, ModelSource};
+use imagegen::ModelSource;
 use imagegen_server::{Config, JobLimits};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::arguments::ServeArguments;
 use crate::data;
 use crate::report::{self, say};
+use crate::session::cpu;
 use crate::shown::shown;
 
 /// `imagegen serve`.
@@ -25,7 +26,8 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode> {
     config.limits.picture_bytes = arguments.picture_limit << 20;
     config.log_prompts = arguments.log_prompts;
     imagegen_server::check(&config)?;
-    let jobs = imagegen_server::open_jobs(&config, limits(arguments), cpu(arguments), models)?;
+    let jobs =
+        imagegen_server::open_jobs(&config, limits(arguments), cpu(&arguments.compute), models)?;
     let (open, names) = (arguments.open, arguments.models.join(", "));
     let folder = shown(&config.data.display().to_string());
     imagegen_server::serve(config, jobs, |address| {
@@ -48,14 +50,6 @@ fn limits(arguments: &ServeArguments) -> JobLimits {
         keep_bytes: some(arguments.keep_size).map(mebibytes),
         memory: mebibytes(arguments.model_memory),
         ..JobLimits::default()
-    }
-}
-
-fn cpu(arguments: &ServeArguments) -> Cpu {
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    Cpu {
-        level: arguments.cpu.unwrap_or_else(Level::best),
-        threads: arguments.threads.map_or_else(cores, usize::from),
     }
 }
 

@@ -18,7 +18,7 @@ use imagegen_picture::advice::Advice;
 use serde_json::{Map, Value, json};
 
 use crate::advise;
-use crate::arguments::{Machine, ModelChoice, Prompted};
+use crate::arguments::{Compute, Machine, ModelChoice, Prompted};
 use crate::output::{Output, STANDARD};
 use crate::report::{self, say};
 use crate::shown::shown;
@@ -72,7 +72,7 @@ impl<'a> Session<'a> {
         .context("cannot listen for Ctrl-C")?;
         let since = Instant::now();
         let source: ModelSource = choice.model.parse()?;
-        let model = Model::load(&source, cpu(machine))?;
+        let model = Model::load(&source, cpu(&machine.compute))?;
         let load_seconds = since.elapsed().as_secs_f64();
         if !machine.quiet {
             let (name, cpu) = (shown(model.name()), model.cpu());
@@ -272,15 +272,15 @@ impl<'a> Session<'a> {
 }
 
 /// The CPU that was asked for, or every core of this one.
-pub(crate) fn cpu(machine: &Machine) -> Cpu {
+pub(crate) fn cpu(compute: &Compute) -> Cpu {
     // A second thread on one core has no multiplier of its own.
     let cores = || {
         let granted = std::thread::available_parallelism().map_or(1, usize::from);
         num_cpus::get_physical().clamp(1, granted)
     };
     Cpu {
-        level: machine.cpu.unwrap_or_else(Level::best),
-        threads: machine.threads.map_or_else(cores, usize::from),
+        level: compute.cpu.unwrap_or_else(Level::best),
+        threads: compute.threads.map_or_else(cores, usize::from),
     }
 }
 

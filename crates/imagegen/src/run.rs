@@ -7,8 +7,8 @@ use imagegen_engine::Tensor;
 use imagegen_picture::advice::of_result;
 use imagegen_picture::fidelity::{Fidelity, compare};
 use imagegen_picture::{
-    Carried, Fit, FitPlan, FitRequest, Picture, Size, WHITE, Wanted, flatten, from_unit, plan,
-    to_unit,
+    Carried, Fit, FitPlan, FitRequest, Limits, Picture, Size, WHITE, Wanted, flatten, from_unit,
+    plan, to_unit,
 };
 use imagegen_pipeline::{
     BoxedError, Img2Img, LatentCodec, Network, Networks, Plan, PlanRequest, Prompt, StepRecord,
@@ -25,8 +25,6 @@ use crate::{
 const MIN_SIDE: u32 = 64;
 /// Most pixels that text-to-image makes.
 const GENERATE_PIXELS: u64 = 4 << 20;
-/// Most pixels of a transformed picture: as many as a source may have.
-const RESULT_PIXELS: u64 = 100_000_000;
 
 /// A request with nothing left to decide.
 struct Planned {
@@ -138,9 +136,10 @@ impl Model {
             min_side: MIN_SIDE,
         })?;
         let result = fit.result_size();
-        if result.pixels() > RESULT_PIXELS {
+        let most = Limits::default().pixels; // a result may be as large as a source
+        if result.pixels() > most {
             let got = format!("{result}, {} pixels", result.pixels());
-            let expected = format!("a result of at most {RESULT_PIXELS} pixels");
+            let expected = format!("a result of at most {most} pixels");
             return Err(Error::setting("size", got, expected));
         }
         let runs = Plan::img2img(

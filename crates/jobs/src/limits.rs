@@ -28,7 +28,7 @@ impl Default for Limits {
             keep_days: Some(30),
             keep_bytes: Some(2 << 30),
             memory: 4 << 30,
-            result_pixels: 100_000_000,
+            result_pixels: imagegen_picture::Limits::default().pixels,
         }
     }
 }

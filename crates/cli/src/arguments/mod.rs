@@ -24,7 +24,7 @@ pub(crate) use commands::{
 };
 pub(crate) use service::{ADDRESS, DataFolder, KeysArguments, KeysCommand, ServeArguments};
 pub(crate) use shared::{
-    FitName, Machine, ModelChoice, OneStrength, Prompted, Shaping, Target, default_model,
+    Compute, FitName, Machine, ModelChoice, OneStrength, Prompted, Shaping, Target, default_model,
 };
 
 /// Turns a picture into a new one with a diffusion model.

@@ -4,10 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use imagegen::Level;
 
-use super::shared::default_model;
-use super::values;
+use super::shared::{Compute, default_model};
 
 /// Where the service listens where nothing else is named.
 pub(crate) const ADDRESS: &str = "127.0.0.1:7860";
@@ -88,20 +86,8 @@ pub(crate) struct ServeArguments {
     #[arg(long)]
     pub(crate) log_prompts: bool,
 
-    /// Threads to compute with [default: all cores]; results do not depend on it
-    #[arg(
-        long,
-        value_name = "N",
-        env = "IMAGEGEN_THREADS",
-        hide_env_values = true,
-        allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1024)
-    )]
-    pub(crate) threads: Option<u16>,
-
-    /// Instruction set: avx512, avx2 or portable [default: the best this CPU has]; results do not
-    /// depend on it
-    #[arg(long, value_name = "LEVEL", env = "IMAGEGEN_CPU", value_parser = values::level)]
-    pub(crate) cpu: Option<Level>,
+    #[command(flatten)]
+    pub(crate) compute: Compute,
 
     /// Log errors and warnings only
     #[arg(short, long)]

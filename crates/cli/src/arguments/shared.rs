@@ -239,9 +239,9 @@ pub(crate) fn default_model() -> &'static str {
     ModelSource::NAMES.first().copied().unwrap_or("")
 }
 
-/// What to compute on, and what to say.
+/// What to compute on.
 #[derive(Debug, Args)]
-pub(crate) struct Machine {
+pub(crate) struct Compute {
     /// Threads to compute with [default: the physical cores]; results do not depend on it
     #[arg(
         long,
@@ -256,6 +256,13 @@ pub(crate) struct Machine {
     /// depend on it
     #[arg(long, value_name = "LEVEL", env = "IMAGEGEN_CPU", value_parser = values::level)]
     pub(crate) cpu: Option<Level>,
+}
+
+/// What to compute on, and what to say.
+#[derive(Debug, Args)]
+pub(crate) struct Machine {
+    #[command(flatten)]
+    pub(crate) compute: Compute,
 
     /// Print one JSON document of facts on stdout
     #[arg(long)]

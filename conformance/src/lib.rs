@@ -3,7 +3,8 @@
 //! A case is a small value (shapes, options, a seed) with a reference in plain loops that nobody
 //! optimises and a way to run it on any [`imagegen_engine::Backend`]. [`suite`] lists them,
 //! [`check`] runs them and words what failed, [`tolerance`] says how close is close. The runners
-//! are in `tests/`, one per backend. Knows nothing of models or pictures.
+//! are in `tests/`, one per backend. Knows nothing of models or
+//! pictures. [`weights`] makes the weights of test networks.
 
 pub mod cases;
 pub mod check;
@@ -14,3 +15,4 @@ pub mod reference;
 pub mod refusals;
 pub mod suite;
 pub mod tolerance;
+pub mod weights;

@@ -129,6 +129,7 @@ pub fn all<B: Backend>() -> Vec<NanCall<B>> {
         Activation::Gelu,
         Activation::GeluTanh,
         Activation::QuickGelu,
+        Activation::Relu,
     ] {
         call(
             &format!("{activation:?} input"),

@@ -145,7 +145,7 @@ fn gated(x: f64, argument: f64, argument_is_rounded: bool) -> Estimate {
     }
 }
 
-/// One activation; `x.size` travels on by at most 1.13, the steepest slope of the four.
+/// One activation; `x.size` travels on by at most 1.13, the steepest slope of them.
 pub fn activate(x: Estimate, activation: Activation) -> Estimate {
     let v = x.value;
     let own = match activation {
@@ -161,6 +161,10 @@ pub fn activate(x: Estimate, activation: Activation) -> Estimate {
             gated(v, 2.0 * y, true)
         }
         Activation::QuickGelu => gated(v, 1.702 * v, true),
+        Activation::Relu => Estimate {
+            value: if v > 0.0 { v } else { 0.0 },
+            size: 0.0,
+        },
     };
     Estimate {
         value: own.value,

@@ -13,11 +13,12 @@ use imagegen_conformance::tolerance::{Tolerance, compare};
 use imagegen_engine::{Activation, Backend, Tensor};
 use safetensors::SafeTensors;
 
-const NAMES: [(Activation, &str); 4] = [
+const NAMES: [(Activation, &str); 5] = [
     (Activation::Silu, "silu"),
     (Activation::Gelu, "gelu"),
     (Activation::GeluTanh, "gelu_tanh"),
     (Activation::QuickGelu, "quick_gelu"),
+    (Activation::Relu, "relu"),
 ];
 
 /// Reads an f32 tensor of the file.

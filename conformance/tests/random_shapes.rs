@@ -22,6 +22,7 @@ fn activation() -> impl Strategy<Value = Option<Activation>> {
         Activation::Gelu,
         Activation::GeluTanh,
         Activation::QuickGelu,
+        Activation::Relu,
     ]))
 }
 

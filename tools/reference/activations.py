@@ -3,7 +3,7 @@
     python tools/reference/activations.py
 
 Writes activations.safetensors: `x` float32, -20 to 20 by 0.02 and some values near 0; `silu`, `gelu` (with erf), `gelu_tanh`,
-`quick_gelu` (x * sigmoid(1.702 x)), `exp` of it. `exp_wide.x`, `exp_wide.exp`: -103 to 88, where results reach subnormals and near the
+`quick_gelu` (x * sigmoid(1.702 x)), `relu`, `exp` of it. `exp_wide.x`, `exp_wide.exp`: -103 to 88, where results reach subnormals and near the
 largest float32.
 """
 import numpy as np
@@ -25,6 +25,7 @@ def main():
         # 0.5 * (1 + tanh(a)) is the logistic function of 2 a, again without cancelling.
         "gelu_tanh": exact * expit(2 * np.sqrt(2 / np.pi) * (exact + 0.044715 * exact**3)),
         "quick_gelu": exact * expit(1.702 * exact),
+        "relu": np.maximum(exact, 0),
         "exp": np.exp(exact),
         "exp_wide.exp": np.exp(wide),
     }

@@ -1,4 +1,4 @@
-"""Tiny CLIPTextModels of transformers on random weights: configuration, weights, ids, outputs.
+"""Tiny CLIPTextModels of transformers on random weights: configuration, weights, ids, outputs. One with a projection.
 
     python tools/reference/clip_text.py
 
@@ -6,13 +6,17 @@ Run in float64 from float32 weights and stored as float32; `f32_error` in the me
 from it. No attention mask is passed, as in the Stable Diffusion pipelines: padding is attended to.
 Keys: `weights.*` (transformers' names), `input_ids` [N, 77] int64, `last_hidden_state` [N, 77, C] (after the final norm),
 `pooler_output` [N, C], `penultimate` [N, 77, C] (`hidden_states[-2]`, without the final norm), `trace.embeddings` (`hidden_states[0]`).
+
+clip_text_projection has the formula's weights (formula_weights.py): a `.json` with `config` and `tensors`, and `input_ids`, `text_embeds`
+[N, P] (projected), `last_hidden_state`, `hidden.K` (`hidden_states[-1 - K]`), `normed.K` (the same after the final norm).
 """
 import copy
 import json
 
 import torch
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
+from formula_weights import fill
 from output import origin, save_json, save_tensors
 from random_weights import randomise
 
@@ -63,7 +67,35 @@ def run(text_model, ids):
     }
 
 
+@torch.no_grad()
+def run_projected(text_model, ids):
+    """As `run`, for the text encoder with a projection."""
+    torch.set_default_dtype(text_model.dtype)
+    result = text_model(input_ids=ids, output_hidden_states=True)
+    torch.set_default_dtype(torch.float32)
+    norm = text_model.text_model.final_layer_norm
+    layers = {f"hidden.{skip}": result.hidden_states[-1 - skip] for skip in (1, 2, 4)}
+    normed = {f"normed.{skip}": norm(result.hidden_states[-1 - skip]) for skip in (1, 4)}
+    return layers | normed | {"text_embeds": result.text_embeds, "last_hidden_state": result.last_hidden_state}
+
+
+def projected():
+    """OpenCLIP's big tower as in SDXL: a projection to another width, pooled at the highest id, padded with 0."""
+    config = SHARED | dict(num_hidden_layers=4, projection_dim=20, hidden_act="gelu", bos_token_id=0, eos_token_id=2, pad_token_id=1)
+    text_model = CLIPTextModelWithProjection(CLIPTextConfig(**config)).eval()
+    tensors, ids = fill(text_model), input_ids("legacy_eos", 0)
+    exact = run_projected(copy.deepcopy(text_model).double(), ids)
+    f32_error = (run_projected(text_model, ids)["text_embeds"] - exact["text_embeds"]).abs().max().item()
+    facts = origin(__file__, arithmetic="float64, stored as float32", f32_error=f"{f32_error:.0e}")
+    save_tensors("clip_text_projection.safetensors", {"input_ids": ids} | exact, facts)
+    text_model.config.architectures = ["CLIPTextModelWithProjection"]
+    config = json.loads(text_model.config.to_json_string(use_diff=False))
+    save_json("clip_text_projection.json", {"origin": origin(__file__), "config": config, "tensors": tensors})
+    print(f"  f32 error {f32_error:.1e}")
+
+
 def main():
+    projected()
     for name, variant in VARIANTS.items():
         text_model = CLIPTextModel(CLIPTextConfig(**SHARED, **variant["config"])).eval()
         randomise(text_model, variant["seed"])

@@ -6,13 +6,18 @@ Run in float64 from float32 weights and stored as float32, so what is stored is 
 `f32_error` in the metadata is how far diffusers' own float32 run is from it. Tensors are NCHW. Keys: `weights.*` (diffusers' names),
 `sample`, `timestep`, `encoder_hidden_states`, `class_labels` (only where the network has a class embedding),
 `trace.time_embedding`, `trace.conv_in`, `trace.down_blocks.N`, `trace.mid_block`, `trace.up_blocks.N`, `output`.
+
+The variants of FORMULA have the formula's weights (formula_weights.py): a `.json` with `config` and `tensors`, and the inputs and `output`
+alone; `text_embeds`, `time_ids` and `guidance` (a guidance scale, from which diffusers' pipeline makes `timestep_cond`) where the network hears
+them.
 """
 import copy
 import json
 
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import LatentConsistencyModelPipeline, UNet2DConditionModel
 
+from formula_weights import fill
 from output import origin, save_json, save_tensors
 from random_weights import randomise
 
@@ -78,9 +83,101 @@ VARIANTS = {
 }
 
 
+def blocks(*attention):
+    """Kinds of the blocks on the way down and up, from whether each level has attention."""
+    down = tuple("CrossAttnDownBlock2D" if has else "DownBlock2D" for has in attention)
+    up = tuple("CrossAttnUpBlock2D" if has else "UpBlock2D" for has in reversed(attention))
+    return dict(down_block_types=down, up_block_types=up)
+
+
+FORMULA = {
+    # SDXL: no attention at the first level, deeper transformers further down, pooled text and six numbers about the picture.
+    "sdxl": dict(
+        sample=(2, 10, 12),
+        timestep=torch.tensor([761, 41], dtype=torch.int64),
+        config=blocks(False, True, True) | dict(
+            sample_size=16, block_out_channels=(8, 16, 24), layers_per_block=2, attention_head_dim=[1, 2, 3], cross_attention_dim=20,
+            use_linear_projection=True, transformer_layers_per_block=[1, 2, 3], addition_embed_type="text_time",
+            addition_time_embed_dim=6, projection_class_embeddings_input_dim=14 + 6 * 6,
+        ),
+        pooled=14,
+        time_ids=[[80.0, 96.0, 0.0, 8.0, 80.0, 96.0], [1024.0, 768.0, 3.0, 0.0, 1000.0, 760.0]],
+    ),
+    # SDXL's refiner: attention in the middle levels alone, four transformers everywhere, an aesthetic score for the target's size.
+    "refiner": dict(
+        sample=(1, 8, 16),
+        timestep=torch.tensor([199], dtype=torch.int64),
+        config=blocks(False, True, True, False) | dict(
+            sample_size=16, block_out_channels=(8, 8, 16, 16), layers_per_block=2, attention_head_dim=[1, 2, 4, 4], cross_attention_dim=16,
+            use_linear_projection=True, transformer_layers_per_block=4, addition_embed_type="text_time",
+            addition_time_embed_dim=4, projection_class_embeddings_input_dim=16 + 5 * 4,
+        ),
+        pooled=16,
+        time_ids=[[1024.0, 768.0, 0.0, 0.0, 2.5]],
+    ),
+    # Latents, a mask and the masked picture's latents.
+    "inpainting": dict(
+        sample=(1, 8, 8),
+        timestep=torch.tensor([500], dtype=torch.int64),
+        config=blocks(True, False) | dict(in_channels=9, block_out_channels=(8, 16), layers_per_block=1, attention_head_dim=2, cross_attention_dim=12),
+    ),
+    # InstructPix2Pix: latents and the source's.
+    "pix2pix": dict(
+        sample=(1, 8, 8),
+        timestep=torch.tensor([500], dtype=torch.int64),
+        config=blocks(True, False) | dict(in_channels=8, block_out_channels=(8, 16), layers_per_block=1, attention_head_dim=2, cross_attention_dim=12),
+    ),
+    # Latent consistency models hear the guidance scale.
+    "lcm": dict(
+        sample=(2, 8, 8),
+        timestep=torch.tensor([999, 259], dtype=torch.int64),
+        config=blocks(True, False) | dict(
+            block_out_channels=(8, 16), layers_per_block=1, attention_head_dim=2, cross_attention_dim=12, time_cond_proj_dim=12,
+        ),
+        guidance=[8.5, 1.5],
+    ),
+}
+
+
+def formula_inputs(variant):
+    """The network's inputs by the names they are stored under."""
+    inputs = inputs_of(dict(seed=9, **variant))
+    if "time_ids" in variant:
+        ids = torch.tensor(variant["time_ids"])
+        inputs |= {"text_embeds": torch.randn((len(ids), variant["pooled"]), generator=torch.Generator().manual_seed(7)), "time_ids": ids}
+    if "guidance" in variant:
+        inputs["guidance"] = torch.tensor(variant["guidance"])
+    return inputs
+
+
+@torch.no_grad()
+def run_formula(unet, inputs):
+    cast = {key: (value if key == "timestep" else value.to(unet.dtype)) for key, value in inputs.items()}
+    added = {key: cast.pop(key) for key in ("text_embeds", "time_ids") if key in cast}
+    if "guidance" in cast:
+        # As diffusers' pipeline has it; it does not look at the pipeline itself. float32 on purpose, as timesteps are.
+        embed = LatentConsistencyModelPipeline.get_guidance_scale_embedding
+        cast["timestep_cond"] = embed(None, cast.pop("guidance").float() - 1, unet.config.time_cond_proj_dim).to(unet.dtype)
+    return unet(**cast, added_cond_kwargs=added or None, return_dict=False)[0]
+
+
+def formula():
+    """The variants without stored weights."""
+    for name, variant in FORMULA.items():
+        unet = UNet2DConditionModel(**SHARED, **variant["config"]).eval()
+        tensors, inputs = fill(unet), formula_inputs(variant)
+        exact = run_formula(copy.deepcopy(unet).double(), inputs)
+        f32_error = (run_formula(unet, inputs) - exact).abs().max().item()
+        facts = origin(__file__, arithmetic="float64, stored as float32", f32_error=f"{f32_error:.0e}")
+        save_tensors(f"unet_{name}.safetensors", inputs | {"output": exact}, facts)
+        config = {key: value for key, value in json.loads(unet.to_json_string()).items() if key != "_use_default_values"}
+        save_json(f"unet_{name}.json", {"origin": origin(__file__), "config": config, "tensors": tensors})
+        print(f"  {sum(value.numel() for value in unet.parameters())} weights, spread {exact.std().item():.3f}, f32 error {f32_error:.1e}")
+
+
 def inputs_of(variant):
     """The network's float32 inputs by name."""
-    config, (batch, height, width) = variant["config"], variant["sample"]
+    config, (batch, height, width) = dict(in_channels=4) | variant["config"], variant["sample"]
     generator = torch.Generator().manual_seed(variant["seed"] + 1000)
     inputs = {
         "sample": torch.randn((batch, config["in_channels"], height, width), generator=generator),
@@ -127,6 +224,7 @@ def save_config(name, unet):
 
 
 def main():
+    formula()
     for name, variant in VARIANTS.items():
         unet = UNet2DConditionModel(**SHARED, **variant["config"]).eval()
         randomise(unet, variant["seed"])

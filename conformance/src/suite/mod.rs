@@ -21,11 +21,12 @@ pub use layout::layout;
 pub use linear::{geglu, linear};
 pub use norm::{group_norm, layer_norm};
 
-const ACTIVATIONS: [Activation; 4] = [
+const ACTIVATIONS: [Activation; 5] = [
     Activation::Silu,
     Activation::Gelu,
     Activation::GeluTanh,
     Activation::QuickGelu,
+    Activation::Relu,
 ];
 
 /// Every case of every operation.

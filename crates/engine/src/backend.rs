@@ -26,6 +26,8 @@ pub enum Activation {
     GeluTanh,
     /// `x / (1 + exp(-1.702 x))`, as OpenAI's CLIP has it.
     QuickGelu,
+    /// `x` above 0, else 0.
+    Relu,
 }
 
 /// Zeros around a picture before a convolution, in pixels.

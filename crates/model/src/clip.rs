@@ -1,5 +1,5 @@
-//! CLIP's text encoder (`CLIPTextModel` of transformers): token ids to hidden states and a pooled
-//! vector.
+//! CLIP's text encoder (`CLIPTextModel` and `CLIPTextModelWithProjection` of transformers): token ids
+//! to hidden states and a pooled vector.
 
 use imagegen_engine::{Activation, AttentionMask, Backend, LinearCall, Tensor};
 use serde_json::json;
@@ -7,6 +7,9 @@ use serde_json::json;
 use crate::config::ConfigFile;
 use crate::loader::{Loader, Place};
 use crate::{Error, Weights};
+
+/// The class of encoders whose pooled vector is projected.
+const PROJECTED: &str = "CLIPTextModelWithProjection";
 
 /// Which hidden state is the pooled vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +36,8 @@ pub struct ClipTextConfig {
     activation: Activation,
     eps: f32,
     pooling: Pooling,
+    /// Channels of the pooled vector, where a projection follows it.
+    projection: Option<usize>,
 }
 
 impl ClipTextConfig {
@@ -50,6 +55,12 @@ impl ClipTextConfig {
             2 => Pooling::HighestId,
             id => Pooling::FirstToken(id as u32),
         };
+        let projected = match config.get("architectures") {
+            Some(_) => config
+                .texts("architectures")?
+                .contains(&PROJECTED.to_owned()),
+            None => false,
+        };
         let parsed = Self {
             vocab_size: config.size("vocab_size", Some(49408))?,
             hidden_size: config.size("hidden_size", Some(512))?,
@@ -60,6 +71,10 @@ impl ClipTextConfig {
             activation,
             eps: config.number("layer_norm_eps", 1e-5)? as f32,
             pooling,
+            projection: match projected {
+                true => Some(config.size("projection_dim", Some(512))?),
+                false => None,
+            },
         };
         if !parsed.hidden_size.is_multiple_of(parsed.heads) {
             let expected = format!("a divisor of the hidden size {}", parsed.hidden_size);
@@ -69,12 +84,31 @@ impl ClipTextConfig {
     }
 }
 
+/// Which hidden states stand for a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TextStates {
+    /// Last layers that are left out: "clip skip" less one in the words of most programs.
+    pub skip: usize,
+    /// Whether the final normalisation follows.
+    pub normalised: bool,
+}
+
+impl TextStates {
+    /// What the last layer gives, normalised: what Stable Diffusion 1 and 2 read.
+    pub const LAST: Self = Self {
+        skip: 0,
+        normalised: true,
+    };
+}
+
 /// What a text encoder says of one prompt.
 #[derive(Debug, Clone)]
 pub struct TextEncoding<T> {
-    /// Hidden states after the final normalisation, `[1, tokens, hidden]`.
+    /// The hidden states that were asked for, `[1, tokens, hidden]`.
     pub hidden: T,
-    /// The hidden state that stands for the whole prompt, `[1, hidden]`.
+    /// The vector that stands for the whole prompt: the last layer's normalised state at the end
+    /// token, projected where the encoder has a projection, `[1, pooled]`. No layer is left out for
+    /// it.
     pub pooled: T,
 }
 
@@ -86,6 +120,7 @@ pub struct ClipText<B: Backend> {
     positions: B::Tensor,
     layers: Vec<Layer<B>>,
     final_norm: B::Norm,
+    projection: Option<B::Linear>,
 }
 
 #[derive(Debug)]
@@ -169,6 +204,13 @@ impl<B: Backend> ClipText<B> {
                 .map(|index| Layer::load(&config, &root.at("encoder.layers").at(index)))
                 .collect::<Result<_, _>>()?,
             final_norm: root.at("final_layer_norm").norm(hidden)?,
+            projection: config
+                .projection
+                .map(|width| {
+                    let place = loader.root().at("text_projection");
+                    place.linear_without_bias(hidden, width)
+                })
+                .transpose()?,
             config,
         };
         // Older files carry the buffer 0..77 as a tensor.
@@ -182,7 +224,15 @@ impl<B: Backend> ClipText<B> {
     }
 
     /// Encodes one prompt of at most `max_positions` token ids, ends and padding included.
-    pub fn encode(&self, engine: &B, ids: &[u32]) -> Result<TextEncoding<B::Tensor>, Error> {
+    ///
+    /// Fails with [`Error::Unsupported`] for more ids, or where more layers are left out than there
+    /// are.
+    pub fn encode(
+        &self,
+        engine: &B,
+        ids: &[u32],
+        wanted: TextStates,
+    ) -> Result<TextEncoding<B::Tensor>, Error> {
         if ids.is_empty() || ids.len() > self.config.max_positions {
             return Err(Error::Unsupported {
                 subject: "number of tokens".to_owned(),
@@ -190,14 +240,37 @@ impl<B: Backend> ClipText<B> {
                 expected: format!("1 to {}", self.config.max_positions),
             });
         }
+        let Some(read) = self.layers.len().checked_sub(wanted.skip) else {
+            return Err(Error::Unsupported {
+                subject: "number of text layers left out".to_owned(),
+                got: wanted.skip.to_string(),
+                expected: format!("0 to {}", self.layers.len()),
+            });
+        };
         let tokens = engine.embedding(&self.tokens, ids, 1)?;
         let places: Vec<u32> = (0..ids.len() as u32).collect();
         let mut states = engine.add(&tokens, &engine.embedding(&self.positions, &places, 1)?)?;
-        for layer in &self.layers {
+        let mut hidden = states.clone();
+        for (index, layer) in self.layers.iter().enumerate() {
             states = layer.run(engine, &self.config, &states)?;
+            if index + 1 == read {
+                hidden = states.clone();
+            }
         }
-        let hidden = engine.layer_norm(&states, &self.final_norm, self.config.eps)?;
-        let pooled = self.pool(engine, &hidden, ids)?;
+        let norm = |states| engine.layer_norm(states, &self.final_norm, self.config.eps);
+        let last = norm(&states)?;
+        let hidden = match wanted {
+            TextStates::LAST => last.clone(),
+            TextStates {
+                normalised: true, ..
+            } => norm(&hidden)?,
+            TextStates { .. } => hidden,
+        };
+        let pooled = self.pool(engine, &last, ids)?;
+        let pooled = match &self.projection {
+            Some(weights) => engine.linear(&pooled, weights, LinearCall::default())?,
+            None => pooled,
+        };
         Ok(TextEncoding { hidden, pooled })
     }
 

@@ -1,6 +1,13 @@
 //! What a model's files can have wrong with them: always the subject, what was got, what was
 //! expected.
 
+fn lacking(count: usize, first: &str) -> String {
+    match count {
+        1 => format!("tensor \"{first}\""),
+        _ => format!("{count} tensors this network needs, the first is \"{first}\""),
+    }
+}
+
 /// A model could not be read or run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -22,11 +29,13 @@ pub enum Error {
         problem: String,
     },
     /// A tensor the network needs is not there.
-    #[error("{file} lacks tensor \"{tensor}\"")]
+    #[error("{file} lacks {}", lacking(*count, tensor))]
     Missing {
         /// Which file.
         file: String,
-        /// Its full name.
+        /// How many.
+        count: usize,
+        /// Full name of the first that was looked for.
         tensor: String,
     },
     /// A tensor has another shape than the configuration says.

@@ -1,22 +1,25 @@
-//! From bytes to networks: safetensors files, configurations, tokenizer, text encoders, UNets, and
-//! a face detector.
+//! From bytes to networks: safetensors files, configurations, tokenizer, text encoders, UNets,
+//! autoencoders, and a face detector.
 //!
 //! Knows no paths, schedules or samplers. Networks are written once over
 //! [`imagegen_engine::Backend`] and driven by the model's own configuration; a field this build
 //! does not run is an error with its name, never passed over. Consumed by `imagegen`, which finds
 //! the files, and by `pipeline`'s tests.
 
+mod autoencoder;
 mod clip;
 mod config;
 mod error;
 pub mod faces;
 mod loader;
+mod resnet;
 mod tokenizer;
 pub mod unet;
 mod weights;
 
-pub use clip::{ClipText, ClipTextConfig, TextEncoding};
+pub use autoencoder::{Autoencoder, AutoencoderConfig, Posterior};
+pub use clip::{ClipText, ClipTextConfig, TextEncoding, TextStates};
 pub use error::Error;
 pub use tokenizer::{Tokenizer, Tokens};
-pub use unet::{UNet, UNetConfig, UNetInput};
+pub use unet::{AddedInput, AddedSizes, UNet, UNetConfig, UNetInput};
 pub use weights::{Bytes, Weights};

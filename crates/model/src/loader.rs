@@ -12,6 +12,8 @@ pub(crate) struct Loader<'a, B> {
     pub(crate) engine: &'a B,
     weights: &'a Weights,
     used: RefCell<BTreeSet<String>>,
+    /// The first tensor that was not there, and how many were not.
+    missing: RefCell<(Option<String>, usize)>,
 }
 
 impl<'a, B: Backend> Loader<'a, B> {
@@ -20,6 +22,7 @@ impl<'a, B: Backend> Loader<'a, B> {
             engine,
             weights,
             used: RefCell::default(),
+            missing: RefCell::default(),
         }
     }
 
@@ -31,8 +34,15 @@ impl<'a, B: Backend> Loader<'a, B> {
         }
     }
 
-    /// Fails with [`Error::Spare`] when a tensor was not taken and `known` does not know its name.
+    /// Fails with [`Error::Missing`] when tensors were not there, and with [`Error::Spare`] when a tensor was not taken and `known` does not know its name.
     pub(crate) fn finish(&self, known: impl Fn(&str) -> bool) -> Result<(), Error> {
+        if let (Some(tensor), count) = self.missing.take() {
+            return Err(Error::Missing {
+                file: self.weights.file().to_owned(),
+                count,
+                tensor,
+            });
+        }
         let used = self.used.borrow();
         let mut spare = self
             .weights
@@ -70,11 +80,22 @@ impl<'l, 'a, B: Backend> Place<'l, 'a, B> {
         }
     }
 
+    /// The place `name`, or `older` where the file has the name that older versions of diffusers
+    /// gave it.
+    pub(crate) fn renamed(&self, name: &str, older: &str) -> Place<'l, 'a, B> {
+        let before = self.at(older);
+        match self.loader.weights.shape(&before.at("weight").path) {
+            Some(_) => before,
+            None => self.at(name),
+        }
+    }
+
     pub(crate) fn engine(&self) -> &'a B {
         self.loader.engine
     }
 
-    /// Takes tensor `name`, which must have `shape`.
+    /// Takes tensor `name`, which must have `shape`. Gives zeros where there is none, so that
+    /// [`Loader::finish`] can say how many are missing.
     pub(crate) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor, Error> {
         let path = self.at(name).path;
         match self.loader.weights.shape(&path) {
@@ -83,10 +104,16 @@ impl<'l, 'a, B: Backend> Place<'l, 'a, B> {
                 got: got.to_vec(),
                 expected: shape.to_vec(),
             }),
-            _ => {
+            Some(_) => {
                 let tensor = self.loader.weights.tensor(&path)?;
                 self.loader.used.borrow_mut().insert(path);
                 Ok(tensor)
+            }
+            None => {
+                let mut missing = self.loader.missing.borrow_mut();
+                missing.0.get_or_insert(path);
+                missing.1 += 1;
+                Ok(Tensor::zeros(shape))
             }
         }
     }
@@ -101,6 +128,17 @@ impl<'l, 'a, B: Backend> Place<'l, 'a, B> {
         let weight = self.tensor("weight", &[outputs, inputs, kernel, kernel])?;
         let bias = self.tensor("bias", &[outputs])?;
         Ok(self.engine().conv2d_weights(weight, Some(bias))?)
+    }
+
+    /// A convolution without bias, `kernel` by `kernel`.
+    pub(crate) fn conv2d_without_bias(
+        &self,
+        inputs: usize,
+        outputs: usize,
+        kernel: usize,
+    ) -> Result<B::Conv2d, Error> {
+        let weight = self.tensor("weight", &[outputs, inputs, kernel, kernel])?;
+        Ok(self.engine().conv2d_weights(weight, None)?)
     }
 
     /// A linear layer with bias.

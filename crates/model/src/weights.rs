@@ -135,6 +135,7 @@ impl Weights {
     pub fn tensor(&self, name: &str) -> Result<Tensor, Error> {
         let entry = self.entries.get(name).ok_or_else(|| Error::Missing {
             file: self.file.clone(),
+            count: 1,
             tensor: name.to_owned(),
         })?;
         let bytes = &(*self.bytes).as_ref()[entry.start..entry.end];

@@ -92,8 +92,9 @@ fn other_shapes_and_weights_are_refused() {
     );
     let weights = Weights::parse("short_range.safetensors", Arc::new(WEIGHTS)).unwrap();
     let error = FaceDetector::load(&engine, &weights.under("blocks.")).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "short_range.safetensors lacks tensor \"stem.weight\""
+    let error = error.to_string();
+    assert!(
+        error.starts_with("short_range.safetensors lacks ") && error.contains("\"stem.weight\""),
+        "{error}"
     );
 }

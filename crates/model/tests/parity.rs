@@ -6,10 +6,14 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use imagegen_conformance::weights::Listed;
 use imagegen_engine::cpu::Level;
 use imagegen_engine::{Backend, CpuBackend, DeviceTensor, Tensor};
-use imagegen_model::{ClipText, ClipTextConfig, Tokenizer, UNet, UNetConfig, UNetInput, Weights};
-use safetensors::SafeTensors;
+use imagegen_model::{
+    AddedInput, Autoencoder, AutoencoderConfig, ClipText, ClipTextConfig, Posterior, TextStates,
+    Tokenizer, UNet, UNetConfig, UNetInput, Weights,
+};
+use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
 fn root() -> PathBuf {
@@ -87,6 +91,8 @@ fn unet_case(name: &str) {
         timesteps: &timesteps,
         text: &states,
         class_labels: labels.as_ref(),
+        added: None,
+        guidance: None,
     };
     let got = engine
         .download(&unet.run(&engine, &input).unwrap())
@@ -115,6 +121,112 @@ fn unet_of_sd2_kind_with_linear_projection_and_fractional_timestep() {
     unet_case("sd2");
 }
 
+/// As [`unet_case`], for networks whose weights the formula gives.
+fn formula_unet_case(name: &str) {
+    let engine = engine();
+    let listed = Listed::read(&format!("unet_{name}"));
+    let weights = Weights::parse(name, Arc::new(listed.safetensors(Dtype::F32))).unwrap();
+    let config = UNetConfig::parse("config.json", &listed.config).unwrap();
+    let unet = UNet::load(&engine, config, &weights).unwrap();
+    let bytes = reference(&format!("unet_{name}.safetensors"));
+    let all = Weights::parse(name, Arc::new(bytes.clone())).unwrap();
+    let given = |name: &str| all.shape(name).map(|_| numbers(&bytes, name));
+    let sample = engine.upload(&all.tensor("sample").unwrap().nchw_to_nhwc().unwrap());
+    let text = engine.upload(&all.tensor("encoder_hidden_states").unwrap());
+    let pooled = all.tensor("text_embeds").ok();
+    let pooled = pooled.map(|pooled| engine.upload(&pooled));
+    let (time_ids, guidance) = (given("time_ids"), given("guidance"));
+    let added = pooled.as_ref().zip(time_ids.as_ref());
+    let input = UNetInput {
+        sample: &sample,
+        timesteps: &given("timestep").unwrap(),
+        text: &text,
+        class_labels: None,
+        added: added.map(|(pooled, numbers)| AddedInput { pooled, numbers }),
+        guidance: guidance.as_deref(),
+    };
+    let got = engine.download(&unet.run(&engine, &input).unwrap());
+    let got = got.nhwc_to_nchw().unwrap();
+    let want = all.tensor("output").unwrap();
+    assert_eq!(got.shape(), want.shape());
+    let error = off(got.data(), want.data());
+    println!("unet {name}: {error:e}");
+    assert!(error < NETWORK_F32, "{name} is {error:e} off");
+    // What the network hears may not be left out, and nothing else may be said to it.
+    let flipped = UNetInput {
+        guidance: match input.guidance {
+            Some(_) => None,
+            None => Some(&[7.5]),
+        },
+        ..input
+    };
+    let error = unet.run(&engine, &flipped).unwrap_err().to_string();
+    assert!(error.starts_with("guidance scale is "), "{error}");
+}
+
+#[test]
+fn unet_of_sdxl_kind_with_added_numbers() {
+    formula_unet_case("sdxl");
+}
+
+#[test]
+fn unet_of_sdxls_refiner() {
+    formula_unet_case("refiner");
+}
+
+#[test]
+fn unet_with_a_mask_among_its_channels() {
+    formula_unet_case("inpainting");
+}
+
+#[test]
+fn unet_with_source_channels() {
+    formula_unet_case("pix2pix");
+}
+
+#[test]
+fn unet_that_hears_the_guidance_scale() {
+    formula_unet_case("lcm");
+}
+
+#[test]
+fn pooled_text_must_fit_the_model() {
+    let engine = engine();
+    let listed = Listed::read("unet_sdxl");
+    let weights = Weights::parse("x", Arc::new(listed.safetensors(Dtype::F32))).unwrap();
+    let config = UNetConfig::parse("config.json", &listed.config).unwrap();
+    let unet = UNet::load(&engine, config, &weights).unwrap();
+    let tensor = |shape: &[usize]| engine.upload(&Tensor::zeros(shape));
+    let (sample, text) = (tensor(&[1, 8, 8, 4]), tensor(&[1, 77, 20]));
+    for (pooled, numbers, said) in [
+        (
+            15,
+            6,
+            "channels of the pooled text is 15, expected 50 less a multiple of 6",
+        ),
+        (
+            14,
+            5,
+            "number of numbers about the pictures is 5, expected 6",
+        ),
+    ] {
+        let pooled = tensor(&[1, pooled]);
+        let input = UNetInput {
+            sample: &sample,
+            timesteps: &[1.0],
+            text: &text,
+            class_labels: None,
+            added: Some(AddedInput {
+                pooled: &pooled,
+                numbers: &vec![0.0; numbers],
+            }),
+            guidance: None,
+        };
+        let error = unet.run(&engine, &input).unwrap_err().to_string();
+        assert!(error.starts_with(said), "{error}");
+    }
+}
+
 #[test]
 fn class_labels_must_fit_the_model() {
     let engine = engine();
@@ -128,6 +240,8 @@ fn class_labels_must_fit_the_model() {
         timesteps: &[1.0],
         text: &states,
         class_labels: None,
+        added: None,
+        guidance: None,
     };
     let error = unet.run(&engine, &input).unwrap_err().to_string();
     assert_eq!(
@@ -158,7 +272,11 @@ fn a_spare_and_a_missing_tensor_are_named() {
     let error = load(&config, &all).to_string();
     assert_eq!(
         error,
-        "unet.safetensors lacks tensor \"time_embedding.linear_1.weight\""
+        format!(
+            "unet.safetensors lacks {} tensors this network needs, the first is \
+             \"time_embedding.linear_1.weight\"",
+            all.under("weights.").names().count()
+        )
     );
     let renamed = Weights::parse("x", Arc::new(with_spare_tensor())).unwrap();
     let error = load(&config, &renamed.under("weights.")).to_string();
@@ -196,7 +314,7 @@ fn clip_case(name: &str) {
         all.tensor("pooler_output").unwrap(),
     );
     for (index, ids) in ids.chunks_exact(77).enumerate() {
-        let got = encoder.encode(&engine, ids).unwrap();
+        let got = encoder.encode(&engine, ids, TextStates::LAST).unwrap();
         assert_eq!(got.hidden.shape(), [1, 77, hidden.shape()[2]]);
         for (got, want) in [(&got.hidden, &hidden), (&got.pooled, &pooled)] {
             let got = engine.download(got);
@@ -224,6 +342,133 @@ fn clip_text_of_a_configuration_with_the_old_eos_id() {
 #[test]
 fn clip_text_pools_at_the_end_token_below_added_ones() {
     clip_case("added_tokens");
+}
+
+fn autoencoder_case(name: &str) {
+    let engine = engine();
+    let listed = Listed::read(&format!("autoencoder_{name}"));
+    let weights = Weights::parse(name, Arc::new(listed.safetensors(Dtype::F32))).unwrap();
+    let config = AutoencoderConfig::parse("config.json", &listed.config).unwrap();
+    let network = Autoencoder::load(&engine, config, &weights).unwrap();
+    let bytes = reference(&format!("autoencoder_{name}.safetensors"));
+    let all = Weights::parse(name, Arc::new(bytes)).unwrap();
+    let picture = |name: &str| all.tensor(name).unwrap().nchw_to_nhwc().unwrap();
+    let check = |what: &str, got: &Tensor, want: &Tensor| {
+        assert_eq!(got.shape(), want.shape(), "{name} {what}");
+        let error = off(got.data(), want.data());
+        println!("autoencoder {name} {what}: {error:e}");
+        assert!(error < NETWORK_F32, "{name} {what} is {error:e} off");
+    };
+    let got = network.encode(&engine, &picture("pixels")).unwrap();
+    check("mean", &got.mean, &picture("mean"));
+    match &got.log_variance {
+        Some(got) => check("log_variance", got, &picture("log_variance")),
+        None => assert!(all.shape("log_variance").is_none()),
+    }
+    assert_eq!(network.config().has_posterior(), got.log_variance.is_some());
+    let got = network.decode(&engine, &picture("latents")).unwrap();
+    check("decoded", &got, &picture("decoded"));
+}
+
+#[test]
+fn autoencoder_of_stable_diffusion() {
+    autoencoder_case("kl");
+}
+
+#[test]
+fn autoencoder_without_the_parts_it_may_lack() {
+    autoencoder_case("bare");
+}
+
+#[test]
+fn autoencoder_for_quick_pictures() {
+    autoencoder_case("tiny");
+}
+
+#[test]
+fn older_names_of_an_autoencoders_attention_are_known() {
+    let engine = engine();
+    let mut listed = Listed::read("autoencoder_kl");
+    let load = |listed: &Listed| {
+        let weights = Weights::parse("vae", Arc::new(listed.safetensors(Dtype::F32))).unwrap();
+        let config = AutoencoderConfig::parse("config.json", &listed.config).unwrap();
+        Autoencoder::load(&engine, config, &weights)
+    };
+    load(&listed).unwrap();
+    for tensor in &mut listed.tensors {
+        for (new, old) in [
+            ("to_q", "query"),
+            ("to_k", "key"),
+            ("to_v", "value"),
+            ("to_out.0", "proj_attn"),
+        ] {
+            tensor.name = tensor.name.replace(new, old);
+        }
+    }
+    load(&listed).unwrap();
+    listed
+        .tensors
+        .retain(|tensor| tensor.name != "encoder.mid_block.attentions.0.query.weight");
+    let error = load(&listed).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "vae lacks 2 tensors this network needs, the first is \
+         \"encoder.mid_block.attentions.0.to_q.weight\""
+    );
+}
+
+#[test]
+fn a_posterior_is_drawn_from_with_noise() {
+    let tensor = |numbers: &[f32]| Tensor::new([1, 1, 2, 1], numbers.to_vec()).unwrap();
+    let posterior = Posterior {
+        mean: tensor(&[1.0, -2.0]),
+        log_variance: Some(tensor(&[0.0, -2.0])),
+    };
+    let drawn = posterior.sample(&tensor(&[0.5, 2.0])).unwrap();
+    assert_eq!(drawn.data(), [1.5, -2.0 + 2.0 * (-1f32).exp()]);
+    let error = posterior.sample(&Tensor::zeros([1, 2, 1, 1])).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("noise has shape [1, 2, 1, 1]")
+    );
+}
+
+#[test]
+fn clip_text_with_a_projection_and_layers_left_out() {
+    let engine = engine();
+    let listed = Listed::read("clip_text_projection");
+    let weights = Weights::parse("x", Arc::new(listed.safetensors(Dtype::F32))).unwrap();
+    let config = ClipTextConfig::parse("config.json", &listed.config).unwrap();
+    let encoder = ClipText::load(&engine, config, &weights).unwrap();
+    let bytes = reference("clip_text_projection.safetensors");
+    let all = Weights::parse("x", Arc::new(bytes.clone())).unwrap();
+    let ids = numbers(&bytes, "input_ids").into_iter().map(|id| id as u32);
+    let states = |skip, normalised| TextStates { skip, normalised };
+    for (index, ids) in ids.collect::<Vec<_>>().chunks_exact(77).enumerate() {
+        for (wanted, name) in [
+            (TextStates::LAST, "last_hidden_state"),
+            (states(1, false), "hidden.1"),
+            (states(2, false), "hidden.2"),
+            (states(4, false), "hidden.4"),
+            (states(1, true), "normed.1"),
+            (states(4, true), "normed.4"),
+        ] {
+            let encoding = encoder.encode(&engine, ids, wanted).unwrap();
+            for (got, name) in [(&encoding.hidden, name), (&encoding.pooled, "text_embeds")] {
+                let (got, want) = (engine.download(got), all.tensor(name).unwrap());
+                let want = &want.data()[index * got.data().len()..][..got.data().len()];
+                let error = off(got.data(), want);
+                println!("clip {name} prompt {index}: {error:e}");
+                assert!(error < NETWORK_F32, "{name} {index} is {error:e} off");
+            }
+        }
+        let error = encoder.encode(&engine, ids, states(5, true)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "number of text layers left out is 5, expected 0 to 4"
+        );
+    }
 }
 
 fn tokenizer() -> Tokenizer {

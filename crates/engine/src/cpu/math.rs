@@ -125,5 +125,7 @@ pub(crate) fn activate<L: Lanes>(lanes: L, x: L::V, activation: Activation) -> L
         Activation::Gelu => gelu(lanes, x),
         Activation::GeluTanh => gelu_tanh(lanes, x),
         Activation::QuickGelu => lanes.mul(x, sigmoid(lanes, lanes.mul(x, lanes.splat(1.702)))),
+        // In this order a NaN passes (see `Lanes::max`).
+        Activation::Relu => lanes.max(lanes.splat(0.0), x),
     }
 }

@@ -200,6 +200,8 @@ fn run_bytes(
         timesteps: &[0.0],
         text: &hidden,
         class_labels: labels.as_ref(),
+        added: None,
+        guidance: None,
     };
     let output = unet.run(meter, &input).map_err(|cause| Error::Model {
         model: "network".to_owned(),

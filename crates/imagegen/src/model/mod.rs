@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use imagegen_engine::cpu::Level;
 use imagegen_engine::{Backend, CpuBackend, Tensor};
 use imagegen_model::{
-    ClipText, ClipTextConfig, TextEncoding, Tokenizer, UNet, UNetConfig, UNetInput,
+    ClipText, ClipTextConfig, TextEncoding, TextStates, Tokenizer, UNet, UNetConfig, UNetInput,
 };
 use imagegen_picture::advice::{Measures, Tokens};
 use imagegen_pipeline::{BoxedError, LatentCodec, Network, Sampler, TrainingSchedule};
@@ -222,7 +222,7 @@ impl Model {
             .map_err(|cause| self.fail(cause))?;
         let new = self
             .text
-            .encode(&self.engine, &tokens.ids)
+            .encode(&self.engine, &tokens.ids, TextStates::LAST)
             .map_err(|cause| self.fail(cause))?;
         let new = Arc::new(new);
         encoded.push_front((text.to_owned(), Arc::clone(&new)));
@@ -294,6 +294,8 @@ impl Network for BoundUNet<'_> {
             timesteps: &[timestep],
             text: &self.text.hidden,
             class_labels,
+            added: None,
+            guidance: None,
         };
         Ok(engine.download(&unet.run(engine, &input)?))
     }

@@ -2,11 +2,11 @@
 
 use imagegen_engine::{Backend, ConvCall, DeviceTensor, Padding};
 
-use super::resnet::Resnet;
 use super::transformer::Transformer;
 use super::{Context, UNetConfig};
 use crate::Error;
 use crate::loader::Place;
+use crate::resnet::{Resnet, ResnetSizes};
 
 /// A residual block and the transformer after it.
 #[derive(Debug)]
@@ -26,10 +26,17 @@ impl<B: Backend> Layer<B> {
         attention: bool,
     ) -> Result<Self, Error> {
         let level = &config.levels[level];
+        let sizes = ResnetSizes {
+            inputs,
+            outputs: level.channels,
+            time: Some(config.time_channels()),
+            groups: config.norm_groups,
+            eps: config.norm_eps,
+        };
         let resnet = place.at("resnets").at(index);
         let transformer = place.at("attentions").at(index);
         Ok(Self {
-            resnet: Resnet::load(config, &resnet, inputs, level.channels)?,
+            resnet: Resnet::load(&resnet, sizes)?,
             transformer: attention
                 .then(|| {
                     Transformer::load(
@@ -45,7 +52,9 @@ impl<B: Backend> Layer<B> {
     }
 
     fn run(&self, context: &Context<'_, B>, input: &B::Tensor) -> Result<B::Tensor, Error> {
-        let state = self.resnet.run(context, input)?;
+        let state = self
+            .resnet
+            .run(context.engine, input, Some(&context.time))?;
         match &self.transformer {
             Some(transformer) => transformer.run(context, &state),
             None => Ok(state),

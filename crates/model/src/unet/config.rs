@@ -18,6 +18,25 @@ pub(crate) struct Level {
     pub(crate) depth: usize,
 }
 
+/// Sizes of what SDXL's networks hear beside text and time: a pooled text and a few numbers about the
+/// picture, together in one embedding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddedSizes {
+    /// Channels of each number's sinusoids.
+    pub number_channels: usize,
+    /// Channels of the pooled text and all numbers' sinusoids.
+    pub inputs: usize,
+}
+
+impl AddedSizes {
+    /// How many numbers the network hears beside a pooled text of `pooled` channels; `None` where
+    /// that does not come out even.
+    pub fn numbers(&self, pooled: usize) -> Option<usize> {
+        let rest = self.inputs.checked_sub(pooled)?;
+        (rest % self.number_channels == 0).then_some(rest / self.number_channels)
+    }
+}
+
 /// Sizes of a UNet. Absent fields take the defaults of diffusers' `UNet2DConditionModel`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UNetConfig {
@@ -29,6 +48,12 @@ pub struct UNetConfig {
     pub cross_attention_dim: usize,
     /// Inputs of the class embedding, for models that have one (`class_embed_type` `projection`).
     pub class_inputs: Option<usize>,
+    /// What the network hears beside text and time, for those that do (`addition_embed_type`
+    /// `text_time`).
+    pub added: Option<AddedSizes>,
+    /// Channels of the embedding of the guidance scale, for networks that hear it instead of being
+    /// run twice (`time_cond_proj_dim`).
+    pub guidance_channels: Option<usize>,
     /// Side of the latents the model was trained at.
     pub sample_size: Option<usize>,
     /// Finest first.
@@ -106,6 +131,11 @@ impl UNetConfig {
             out_channels: config.size("out_channels", Some(4))?,
             cross_attention_dim: config.size("cross_attention_dim", Some(1280))?,
             class_inputs: class_inputs(&config)?,
+            added: added(&config)?,
+            guidance_channels: match config.get("time_cond_proj_dim") {
+                None => None,
+                Some(_) => Some(config.size("time_cond_proj_dim", None)?),
+            },
             sample_size: config
                 .get("sample_size")
                 .and_then(|v| v.as_u64())
@@ -171,12 +201,22 @@ fn class_inputs(config: &ConfigFile) -> Result<Option<usize>, Error> {
     }
 }
 
+fn added(config: &ConfigFile) -> Result<Option<AddedSizes>, Error> {
+    match config.text("addition_embed_type", "")?.as_str() {
+        "" => Ok(None),
+        "text_time" => Ok(Some(AddedSizes {
+            number_channels: config.size("addition_time_embed_dim", None)?,
+            inputs: config.size("projection_class_embeddings_input_dim", None)?,
+        })),
+        _ => Err(config.wrong("addition_embed_type", "\"text_time\" or absent")),
+    }
+}
+
 /// Fields of `UNet2DConditionModel` that change the network, each with the one value that is run.
 fn refuse_what_is_not_run(config: &ConfigFile) -> Result<(), Error> {
     config.only(&[
         ("_class_name", json!("UNet2DConditionModel")),
         ("act_fn", json!("silu")),
-        ("addition_embed_type", json!("absent")),
         ("attention_type", json!("default")),
         ("center_input_sample", json!(false)),
         ("class_embeddings_concat", json!(false)),
@@ -187,13 +227,13 @@ fn refuse_what_is_not_run(config: &ConfigFile) -> Result<(), Error> {
         ("dual_cross_attention", json!(false)),
         ("encoder_hid_dim", json!("absent")),
         ("encoder_hid_dim_type", json!("absent")),
+        ("mid_block_only_cross_attention", json!(false)),
         ("num_class_embeds", json!("absent")),
         ("only_cross_attention", json!(false)),
         ("resnet_out_scale_factor", json!(1.0)),
         ("resnet_skip_time_act", json!(false)),
         ("resnet_time_scale_shift", json!("default")),
         ("reverse_transformer_layers_per_block", json!("absent")),
-        ("time_cond_proj_dim", json!("absent")),
         ("time_embedding_act_fn", json!("absent")),
         ("time_embedding_dim", json!("absent")),
         ("time_embedding_type", json!("positional")),
@@ -213,13 +253,13 @@ mod tests {
     #[test]
     fn an_unknown_part_is_named() {
         let json = r#"{"down_block_types": ["DownBlock2D"], "up_block_types": ["UpBlock2D"],
-            "block_out_channels": [32], "addition_embed_type": "text_time"}"#;
+            "block_out_channels": [32], "encoder_hid_dim": 4}"#;
         let error = UNetConfig::parse("unet/config.json", json)
             .unwrap_err()
             .to_string();
         assert_eq!(
             error,
-            "unet/config.json field \"addition_embed_type\" is \"text_time\", expected \"absent\""
+            "unet/config.json field \"encoder_hid_dim\" is 4, expected \"absent\""
         );
     }
 

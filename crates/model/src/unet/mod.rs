@@ -7,17 +7,16 @@
 mod blocks;
 mod config;
 mod embedding;
-mod resnet;
 mod transformer;
 
-pub use config::UNetConfig;
+pub use config::{AddedSizes, UNetConfig};
 
 use imagegen_engine::{Activation, Backend, ConvCall, DeviceTensor, GroupNorm, Padding, Tensor};
 
 use crate::loader::Loader;
 use crate::{Error, Weights};
 use blocks::{DownBlock, MidBlock, UpBlock};
-use embedding::{Embedding, sinusoids};
+use embedding::{Embedding, guidance_frequencies, sinusoids, timestep_frequencies};
 
 /// What one run of the network reads.
 #[derive(Debug)]
@@ -30,7 +29,29 @@ pub struct UNetInput<'a, B: Backend> {
     pub text: &'a B::Tensor,
     /// Input of the class embedding, `[N, class_inputs]`, for models that have one.
     pub class_labels: Option<&'a B::Tensor>,
+    /// Pooled text and numbers about the picture, for models that hear them.
+    pub added: Option<AddedInput<'a, B>>,
+    /// Guidance scale of each picture, `N` numbers, for models that hear it.
+    pub guidance: Option<&'a [f64]>,
 }
+
+/// What SDXL's networks hear beside text and time.
+#[derive(Debug)]
+pub struct AddedInput<'a, B: Backend> {
+    /// `[N, pooled]`.
+    pub pooled: &'a B::Tensor,
+    /// For each picture, one after the other: original height and width, top and left of the crop,
+    /// then target height and width or, for a refiner, an aesthetic score.
+    pub numbers: &'a [f64],
+}
+
+impl<B: Backend> Clone for AddedInput<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B: Backend> Copy for AddedInput<'_, B> {}
 
 /// What every part of the network hears, and what it runs on.
 pub(crate) struct Context<'a, B: Backend> {
@@ -47,6 +68,7 @@ pub struct UNet<B: Backend> {
     config: UNetConfig,
     time_embedding: Embedding<B>,
     class_embedding: Option<Embedding<B>>,
+    added_embedding: Option<Embedding<B>>,
     conv_in: B::Conv2d,
     down: Vec<DownBlock<B>>,
     mid: MidBlock<B>,
@@ -67,10 +89,19 @@ impl<B: Backend> UNet<B> {
         let time = config.time_channels();
         let embedding = |name, inputs| Embedding::load(&root.at(name), inputs, time);
         let unet = Self {
-            time_embedding: embedding("time_embedding", first)?,
+            time_embedding: Embedding::load_guided(
+                &root.at("time_embedding"),
+                first,
+                time,
+                config.guidance_channels,
+            )?,
             class_embedding: config
                 .class_inputs
                 .map(|inputs| embedding("class_embedding", inputs))
+                .transpose()?,
+            added_embedding: config
+                .added
+                .map(|sizes| embedding("add_embedding", sizes.inputs))
                 .transpose()?,
             conv_in: root.at("conv_in").conv2d(config.in_channels, first, 3)?,
             down: (0..config.levels.len())
@@ -96,7 +127,8 @@ impl<B: Backend> UNet<B> {
     /// Runs the network. Gives `[N, h, w, out_channels]`.
     ///
     /// Fails with [`Error::Engine`] when a shape is not what the configuration wants, and with
-    /// [`Error::Unsupported`] when class labels are absent from or foreign to the model.
+    /// [`Error::Unsupported`] when class labels, pooled text or guidance scales are absent from or foreign
+    /// to the model.
     pub fn run(&self, engine: &B, input: &UNetInput<'_, B>) -> Result<B::Tensor, Error> {
         let context = self.context(engine, input)?;
         let call = ConvCall {
@@ -132,39 +164,33 @@ impl<B: Backend> UNet<B> {
         input: &UNetInput<'a, B>,
     ) -> Result<Context<'a, B>, Error> {
         let pictures = input.sample.shape().first().copied().unwrap_or(0);
-        if input.timesteps.len() != pictures {
-            return Err(Error::Unsupported {
-                subject: "number of timesteps".to_owned(),
-                got: input.timesteps.len().to_string(),
-                expected: format!("one for each of {pictures} pictures"),
-            });
-        }
+        check_count("number of timesteps", input.timesteps.len(), pictures)?;
         let width = self.config.levels[0].channels;
-        let waves = sinusoids(input.timesteps, width, &self.config);
-        let waves = engine.upload(&Tensor::new([pictures, width], waves)?);
-        let mut time = self.time_embedding.run(engine, &waves)?;
-        match (&self.class_embedding, input.class_labels) {
-            (Some(embedding), Some(labels)) => {
-                time = engine.add(&time, &embedding.run(engine, labels)?)?;
-            }
-            (None, None) => {}
-            (embedding, _) => {
-                let expected = if embedding.is_some() {
-                    "given"
-                } else {
-                    "absent"
-                };
-                let got = if embedding.is_some() {
-                    "absent"
-                } else {
-                    "given"
-                };
-                return Err(Error::Unsupported {
-                    subject: "class labels".to_owned(),
-                    got: got.to_owned(),
-                    expected: format!("{expected} for this model"),
-                });
-            }
+        let waves = self.waves(engine, input.timesteps, width)?;
+        let guidance = self.guidance(engine, input.guidance, pictures)?;
+        let mut time = self
+            .time_embedding
+            .run_guided(engine, &waves, guidance.as_ref())?;
+        let labels = input.class_labels;
+        check_given(
+            "class labels",
+            self.class_embedding.is_some(),
+            labels.is_some(),
+        )?;
+        if let (Some(embedding), Some(labels)) = (&self.class_embedding, labels) {
+            time = engine.add(&time, &embedding.run(engine, labels)?)?;
+        }
+        let added = input.added;
+        check_given(
+            "pooled text",
+            self.added_embedding.is_some(),
+            added.is_some(),
+        )?;
+        if let (Some(embedding), Some(sizes), Some(added)) =
+            (&self.added_embedding, self.config.added, added)
+        {
+            let added = self.added(engine, sizes, added, pictures)?;
+            time = engine.add(&time, &embedding.run(engine, &added)?)?;
         }
         Ok(Context {
             engine,
@@ -172,4 +198,88 @@ impl<B: Backend> UNet<B> {
             text: input.text,
         })
     }
+
+    /// Sinusoids of `values`, `[N, width]`.
+    fn waves(&self, engine: &B, values: &[f64], width: usize) -> Result<B::Tensor, Error> {
+        let UNetConfig {
+            freq_shift,
+            flip_sin_to_cos,
+            ..
+        } = self.config;
+        let frequencies = timestep_frequencies(width / 2, freq_shift);
+        let waves = sinusoids(values, width, &frequencies, flip_sin_to_cos);
+        Ok(engine.upload(&Tensor::new([values.len(), width], waves)?))
+    }
+
+    /// Sinusoids of the guidance scale, for networks that hear it.
+    fn guidance(
+        &self,
+        engine: &B,
+        scales: Option<&[f64]>,
+        pictures: usize,
+    ) -> Result<Option<B::Tensor>, Error> {
+        let width = self.config.guidance_channels;
+        check_given("guidance scale", width.is_some(), scales.is_some())?;
+        let (Some(width), Some(scales)) = (width, scales) else {
+            return Ok(None);
+        };
+        check_count("number of guidance scales", scales.len(), pictures)?;
+        // The network was trained with 0 for no guidance, and in thousandths.
+        let thousandths: Vec<f64> = scales.iter().map(|scale| (scale - 1.0) * 1000.0).collect();
+        let waves = sinusoids(&thousandths, width, &guidance_frequencies(width / 2), false);
+        let waves = Tensor::new([scales.len(), width], waves)?;
+        Ok(Some(engine.upload(&waves)))
+    }
+
+    /// Pooled text and the sinusoids of the numbers about the picture, `[N, inputs]`.
+    fn added(
+        &self,
+        engine: &B,
+        sizes: AddedSizes,
+        added: AddedInput<'_, B>,
+        pictures: usize,
+    ) -> Result<B::Tensor, Error> {
+        let pooled = added.pooled.shape().last().copied().unwrap_or(0);
+        let count = sizes.numbers(pooled).ok_or_else(|| Error::Unsupported {
+            subject: "channels of the pooled text".to_owned(),
+            got: pooled.to_string(),
+            expected: format!(
+                "{} less a multiple of {} for this model",
+                sizes.inputs, sizes.number_channels
+            ),
+        })?;
+        check_count(
+            "number of numbers about the pictures",
+            added.numbers.len(),
+            count * pictures,
+        )?;
+        let waves = self.waves(engine, added.numbers, sizes.number_channels)?;
+        let waves = engine.reshape(&waves, &[pictures, count * sizes.number_channels])?;
+        Ok(engine.concat(added.pooled, &waves)?)
+    }
+}
+
+/// Fails unless `got` is `expected`.
+fn check_count(subject: &str, got: usize, expected: usize) -> Result<(), Error> {
+    if got == expected {
+        return Ok(());
+    }
+    Err(Error::Unsupported {
+        subject: subject.to_owned(),
+        got: got.to_string(),
+        expected: format!("{expected} for these pictures"),
+    })
+}
+
+/// Fails unless a value is given if, and only if, the model hears one.
+fn check_given(subject: &str, heard: bool, given: bool) -> Result<(), Error> {
+    let word = |there: bool| if there { "given" } else { "absent" };
+    if heard == given {
+        return Ok(());
+    }
+    Err(Error::Unsupported {
+        subject: subject.to_owned(),
+        got: word(given).to_owned(),
+        expected: format!("{} for this model", word(heard)),
+    })
 }

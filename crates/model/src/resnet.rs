@@ -1,17 +1,27 @@
-//! Residual blocks (`ResnetBlock2D` of diffusers).
+//! Residual blocks of UNets and autoencoders (`ResnetBlock2D` of diffusers).
 
 use imagegen_engine::{Activation, Backend, ConvCall, GroupNorm, LinearCall, Padding};
 
-use super::{Context, UNetConfig};
 use crate::Error;
 use crate::loader::Place;
 
+/// Sizes of a residual block.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ResnetSizes {
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
+    /// Channels of the time embedding it hears; autoencoders have none.
+    pub(crate) time: Option<usize>,
+    pub(crate) groups: usize,
+    pub(crate) eps: f32,
+}
+
 /// `input + conv(silu(norm(conv(silu(norm(input))) + time)))`.
 #[derive(Debug)]
-pub(super) struct Resnet<B: Backend> {
+pub(crate) struct Resnet<B: Backend> {
     norm_in: B::Norm,
     conv_in: B::Conv2d,
-    time: B::Linear,
+    time: Option<B::Linear>,
     norm_out: B::Norm,
     conv_out: B::Conv2d,
     /// Brings the input to the output's channels where they differ.
@@ -21,47 +31,52 @@ pub(super) struct Resnet<B: Backend> {
 }
 
 impl<B: Backend> Resnet<B> {
-    pub(super) fn load(
-        config: &UNetConfig,
-        place: &Place<'_, '_, B>,
-        inputs: usize,
-        outputs: usize,
-    ) -> Result<Self, Error> {
+    pub(crate) fn load(place: &Place<'_, '_, B>, sizes: ResnetSizes) -> Result<Self, Error> {
+        let ResnetSizes {
+            inputs, outputs, ..
+        } = sizes;
         let shortcut = (inputs != outputs)
             .then(|| place.at("conv_shortcut").conv2d(inputs, outputs, 1))
             .transpose()?;
         Ok(Self {
             norm_in: place.at("norm1").norm(inputs)?,
             conv_in: place.at("conv1").conv2d(inputs, outputs, 3)?,
-            time: place
-                .at("time_emb_proj")
-                .linear(config.time_channels(), outputs)?,
+            time: sizes
+                .time
+                .map(|time| place.at("time_emb_proj").linear(time, outputs))
+                .transpose()?,
             norm_out: place.at("norm2").norm(outputs)?,
             conv_out: place.at("conv2").conv2d(outputs, outputs, 3)?,
             shortcut,
-            groups: config.norm_groups,
-            eps: config.norm_eps,
+            groups: sizes.groups,
+            eps: sizes.eps,
         })
     }
 
-    /// `[N, h, w, inputs]` to `[N, h, w, outputs]`.
-    pub(super) fn run(
+    /// `[N, h, w, inputs]` to `[N, h, w, outputs]`. `time` is the activated time embedding
+    /// `[N, time]`, for blocks that hear one.
+    pub(crate) fn run(
         &self,
-        context: &Context<'_, B>,
+        engine: &B,
         input: &B::Tensor,
+        time: Option<&B::Tensor>,
     ) -> Result<B::Tensor, Error> {
-        let engine = context.engine;
         let norm = |weights| GroupNorm {
             weights,
             groups: self.groups,
             eps: self.eps,
             activation: Some(Activation::Silu),
         };
-        let time = engine.linear(&context.time, &self.time, LinearCall::default())?;
+        let time = match (&self.time, time) {
+            (Some(weights), Some(time)) => {
+                Some(engine.linear(time, weights, LinearCall::default())?)
+            }
+            _ => None,
+        };
         let call = ConvCall {
             padding: Padding::all(1),
             norm: Some(norm(&self.norm_in)),
-            channel_bias: Some(&time),
+            channel_bias: time.as_ref(),
             ..ConvCall::default()
         };
         let hidden = engine.conv2d(input, &self.conv_in, call)?;

@@ -1,8 +1,9 @@
 //! A fuzzer on stable Rust: mutates seed files, throws them at a target and keeps those that make it say
-//! something new. The same seed gives the same files, as far as the time goes.
+//! something new. The same seed gives the same files.
 //!
-//! `cargo run -- [TARGET...]`; `FUZZ_SECONDS` (20) for each target, `FUZZ_SEED` (1). A panic, a wrong
-//! answer, more than [`SLOW`] for one file or a crash leaves the file in `target/fuzz`.
+//! `cargo run -- [TARGET...]`; `FUZZ_FILES` files for each target or, where that is not set, `FUZZ_SECONDS`
+//! (20) of them; `FUZZ_SEED` (1). A panic, a wrong answer, more than [`SLOW`] for one file or a crash leaves
+//! the file in `target/fuzz`.
 
 mod mutate;
 mod random;
@@ -35,18 +36,43 @@ fn main() -> ExitCode {
         );
         return ExitCode::from(2);
     }
-    let (Some(seconds), Some(seed)) = (number("FUZZ_SECONDS", 20), number("FUZZ_SEED", 1)) else {
+    let (Some(enough), Some(seed)) = (Enough::said(), number("FUZZ_SEED", 1)) else {
         return ExitCode::from(2);
     };
     let chosen =
         |target: &&Target| named.is_empty() || named.iter().any(|name| name == target.name);
     for target in Target::ALL.iter().filter(chosen) {
-        if let Err(fault) = fuzz(target, Duration::from_secs(seconds), seed) {
+        if let Err(fault) = fuzz(target, &enough, seed) {
             eprintln!("error: {}: {fault}", target.name);
             return ExitCode::FAILURE;
         }
     }
     ExitCode::SUCCESS
+}
+
+/// When a target has seen enough.
+enum Enough {
+    /// Whatever the machine makes of it.
+    Time(Duration),
+    /// The same on every machine.
+    Files(u64),
+}
+
+impl Enough {
+    /// What the variables say; `None`, said, where one is no number.
+    fn said() -> Option<Self> {
+        match std::env::var_os("FUZZ_FILES") {
+            Some(_) => Some(Self::Files(number("FUZZ_FILES", 0)?)),
+            None => Some(Self::Time(Duration::from_secs(number("FUZZ_SECONDS", 20)?))),
+        }
+    }
+
+    fn is_reached(&self, files: u64, since: Instant) -> bool {
+        match self {
+            Self::Time(time) => since.elapsed() >= *time,
+            Self::Files(most) => files >= *most,
+        }
+    }
 }
 
 /// A variable's number, or `default`; `None`, said, where it is none.
@@ -61,7 +87,7 @@ fn number(name: &str, default: u64) -> Option<u64> {
     number
 }
 
-fn fuzz(target: &Target, time: Duration, seed: u64) -> Result<(), String> {
+fn fuzz(target: &Target, enough: &Enough, seed: u64) -> Result<(), String> {
     let mut random = Random::new(seed);
     let mut files = seeds::of(target.name)?;
     let mut answers = HashSet::new();
@@ -72,7 +98,7 @@ fn fuzz(target: &Target, time: Duration, seed: u64) -> Result<(), String> {
     }
     let (begun, seeds) = (Instant::now(), files.len());
     let mut runs = 0u64;
-    while begun.elapsed() < time {
+    while !enough.is_reached(runs, begun) {
         let file = mutate::mutated(&files, &mut random);
         let answer = shape(&tried(target, &file, &current)?);
         runs += 1;
@@ -82,9 +108,9 @@ fn fuzz(target: &Target, time: Duration, seed: u64) -> Result<(), String> {
     }
     let _ = std::fs::remove_file(&current);
     println!(
-        "{}: {runs} files in {} s, {} answers, {} files kept beside {seeds} seeds",
+        "{}: {runs} files in {:.0} s, {} answers, {} files kept beside {seeds} seeds",
         target.name,
-        time.as_secs(),
+        begun.elapsed().as_secs_f64(),
         answers.len(),
         files.len() - seeds
     );

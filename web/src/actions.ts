@@ -141,10 +141,10 @@ export async function step(job: Job, result: JobResult, by: number): Promise<voi
 }
 
 export const makeLadder = (job: Job, result: JobResult): Promise<Job | null> =>
-  order(settings.ladder(settings.settingsOf(job, result)));
+  order(settings.ladder(settings.settingsOf(job, result), plain(draft.rungs)));
 
 export const makeVariations = (job: Job, result: JobResult): Promise<Job | null> =>
-  order(settings.variations(settings.settingsOf(job, result), 4, null));
+  order(settings.variations(settings.settingsOf(job, result), draft.variations, null));
 
 export async function useAsSource(job: Job, result: JobResult): Promise<void> {
   const source = await doing("source", () => api.jobs.toSource(job.id, result.index));

@@ -140,7 +140,7 @@ function tell(watcher: Watcher, { event, data }: ServerEvent): boolean {
       watcher.result(number("index") ?? 0);
       return false;
     default:
-      // `shutdown` ends the stream by itself; what is not known is passed over.
+      // `shutdown` and `refused` end the stream by themselves, and the next try says why; what is not known is passed over.
       return false;
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { differences, fresh, NEGATIVE, orderOfRecipe, posting, relaxed, readDraft, recalled, atStrength, copyText, ladder, parse, settingsOf, variations } from "../src/lib/settings";
+import { differences, fresh, NEGATIVE, orderOfRecipe, posting, relaxed, readDraft, recalled, rungsOf, atStrength, copyText, ladder, parse, settingsOf, variations } from "../src/lib/settings";
 import { toJob } from "../src/wire";
 
 const SHA = "79b9d861d077d4333ae27f632155f33a22f2f22c465b5365a99b95678f062a3c";
@@ -57,9 +57,9 @@ describe("from one result on", () => {
   });
 
   it("a ladder has strengths and no single one", () => {
-    expect(ladder(order).body).toMatchObject({ strengths: [0.35, 0.5, 0.65], seed: BIG });
-    expect(ladder(order).body).not.toHaveProperty("strength");
-    expect(ladder(order).body).not.toHaveProperty("count");
+    expect(ladder(order, [0.35, 0.5, 0.65]).body).toMatchObject({ strengths: [0.35, 0.5, 0.65], seed: BIG });
+    expect(ladder(order, [0.35, 0.5, 0.65]).body).not.toHaveProperty("strength");
+    expect(ladder(order, [0.35, 0.5, 0.65]).body).not.toHaveProperty("count");
   });
 
   it("variations draw other seeds", () => {
@@ -116,5 +116,24 @@ describe("a draft out of storage", () => {
     expect(readDraft({ prompt: 3, strength: "x", steps: "many", source: {}, tab: "paint", evil: 1 })).toEqual(fresh());
     expect(readDraft({ strength: 7 }).strength).toBe(1);
     expect(readDraft("nonsense")).toEqual(fresh());
+  });
+});
+
+describe("strengths of a ladder", () => {
+  it("are read as people write them", () => {
+    for (const text of ["0.35, 0.5, 0.65", "0.65 0.5 0.35", ".35;.5;.65", "0,35 0,5 0,65", "0.35,  0.5, 0.65,"]) {
+      expect(rungsOf(text), text).toEqual([0.35, 0.5, 0.65]);
+    }
+  });
+
+  it("are 2 to 8, different, from 0 to 1", () => {
+    for (const text of ["", "0.5", "0.5 0.5", "0.5 1.2", "-0.1 0.5", "a b", "0 .1 .2 .3 .4 .5 .6 .7 .8"]) {
+      expect(rungsOf(text), text).toBeNull();
+    }
+  });
+
+  it("fall back where what was kept is none", () => {
+    expect(readDraft({ rungs: [0.2, 0.8] }).rungs).toEqual([0.2, 0.8]);
+    for (const rungs of [{}, [], ["a", "b"], [2, 3], "0.2 0.8"]) expect(readDraft({ rungs }).rungs).toEqual([0.35, 0.5, 0.65]);
   });
 });

@@ -93,6 +93,9 @@ pub(crate) fn error(error: &anyhow::Error) {
 fn service_hint(error: &ServeError) -> Option<&'static str> {
     match error {
         ServeError::NoKey { .. } => Some("make a key with `imagegen keys add NAME`"),
+        ServeError::AllRevoked { .. } => Some(
+            "make a key with `imagegen keys add NAME`; or remove the file to serve this machine without keys",
+        ),
         ServeError::Listen { .. } => Some("name another address with --address"),
         _ => None,
     }

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::keys::{Key, KeysError};
-use crate::sessions;
+use crate::{hosts, sessions};
 
 /// Who owns what is made where no key is demanded.
 const NOBODY: &str = "local";
@@ -49,7 +49,11 @@ impl App {
         }))
     }
 
+    /// The key that a session's cookie stands for. It counts on this service's own page alone.
     fn signed_in(&self, headers: &HeaderMap) -> Result<Option<Key>, KeysError> {
+        if hosts::is_of_page(&self.config.origins, headers) {
+            return Ok(None);
+        }
         let session = sessions::cookie(headers).and_then(|secret| self.sessions.key(secret));
         session.map_or(Ok(None), |id| self.keys.get(&id))
     }
@@ -77,7 +81,7 @@ pub(crate) async fn guard(
     }
 }
 
-fn stranger() -> ApiError {
+pub(crate) fn stranger() -> ApiError {
     ApiError::new(
         StatusCode::UNAUTHORIZED,
         "no_key",

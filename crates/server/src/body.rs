@@ -13,7 +13,7 @@ use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::app::App;
@@ -129,23 +129,36 @@ fn is_json(media: &HeaderValue) -> bool {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader);
-    let value = value.map_err(|error| {
-        let path = error.path().to_string();
-        let inner = error.into_inner();
-        if inner.is_data() {
-            field_error(&path, &inner.to_string())
-        } else {
-            let message = format!("the body is no JSON: {inner}");
-            ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", message)
-        }
-    })?;
-    reader.end().map_err(|error| {
-        let message = format!("the body is no JSON: {error}");
+    // First as JSON whatever it says: a document that breaks off must not pass for a wrong field.
+    serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| {
+        let message = format!("the body is no JSON: {error}, expected an object");
         ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", message)
     })?;
-    Ok(value)
+    if let Some(kind) = other_than_object(bytes) {
+        let message = format!("the body is {kind}, expected an object");
+        return Err(ApiError::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid_value",
+            message,
+        ));
+    }
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        field_error(&path, &error.into_inner().to_string())
+    })
+}
+
+/// What a JSON document is where it is no object: the reader would take an array for a list of fields.
+fn other_than_object(document: &[u8]) -> Option<&'static str> {
+    match document.trim_ascii_start().first()? {
+        b'{' => None,
+        b'[' => Some("an array"),
+        b'"' => Some("a text"),
+        b'n' => Some("null"),
+        b't' | b'f' => Some("true or false"),
+        _ => Some("a number"),
+    }
 }
 
 /// What serde says about a field, with the field apart.
@@ -304,9 +317,19 @@ mod tests {
             message.starts_with("steps: invalid type: string"),
             "{message}"
         );
-        let (code, field, _) = refused("[]");
-        assert_eq!((code.as_str(), field), ("invalid_value", None));
-        for broken in ["", "{", "{\"steps\": 3} x", "nonsense"] {
+        for (other, kind) in [
+            ("[]", "an array"),
+            (" [3]", "an array"),
+            ("null", "null"),
+            ("\"steps\"", "a text"),
+            ("-3", "a number"),
+            ("false", "true or false"),
+        ] {
+            let (code, field, message) = refused(other);
+            assert_eq!((code.as_str(), field), ("invalid_value", None));
+            assert_eq!(message, format!("the body is {kind}, expected an object"));
+        }
+        for broken in ["", "{", "{\"steps\": \"ma", "{\"steps\": 3} x", "nonsense", "[3"] {
             assert_eq!(refused(broken).0, "invalid_json", "{broken}");
         }
     }

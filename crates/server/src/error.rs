@@ -98,25 +98,31 @@ impl ApiError {
     }
 }
 
+impl From<ApiError> for ErrorBody {
+    fn from(error: ApiError) -> Self {
+        Self {
+            error: ErrorFields {
+                code: error.code,
+                field: error.field,
+                message: error.message,
+            },
+        }
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let (status, retry_s, close) = (self.status, self.retry_s, self.close);
         let code = Code(self.code.clone());
-        let body = ErrorBody {
-            error: ErrorFields {
-                code: self.code,
-                field: self.field,
-                message: self.message,
-            },
-        };
-        let mut response = (self.status, Json(body)).into_response();
+        let mut response = (status, Json(ErrorBody::from(self))).into_response();
         let headers = response.headers_mut();
-        if let Some(seconds) = self.retry_s {
+        if let Some(seconds) = retry_s {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
-        if self.status == StatusCode::UNAUTHORIZED {
+        if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if self.close {
+        if close {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response.extensions_mut().insert(code);

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -55,6 +55,17 @@ fn name(host: &str) -> &str {
     host.rsplit_once(':').map_or(host, |(name, _)| name)
 }
 
+/// Whether a request says that a page of one of these `origins` makes it: pages of others that were allowed.
+pub(crate) fn is_of_page(origins: &[String], headers: &HeaderMap) -> bool {
+    let is_one = |said: &HeaderValue| {
+        let said = said.as_bytes();
+        origins
+            .iter()
+            .any(|one| one.as_bytes().eq_ignore_ascii_case(said))
+    };
+    headers.get_all(header::ORIGIN).iter().any(is_one)
+}
+
 /// Whether a host is one of ours: an address in figures, which no name server can turn on us, this machine, or
 /// one that was allowed.
 fn is_ours(host: &str, allowed: &[String]) -> bool {
@@ -79,9 +90,7 @@ impl Asks<'_> {
         let mut origins = headers.get_all(header::ORIGIN).iter();
         if let Some(origin) = origins.next() {
             let one = origins.next().is_none();
-            let known = one && origin.to_str().is_ok_and(|origin| self.knows(origin));
-            // Whether a foreign page may read an answer is for its browser to see to, which asks first (CORS).
-            return known || reads;
+            return one && origin.to_str().is_ok_and(|origin| self.knows(origin));
         }
         // No origin: an address that was typed, a link, a picture on a page, or a program.
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
@@ -193,6 +202,7 @@ mod tests {
             "https://editor.example",
         ] {
             assert!(may(Method::POST, &[("origin", origin)]), "{origin}");
+            assert!(may(Method::GET, &[("origin", origin)]), "{origin}");
         }
         for origin in [
             "null",
@@ -205,6 +215,7 @@ mod tests {
         ] {
             assert!(!may(Method::POST, &[("origin", origin)]), "{origin}");
             assert!(!may(Method::DELETE, &[("origin", origin)]), "{origin}");
+            assert!(!may(Method::GET, &[("origin", origin)]), "{origin}");
         }
         assert!(may(Method::POST, &[]), "programs say nothing");
         for site in ["cross-site", "same-site"] {

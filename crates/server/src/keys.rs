@@ -140,6 +140,14 @@ impl Keys {
         Ok(Arc::clone(&seen.keys))
     }
 
+    /// The file, where it is there and every key in it was revoked.
+    ///
+    /// Fails where it cannot be read.
+    pub(crate) fn emptied(&self) -> Result<Option<PathBuf>, KeysError> {
+        let emptied = self.list()?.is_empty() && self.stamp()?.is_some();
+        Ok(emptied.then(|| self.path()))
+    }
+
     /// What the file looks like; `None` where there is none.
     fn stamp(&self) -> Result<Option<Stamp>, KeysError> {
         match fs::metadata(self.path()) {

@@ -41,6 +41,12 @@ pub enum ServeError {
         /// The address or the name.
         reached: String,
     },
+    /// Nobody could get in; without a key anyone on this machine could, which revoking was not meant to bring.
+    #[error("every key in {path} was revoked, expected at least one")]
+    AllRevoked {
+        /// The file of the keys.
+        path: PathBuf,
+    },
     /// The address cannot be had.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -193,6 +199,9 @@ fn check_with(config: &Config, keys: &Keys) -> Result<bool, ServeError> {
         let address = config.address.to_string();
         let reached = config.hosts.first().cloned().unwrap_or(address);
         return Err(ServeError::NoKey { reached });
+    }
+    if let Some(path) = keys.emptied()? {
+        return Err(ServeError::AllRevoked { path });
     }
     Ok(keyed)
 }

@@ -13,7 +13,7 @@ use crate::digest::{self, Digest};
 use crate::keys::now_ms;
 
 /// Name of the cookie.
-const COOKIE: &str = "imagegen_session";
+pub(crate) const COOKIE: &str = "imagegen_session";
 /// Name of the file in the data folder.
 const FILE: &str = "sessions.json";
 /// How long a session lasts.

@@ -8,12 +8,18 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use bytes::Bytes;
 use utoipa::OpenApi as _;
-use utoipa::openapi::OpenApi;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::ToSchema as _;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::server::Server;
+use utoipa::openapi::{Content, OpenApi, PathItem, Ref, ResponseBuilder};
 
 use crate::app::App;
+use crate::error::ErrorBody;
 use crate::headers::PAGE_POLICY;
+use crate::sessions;
 
 /// What stands over the description.
 #[derive(utoipa::OpenApi)]
@@ -78,6 +84,49 @@ fn document(routes: OpenApi) -> String {
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     let components = all.components.get_or_insert_default();
     components.add_security_scheme("key", bearer);
+    let cookie = ApiKey::Cookie(ApiKeyValue::new(sessions::COOKIE));
+    components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
+    // Any of them; the last is nobody, where no key is demanded.
+    let scheme = |name: &str| SecurityRequirement::new(name, Vec::<String>::new());
+    all.security = Some(vec![scheme("key"), scheme("session"), SecurityRequirement::default()]);
+    let schema = Ref::from_schema_name(ErrorBody::name());
+    for path in all.paths.paths.values_mut() {
+        for operation in operations(path) {
+            everywhere(operation, &schema);
+        }
+    }
     all.to_json()
         .expect("the description holds only texts and numbers")
+}
+
+fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let PathItem {
+        get,
+        put,
+        post,
+        delete,
+        ..
+    } = path;
+    [get, put, post, delete].into_iter().flatten()
+}
+
+/// Says what the layers before every route may answer; the layers are in [`crate::app`].
+fn everywhere(operation: &mut Operation, schema: &Ref) {
+    let mut refusals = vec![
+        ("403", "A page of another site asks"),
+        ("421", "The host is a foreign name"),
+    ];
+    if operation.request_body.is_some() {
+        refusals.push(("408", "The body comes too slowly"));
+        refusals.push(("413", "The body is too long"));
+    }
+    for (status, why) in refusals {
+        let content = Content::new(Some(schema.clone()));
+        let response = ResponseBuilder::new()
+            .description(why)
+            .content("application/json", content)
+            .build();
+        let known = &mut operation.responses.responses;
+        known.entry(status.to_owned()).or_insert_with(|| response.into());
+    }
 }

@@ -22,6 +22,10 @@ export interface Draft {
   width: number;
   height: number;
   count: number;
+  /** Strengths of a ladder. */
+  rungs: number[];
+  /** How many variations. */
+  variations: number;
   model: string | null;
   sampler: string | null;
   rule: string | null;
@@ -31,6 +35,11 @@ export interface Draft {
   seed: Seed;
   locked: boolean;
 }
+
+/** Strengths of a ladder where nobody chose others. */
+export const RUNGS: readonly number[] = [0.35, 0.5, 0.65];
+/** Variations where nobody chose another number. */
+export const VARIATIONS = 4;
 
 export const NEGATIVE = "blurry, noisy, distorted";
 
@@ -46,6 +55,8 @@ export const fresh = (): Draft => ({
   width: 512,
   height: 512,
   count: 1,
+  rungs: [...RUNGS],
+  variations: VARIATIONS,
   model: null,
   sampler: null,
   rule: null,
@@ -68,7 +79,18 @@ export function readDraft(stored: unknown): Draft {
   }
   if (draft.tab !== "generate") draft.tab = "transform";
   draft.strength = Math.min(1, Math.max(0, draft.strength));
+  draft.variations = Math.min(16, Math.max(2, Math.round(draft.variations)));
+  if (!Array.isArray(draft.rungs) || rungsOf(draft.rungs.join(" ")) === null) draft.rungs = [...RUNGS];
   return draft;
+}
+
+/** 2 to 8 different strengths out of what was typed, lowest first; null where it is anything else. */
+export function rungsOf(text: string): number[] | null {
+  const parts = text.split(/[\s;/]+|,\s+|,$/).filter((part) => part !== "");
+  const rungs = parts.map((part) => Number(part.replace(",", ".")));
+  const different = [...new Set(rungs)].sort((a, b) => a - b);
+  const sound = rungs.length === different.length && rungs.length >= 2 && rungs.length <= 8;
+  return sound && rungs.every((rung) => rung >= 0 && rung <= 1) ? different : null;
 }
 
 function isNullable(name: string, value: unknown): boolean {
@@ -134,9 +156,9 @@ export const atStrength = (order: Order, strength: number): Posting => ({
 });
 
 /** The same picture at several strengths, side by side. */
-export const ladder = (order: Order): Posting => ({
+export const ladder = (order: Order, strengths: readonly number[]): Posting => ({
   route: "ladders",
-  body: bodyOf({ ...again(order), strengths: [0.35, 0.5, 0.65] }),
+  body: bodyOf({ ...again(order), strengths: [...strengths] }),
 });
 
 /** The same order with other seeds; `seed` is the first. */

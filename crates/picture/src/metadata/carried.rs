@@ -21,7 +21,8 @@ pub struct Carried {
 impl Carried {
     /// What the upright picture of a file with these `facts` carries.
     pub fn of(facts: &Facts) -> Self {
-        let sound = |dpi: f32| DPI.contains(&dpi).then(|| whole(dpi));
+        // Rounded first: 1 per inch comes out of PNG as 0.9906.
+        let sound = |dpi: f32| Some(whole(dpi)).filter(|dpi| DPI.contains(dpi));
         let dpi = facts
             .dpi
             .and_then(|(x, y)| sound(x).zip(sound(y)))

@@ -201,6 +201,8 @@ fn a_resolution_is_kept_in_every_format() {
     for (dpi, tolerance) in [
         ((300.0, 300.0), 0.0),
         ((72.0, 96.0), 0.0),
+        // The least; PNG's whole pixels per metre say 0.9906.
+        ((256.0, 1.0), 0.0),
         ((118.11, 59.06), 0.6),
     ] {
         for format in FORMATS {

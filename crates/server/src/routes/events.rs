@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::{Path, State};
-use axum::http::{HeaderName, header};
+use axum::http::{HeaderMap, HeaderName, header};
 use axum::response::sse::{Event as Sse, KeepAlive};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
@@ -16,7 +17,7 @@ use serde_json::json;
 use tokio::sync::{broadcast, watch};
 
 use crate::app::{App, blocking};
-use crate::auth::Caller;
+use crate::auth::{self, Caller};
 use crate::error::{ApiError, ErrorBody};
 use crate::gate::Pass;
 use crate::wire::{EventBody, JobBody, QueuedBody, StepBody};
@@ -25,8 +26,9 @@ use crate::wire::{EventBody, JobBody, QueuedBody, StepBody};
 ///
 /// A stream of events (`text/event-stream`): first `job` with the whole job, then `queued {position, estimate_s}`,
 /// `job` when it begins, `step {picture, pictures, step, steps, sigma, seconds, left_s}`, `preview {number}`,
-/// `result {index}`; last `done`, `failed` or `cancelled` with the whole job, or `shutdown {}` when the service ends.
-/// Whoever connects again gets the first event again.
+/// `result {index}`; last `done`, `failed` or `cancelled` with the whole job, `shutdown {}` when the service ends, or
+/// `refused {error}` when the key that let its client in does so no more. Whoever connects again
+/// gets the first event again.
 #[utoipa::path(
     get, path = "/jobs/{id}/events", tag = "jobs", operation_id = "follow_job",
     params(("id" = String, Path, description = "The job's name")),
@@ -40,6 +42,7 @@ use crate::wire::{EventBody, JobBody, QueuedBody, StepBody};
 pub(crate) async fn follow(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     // Heard before the job is read, so that nothing between the two is lost.
@@ -51,7 +54,12 @@ pub(crate) async fn follow(
         return Err(ApiError::busy("too_many_streams", message, 5));
     };
     let beat = KeepAlive::new().interval(app.config.times.heartbeat);
-    let following = Following::new(&app, job, events, pass);
+    let client = Client {
+        caller,
+        headers,
+        _pass: pass,
+    };
+    let following = Following::new(&app, job, events, client);
     let events = stream::unfold(following, |mut following| async {
         let event = following.next().await?;
         Some((Ok::<_, Infallible>(event), following))
@@ -62,16 +70,42 @@ pub(crate) async fn follow(
     Ok(([direct, (header::CACHE_CONTROL, "no-store")], sse).into_response())
 }
 
+/// How often a silent stream looks whether its client may still be there.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Who follows, and by what right.
+struct Client {
+    caller: Caller,
+    /// Those that let the caller in.
+    headers: HeaderMap,
+    _pass: Pass,
+}
+
+impl Client {
+    /// Whether what let the caller in still does.
+    fn may_stay(&self, app: &App) -> bool {
+        // Where that cannot be told the next request will say why.
+        let caller = app.caller(&self.headers).ok().flatten();
+        caller.as_ref() == Some(&self.caller)
+    }
+}
+
 /// One client that follows one job.
 struct Following {
     app: Arc<App>,
     id: JobId,
+    client: Client,
     events: broadcast::Receiver<Event>,
     ending: watch::Receiver<bool>,
     /// What is still to be said.
     waiting: VecDeque<Sse>,
     over: bool,
-    _pass: Pass,
+}
+
+enum Heard {
+    Event(Result<Event, broadcast::error::RecvError>),
+    End,
+    Nothing,
 }
 
 /// Ends when the service does.
@@ -85,15 +119,20 @@ fn event(name: &str, body: &impl Serialize) -> Sse {
 }
 
 impl Following {
-    fn new(app: &Arc<App>, job: Job, events: broadcast::Receiver<Event>, pass: Pass) -> Self {
+    fn new(
+        app: &Arc<App>,
+        job: Job,
+        events: broadcast::Receiver<Event>,
+        client: Client,
+    ) -> Self {
         let mut following = Self {
             app: Arc::clone(app),
             id: job.id,
+            client,
             events,
             ending: app.ending.clone(),
             waiting: VecDeque::new(),
             over: false,
-            _pass: pass,
         };
         following
             .waiting
@@ -115,12 +154,18 @@ impl Following {
             }
             let heard = tokio::select! {
                 biased;
-                heard = self.events.recv() => Some(heard),
-                _ = told(&mut self.ending) => None,
+                heard = self.events.recv() => Heard::Event(heard),
+                _ = told(&mut self.ending) => Heard::End,
+                _ = tokio::time::sleep(LOOK) => Heard::Nothing,
             };
+            if !self.client.may_stay(&self.app) {
+                self.refuse();
+                continue;
+            }
             match heard {
-                Some(heard) => self.hear(heard).await,
-                None => self.end(),
+                Heard::Event(heard) => self.hear(heard).await,
+                Heard::End => self.end(),
+                Heard::Nothing => {}
             }
         }
     }
@@ -170,6 +215,12 @@ impl Following {
             Ok(Some(job)) => self.waiting.push_back(event("job", &JobBody::from(&job))),
             Ok(None) | Err(_) => self.over = true,
         }
+    }
+
+    fn refuse(&mut self) {
+        self.over = true;
+        let refusal = ErrorBody::from(auth::stranger());
+        self.waiting.push_back(event("refused", &refusal));
     }
 
     fn end(&mut self) {

@@ -9,7 +9,7 @@ use imagegen_jobs::{Job, JobId, KindName, Search, State as JobState};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::query::{Params, job_id, no_job};
+use super::query::{Params, job_id, no_job, wrong};
 use crate::app::{App, blocking};
 use crate::auth::Caller;
 use crate::error::{ApiError, ErrorBody};
@@ -67,14 +67,6 @@ pub(crate) struct ListParams {
     /// Jobs of the page; 30 where absent.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<usize>,
-}
-
-fn wrong(field: &str, got: &str, expected: &str) -> ApiError {
-    let got: String = got.chars().take(64).collect();
-    let message = format!("{field} is {got:?}, expected {expected}");
-    let mut error = ApiError::field("invalid_value", field, message);
-    error.status = StatusCode::BAD_REQUEST;
-    error
 }
 
 impl ListParams {

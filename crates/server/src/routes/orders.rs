@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json as Answer};
 use imagegen_jobs::Order;
+use utoipa::IntoResponses;
 
 use crate::app::{App, blocking};
 use crate::auth::Caller;
@@ -16,6 +17,30 @@ use crate::wire::{GenerationRequest, JobBody, LadderRequest, TransformRequest, V
 
 /// Longest idempotency key, in bytes.
 const KEY_BYTES: usize = 200;
+
+/// What an order is answered with.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "it stands for its description")]
+enum Answers {
+    /// The job
+    #[response(status = 202, headers(("Location" = String, description = "The job's address, relative to this one")))]
+    Taken(JobBody),
+    /// The body is no JSON
+    #[response(status = 400)]
+    NoJson(ErrorBody),
+    /// No key
+    #[response(status = 401)]
+    NoKey(ErrorBody),
+    /// The content type is no JSON
+    #[response(status = 415)]
+    OtherContent(ErrorBody),
+    /// A field is wrong
+    #[response(status = 422)]
+    WrongField(ErrorBody),
+    /// Too many jobs wait
+    #[response(status = 429, headers(("Retry-After" = u64, description = "Seconds after which to try again")))]
+    Full(ErrorBody),
+}
 
 /// Takes an order, once for each idempotency key.
 async fn submit(
@@ -58,14 +83,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
 #[utoipa::path(
     post, path = "/transforms", tag = "orders", operation_id = "transform", request_body = TransformRequest,
     params(("Idempotency-Key" = Option<String>, Header, description = "The same key again gives the same job")),
-    responses(
-        (status = 202, description = "The job", body = JobBody, headers(("Location" = String))),
-        (status = 400, description = "The body is no JSON", body = ErrorBody),
-        (status = 401, description = "No key", body = ErrorBody),
-        (status = 415, description = "The content type is no JSON", body = ErrorBody),
-        (status = 422, description = "A field is wrong", body = ErrorBody),
-        (status = 429, description = "Too many jobs wait", body = ErrorBody, headers(("Retry-After" = u64))),
-    )
+    responses(Answers)
 )]
 pub(crate) async fn transform(
     State(app): State<Arc<App>>,
@@ -80,14 +98,7 @@ pub(crate) async fn transform(
 #[utoipa::path(
     post, path = "/generations", tag = "orders", operation_id = "generate", request_body = GenerationRequest,
     params(("Idempotency-Key" = Option<String>, Header, description = "The same key again gives the same job")),
-    responses(
-        (status = 202, description = "The job", body = JobBody, headers(("Location" = String))),
-        (status = 400, description = "The body is no JSON", body = ErrorBody),
-        (status = 401, description = "No key", body = ErrorBody),
-        (status = 415, description = "The content type is no JSON", body = ErrorBody),
-        (status = 422, description = "A field is wrong", body = ErrorBody),
-        (status = 429, description = "Too many jobs wait", body = ErrorBody, headers(("Retry-After" = u64))),
-    )
+    responses(Answers)
 )]
 pub(crate) async fn generate(
     State(app): State<Arc<App>>,
@@ -112,14 +123,7 @@ pub(crate) async fn generate(
 #[utoipa::path(
     post, path = "/ladders", tag = "orders", operation_id = "ladder", request_body = LadderRequest,
     params(("Idempotency-Key" = Option<String>, Header, description = "The same key again gives the same job")),
-    responses(
-        (status = 202, description = "The job", body = JobBody, headers(("Location" = String))),
-        (status = 400, description = "The body is no JSON", body = ErrorBody),
-        (status = 401, description = "No key", body = ErrorBody),
-        (status = 415, description = "The content type is no JSON", body = ErrorBody),
-        (status = 422, description = "A field is wrong", body = ErrorBody),
-        (status = 429, description = "Too many jobs wait", body = ErrorBody, headers(("Retry-After" = u64))),
-    )
+    responses(Answers)
 )]
 pub(crate) async fn ladder(
     State(app): State<Arc<App>>,
@@ -136,14 +140,7 @@ pub(crate) async fn ladder(
 #[utoipa::path(
     post, path = "/variations", tag = "orders", operation_id = "vary", request_body = VariationRequest,
     params(("Idempotency-Key" = Option<String>, Header, description = "The same key again gives the same job")),
-    responses(
-        (status = 202, description = "The job", body = JobBody, headers(("Location" = String))),
-        (status = 400, description = "The body is no JSON", body = ErrorBody),
-        (status = 401, description = "No key", body = ErrorBody),
-        (status = 415, description = "The content type is no JSON", body = ErrorBody),
-        (status = 422, description = "A field is wrong", body = ErrorBody),
-        (status = 429, description = "Too many jobs wait", body = ErrorBody, headers(("Retry-After" = u64))),
-    )
+    responses(Answers)
 )]
 pub(crate) async fn vary(
     State(app): State<Arc<App>>,

@@ -1,8 +1,8 @@
 //! What stands in addresses: names of jobs and sources, and what follows the question mark.
 
 use axum::extract::{FromRequestParts, Query};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{StatusCode, Uri};
 use imagegen_jobs::JobId;
 use serde::de::DeserializeOwned;
 
@@ -29,6 +29,9 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
                 Some((path, rest)) if !path.contains(' ') => (path.to_owned(), rest.to_owned()),
                 _ => (String::new(), words),
             };
+            if let Some(expected) = wanted(&words) {
+                return wrong(&path, &given(&parts.uri, &path), expected);
+            }
             let mut error = crate::body::field_error(&path, &words);
             error.message = error
                 .message
@@ -37,6 +40,33 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
             error
         })
     }
+}
+
+/// What was expected where the reader says only what it could not do.
+fn wanted(words: &str) -> Option<&'static str> {
+    if words.contains("not `true` or `false`") {
+        return Some("true or false");
+    }
+    let numbers = ["digit", "integer", "number too"];
+    let number = numbers.iter().any(|part| words.contains(part));
+    number.then_some("a whole number")
+}
+
+/// What a query says of a field.
+fn given(uri: &Uri, field: &str) -> String {
+    let pairs = Query::<Vec<(String, String)>>::try_from_uri(uri);
+    let pairs = pairs.map(|Query(pairs)| pairs).unwrap_or_default();
+    let pair = pairs.into_iter().find(|(name, _)| name == field);
+    pair.map(|(_, value)| value).unwrap_or_default()
+}
+
+/// A field of a query that is wrong.
+pub(super) fn wrong(field: &str, got: &str, expected: &str) -> ApiError {
+    let got: String = got.chars().take(64).collect();
+    let message = format!("{field} is {got:?}, expected {expected}");
+    let mut error = ApiError::field("invalid_value", field, message);
+    error.status = StatusCode::BAD_REQUEST;
+    error
 }
 
 /// A job by its name.

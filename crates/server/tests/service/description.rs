@@ -1,7 +1,7 @@
 //! The description of the API.
 
 use reqwest::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::hall::{Hall, json_of};
 
@@ -13,6 +13,8 @@ async fn every_address_is_described_with_its_answers() {
         document["servers"][0]["url"], ".",
         "it holds behind any prefix"
     );
+    let ways: Vec<_> = document["security"].as_array().unwrap().iter().collect();
+    assert_eq!(ways, [&json!({"key": []}), &json!({"session": []}), &json!({})]);
     let paths = document["paths"].as_object().unwrap();
     let mut described: Vec<_> = paths.keys().map(String::as_str).collect();
     described.sort_unstable();
@@ -50,10 +52,17 @@ async fn every_address_is_described_with_its_answers() {
                     .is_some_and(|text| !text.is_empty()),
                 "{which}"
             );
-            assert!(
-                !operation["responses"].as_object().unwrap().is_empty(),
-                "{which}"
-            );
+            let responses = operation["responses"].as_object().unwrap();
+            let mut refusals = vec!["403", "421"];
+            if !operation["requestBody"].is_null() {
+                refusals.extend(["408", "413"]);
+            }
+            if !path.starts_with("/session") {
+                refusals.push("401");
+            }
+            for status in refusals {
+                assert!(responses.contains_key(status), "{which}: {status}");
+            }
             names.push(operation["operationId"].as_str().unwrap().to_owned());
         }
     }

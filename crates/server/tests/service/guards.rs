@@ -4,7 +4,7 @@ use imagegen_server::{Keys, ServeError, Server};
 use reqwest::{Method, Response, StatusCode, header};
 use serde_json::json;
 
-use crate::hall::{Hall, config, jobs, json_of, painted, refusal};
+use crate::hall::{Hall, config, events, jobs, json_of, painted, refusal, text};
 
 async fn asked(hall: &Hall, method: Method, headers: &[(&str, &str)]) -> Response {
     let mut request = hall
@@ -50,8 +50,10 @@ async fn pages_of_other_sites_order_nothing() {
     let hall = Hall::open().await;
     let own = format!("http://{}", hall.address);
     for origin in ["https://evil.example", "null", "http://127.0.0.1:1"] {
-        let answer = asked(&hall, Method::POST, &[("origin", origin)]).await;
-        assert_eq!(refusal(answer, 403).await.0, "foreign_page", "{origin}");
+        for method in [Method::POST, Method::GET] {
+            let answer = asked(&hall, method, &[("origin", origin)]).await;
+            assert_eq!(refusal(answer, 403).await.0, "foreign_page", "{origin}");
+        }
     }
     let form = [
         ("sec-fetch-site", "cross-site"),
@@ -213,6 +215,45 @@ async fn nothing_opens_without_a_key() {
         StatusCode::UNAUTHORIZED,
         "no key is left, and one is demanded"
     );
+    let config = config(hall.close().await.path());
+    assert!(
+        matches!(
+            imagegen_server::check(&config),
+            Err(ServeError::AllRevoked { .. })
+        ),
+        "nor does a restart open the door"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_with_its_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = Keys::open(folder.path()).unwrap();
+    let (phone, other) = (keys.add("phone").unwrap(), keys.add("other").unwrap());
+    let hall = Hall::on(folder, |_, _| {}).await;
+    let as_phone = |method, path: &str| {
+        let request = hall.client.request(method, hall.url(path));
+        request.bearer_auth(&phone.secret)
+    };
+    let upload = as_phone(Method::POST, "/api/v1/sources").body(painted(80, 64, 30));
+    let source = json_of(upload.send().await.unwrap(), 201).await;
+    let order = json!({"source": source["sha256"], "prompt": "winter", "strength": 1, "steps": 1000});
+    let order = as_phone(Method::POST, "/api/v1/transforms").json(&order);
+    let job = json_of(order.send().await.unwrap(), 202).await;
+    let path = format!("/api/v1/jobs/{}/events", text(&job["id"]));
+    let stream = as_phone(Method::GET, &path).send().await.unwrap();
+    assert_eq!(stream.status(), StatusCode::OK);
+    keys.revoke("phone").unwrap();
+    let heard = events(&stream.text().await.unwrap());
+    let (name, said) = heard.last().unwrap();
+    assert_eq!(
+        (name.as_str(), &said["error"]["code"]),
+        ("refused", &json!("no_key"))
+    );
+    assert!(!heard.iter().any(|(name, _)| name == "done"), "{heard:?}");
+    let others = hall.client.get(hall.url("/api/v1/jobs"));
+    let others = others.bearer_auth(&other.secret).send().await.unwrap();
+    assert_eq!(others.status(), StatusCode::OK, "other keys are not touched");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -220,7 +261,10 @@ async fn people_sign_in_with_a_cookie() {
     let folder = tempfile::tempdir().unwrap();
     let keys = Keys::open(folder.path()).unwrap();
     let key = keys.add("anna").unwrap();
-    let hall = Hall::on(folder, |_, _| {}).await;
+    let hall = Hall::on(folder, |config, _| {
+        config.origins.push("https://editor.example".to_owned());
+    })
+    .await;
     let session = json_of(hall.get("/session").await, 200).await;
     assert_eq!(
         (&session["key_required"], &session["signed_in"]),
@@ -258,6 +302,16 @@ async fn people_sign_in_with_a_cookie() {
         (&json!(true), &json!("anna"))
     );
     assert_eq!(asked("/api/v1/jobs").await.status(), StatusCode::OK);
+    let elsewhere = hall
+        .client
+        .get(hall.url("/api/v1/jobs"))
+        .header("cookie", cookie.clone())
+        .header("origin", "https://editor.example");
+    assert_eq!(
+        elsewhere.send().await.unwrap().status(),
+        StatusCode::UNAUTHORIZED,
+        "pages of others, allowed or not, have keys of their own"
+    );
     let request = hall.client.delete(hall.url("/api/v1/session"));
     let answer = request
         .header("cookie", cookie.clone())

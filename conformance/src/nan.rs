@@ -137,6 +137,10 @@ pub fn all<B: Backend>() -> Vec<NanCall<B>> {
         );
     }
     call(
+        "prelu input",
+        Box::new(|b| b.prelu(&b.upload(&with_nan(&[3, 7])), &b.upload(&tensor(&[7])))),
+    );
+    call(
         "add right",
         Box::new(|b| b.add(&b.upload(&tensor(&[9])), &b.upload(&with_nan(&[9])))),
     );

@@ -132,6 +132,10 @@ fn elementwise<B: Backend>(all: &mut Vec<Attempt<B>>) {
         b.activate(&b.upload(&tensor(&[0, 4])), Activation::Silu)
             .map(drop)
     }));
+    all.push(call("prelu nothing", |b: &B| {
+        b.prelu(&b.upload(&tensor(&[0, 4])), &b.upload(&tensor(&[4])))
+            .map(drop)
+    }));
     all.push(call("add nothing", |b: &B| {
         b.add(&b.upload(&tensor(&[0, 4])), &b.upload(&tensor(&[0, 4])))
             .map(drop)

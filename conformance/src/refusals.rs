@@ -71,6 +71,7 @@ pub fn all<B: Backend>() -> Vec<Refusal<B>> {
         (&["norm"], norm_weights),
         (&["group_norm"], group_norm),
         (&["layer_norm"], layer_norm),
+        (&["prelu"], prelu),
         (&["add"], add),
         (&["concat"], concat),
         (&["split"], split),
@@ -369,6 +370,19 @@ fn layer_norm<B: Backend>(list: &mut List<B>) {
         list.refuses(what, move |b| {
             let weights = b.norm_weights(tensor(&[16]), tensor(&[16]))?;
             b.layer_norm(&b.upload(&tensor(shape)), &weights, 1e-5)
+                .map(drop)
+        });
+    }
+}
+
+fn prelu<B: Backend>(list: &mut List<B>) {
+    for (what, input, slopes) in [
+        ("input of rank 0", &[][..], &[1][..]),
+        ("slopes of other channels", &[3, 4], &[3]),
+        ("slopes of another rank", &[3, 4], &[1, 4]),
+    ] {
+        list.refuses(what, move |b| {
+            b.prelu(&b.upload(&tensor(input)), &b.upload(&tensor(slopes)))
                 .map(drop)
         });
     }

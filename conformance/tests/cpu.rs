@@ -227,11 +227,12 @@ fn every_kind_of_case_is_in_the_suite() {
         Case::GroupNorm(_) => "group_norm",
         Case::LayerNorm(_) => "layer_norm",
         Case::Linear(_) => "linear",
+        Case::Prelu(_) => "prelu",
         Case::Resized(_) => "resize",
         Case::Reshape(_) => "reshape",
         Case::Scale(_) => "scale",
         Case::Split(_) => "split",
     });
     let kinds: std::collections::BTreeSet<_> = names.collect();
-    assert_eq!(kinds.len(), 15, "{kinds:?}");
+    assert_eq!(kinds.len(), 16, "{kinds:?}");
 }

@@ -146,6 +146,11 @@ export const makeLadder = (job: Job, result: JobResult): Promise<Job | null> =>
 export const makeVariations = (job: Job, result: JobResult): Promise<Job | null> =>
   order(settings.variations(settings.settingsOf(job, result), draft.variations, null));
 
+export async function upscale(job: Job, result: JobResult): Promise<void> {
+  const source = await doing("source", () => api.jobs.toSource(job.id, result.index));
+  if (source) await order(settings.upscale(source.sha256));
+}
+
 export async function useAsSource(job: Job, result: JobResult): Promise<void> {
   const source = await doing("source", () => api.jobs.toSource(job.id, result.index));
   if (!source) return;

@@ -128,10 +128,10 @@ export const advice = async (request: AdviceRequest, signal?: AbortSignal): Prom
   wire.toSourceAdvice(await post("advice", request, signal ? { signal } : {}));
 
 /** Where an order is posted. */
-export type Route = "transforms" | "generations" | "ladders" | "variations";
+export type Route = "transforms" | "generations" | "ladders" | "variations" | "upscales";
 
 /** An order as it is posted; absent fields take the model's defaults. */
-export type Body = Partial<Record<keyof Order, unknown>>;
+export type Body = Partial<Record<keyof Order | "by", unknown>>;
 
 /** The JSON of an order: only what is set, the seed never rounded. */
 export function bodyOf(order: Partial<Order>): Body {

@@ -99,6 +99,46 @@ impl Call for Add {
     }
 }
 
+/// One call of `prelu`.
+#[derive(Debug, Clone)]
+pub struct Prelu {
+    /// Of the input; its last axis is that of the slopes.
+    pub shape: Vec<usize>,
+}
+
+impl Prelu {
+    /// Input and slopes; among them both zeros.
+    fn parts(&self) -> [Tensor; 2] {
+        let mut noise = Noise::new(12);
+        let mut input = noise.tensor(self.shape.as_slice(), 1.0, 0.0);
+        let last = input.data().len() - 1;
+        (input.data_mut()[0], input.data_mut()[last]) = (0.0, -0.0);
+        let channels = self.shape.last().copied().unwrap_or(1);
+        [input, noise.tensor([channels], 0.5, 0.0)]
+    }
+}
+
+impl Call for Prelu {
+    fn reference(&self) -> Vec<Reference> {
+        let [input, slopes] = self.parts();
+        let numbers = input.data().iter().zip(slopes.data().iter().cycle());
+        let numbers = numbers.map(|(&x, &slope)| match x < 0.0 {
+            true => (f64::from(x) * f64::from(slope)) as f32,
+            false => x,
+        });
+        vec![Reference::exact(self.shape.as_slice(), numbers)]
+    }
+
+    fn run<B: Backend>(&self, backend: &B) -> Result<Vec<Tensor>, Error> {
+        let [input, slopes] = self.parts().map(|tensor| backend.upload(&tensor));
+        Ok(vec![backend.download(&backend.prelu(&input, &slopes)?)])
+    }
+
+    fn tolerance(&self) -> Tolerance {
+        Tolerance::EXACT
+    }
+}
+
 /// One call of `scale`.
 #[derive(Debug, Clone)]
 pub struct Scale {

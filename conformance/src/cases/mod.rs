@@ -15,7 +15,7 @@ use imagegen_engine::{Backend, Error, Tensor};
 
 pub use attention::{Attention, Mask};
 pub use conv2d::{Conv2d, InputNorm};
-pub use elementwise::{Activate, Add, Grid, Scale};
+pub use elementwise::{Activate, Add, Grid, Prelu, Scale};
 pub use layout::{Concat, Depth, DepthWay, Embedding, Reshape, Resized, Split};
 pub use linear::{Geglu, Linear};
 pub use norm::{GroupNorm, LayerNorm, Spread};
@@ -87,5 +87,5 @@ macro_rules! cases {
 
 cases!(
     Activate, Add, Attention, Concat, Conv2d, Depth, Embedding, Geglu, GroupNorm, LayerNorm,
-    Linear, Resized, Reshape, Scale, Split,
+    Linear, Prelu, Resized, Reshape, Scale, Split,
 );

@@ -13,7 +13,7 @@ mod norm;
 
 use imagegen_engine::Activation;
 
-use crate::cases::{Activate, Add, Case, Grid, Scale};
+use crate::cases::{Activate, Add, Case, Grid, Prelu, Scale};
 
 pub use attention::attention;
 pub use conv2d::conv2d;
@@ -45,7 +45,7 @@ pub fn all() -> Vec<Case> {
     .concat()
 }
 
-/// Activations by themselves, `add`, `scale`.
+/// Activations by themselves, `prelu`, `add`, `scale`.
 pub fn elementwise() -> Vec<Case> {
     let mut cases: Vec<Case> = Vec::new();
     for activation in ACTIVATIONS {
@@ -69,6 +69,12 @@ pub fn elementwise() -> Vec<Case> {
                 .into(),
             );
         }
+        cases.push(
+            Prelu {
+                shape: shape.clone(),
+            }
+            .into(),
+        );
         cases.push(Add { shape }.into());
     }
     cases

@@ -34,6 +34,7 @@ fn advise(session: &mut Session<'_>, arguments: &AdviseArguments, path: &Path) -
     let source = read_source(path)?;
     let request = Transform {
         source: &source,
+        enlarge: None,
         strength: strength(session, &arguments.strength)?,
         size: Wanted::Source,
         fit: Fit::Keep,
@@ -74,8 +75,9 @@ fn lines(name: &str, size: Size, forecast: &Forecast) -> String {
 
 /// Says what can be said before a run, once for each source. Gives all of it.
 pub(crate) fn before(session: &mut Session<'_>, request: &Request<'_>) -> Result<Vec<Advice>> {
-    let Request::Transform(request) = request else {
-        return Ok(Vec::new());
+    let request = match request {
+        Request::Transform(request) if !request.only_enlarges() => request,
+        _ => return Ok(Vec::new()),
     };
     let forecast = session
         .model

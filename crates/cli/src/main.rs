@@ -22,6 +22,7 @@ mod sheet;
 mod show_config;
 mod shown;
 mod transform;
+mod upscale;
 mod vary;
 mod watch;
 
@@ -52,6 +53,7 @@ fn run() -> Result<ExitCode> {
         Command::Generate(arguments) => generate::run(arguments),
         Command::Ladder(arguments) => ladder::run(arguments),
         Command::Vary(arguments) => vary::run(arguments),
+        Command::Upscale(arguments) => upscale::run(arguments),
         Command::Advise(arguments) => advise::run(arguments),
         Command::Replay(arguments) => replay::replay(arguments),
         Command::Verify(arguments) => replay::verify(arguments),

@@ -72,37 +72,45 @@ impl Watch {
         }
     }
 
-    fn show_step(&mut self, record: &StepRecord<'_>) {
+    /// Says that `done` of `all` parts of the stage are done; `part` is what they are called.
+    fn show_progress(&mut self, part: &'static str, done: usize, all: usize) {
+        let title = shown(&self.title);
         match self.show {
             Show::Nothing => {}
             Show::Lines => {
-                let left = self.left(record).as_secs_f64();
-                let (step, steps) = (record.step, record.steps);
-                let title = shown(&self.title);
-                say!("{title}: step {step} of {steps}, {left:.1} s left");
+                let left = self.left(done, all).as_secs_f64();
+                say!("{title}: {part} {done} of {all}, {left:.1} s left");
             }
             Show::Bar => {
-                let title = shown(&self.title);
-                let bar = self
-                    .bar
-                    .get_or_insert_with(|| bar(title, record.steps as u64));
-                bar.set_position(record.step as u64);
+                let bar = self.bar.get_or_insert_with(|| bar(title, part, all as u64));
+                bar.set_position(done as u64);
             }
         }
     }
 
-    /// Time left, if the steps to come take as long as those done.
-    fn left(&self, record: &StepRecord<'_>) -> Duration {
+    /// Time left, if the parts to come take as long as those done.
+    fn left(&self, done: usize, all: usize) -> Duration {
         let spent = self
             .stage
             .map_or(Duration::ZERO, |(_, since)| since.elapsed());
-        spent.mul_f64((record.steps - record.step) as f64 / record.step as f64)
+        spent.mul_f64((all - done) as f64 / done as f64)
+    }
+
+    fn go_on(&self) -> ControlFlow<()> {
+        if self.stop.load(Ordering::Relaxed) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     }
 }
 
-fn bar(title: String, steps: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg} {wide_bar} step {pos} of {len}, {eta} left");
-    let bar = ProgressBar::new(steps).with_message(title);
+fn bar(title: String, part: &'static str, parts: u64) -> ProgressBar {
+    let style =
+        ProgressStyle::with_template("{msg} {wide_bar} {prefix} {pos} of {len}, {eta} left");
+    let bar = ProgressBar::new(parts)
+        .with_message(title)
+        .with_prefix(part);
     bar.set_style(style.expect("the template is well formed"));
     bar
 }
@@ -111,6 +119,9 @@ impl Watcher for Watch {
     fn stage(&mut self, stage: Stage) {
         self.end_stage();
         self.stage = Some((stage, Instant::now()));
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear(); // another stage has parts of its own
+        }
     }
 
     fn warning(&mut self, warning: &Warning) {
@@ -121,12 +132,13 @@ impl Watcher for Watch {
         }
     }
 
+    fn window(&mut self, window: usize, windows: usize) -> ControlFlow<()> {
+        self.show_progress("window", window, windows);
+        self.go_on()
+    }
+
     fn step(&mut self, record: &StepRecord<'_>) -> ControlFlow<()> {
-        self.show_step(record);
-        if self.stop.load(Ordering::Relaxed) {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
+        self.show_progress("step", record.step, record.steps);
+        self.go_on()
     }
 }

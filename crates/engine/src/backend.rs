@@ -232,6 +232,9 @@ pub trait Backend: Debug + Sized {
     fn activate(&self, input: &Self::Tensor, activation: Activation)
     -> Result<Self::Tensor, Error>;
 
+    /// `x` where it is above 0, `slope * x` below: `slopes` `[C]` for `input` `[.., C]` (a parametric ReLU).
+    fn prelu(&self, input: &Self::Tensor, slopes: &Self::Tensor) -> Result<Self::Tensor, Error>;
+
     /// Sum of two tensors of one shape.
     fn add(&self, left: &Self::Tensor, right: &Self::Tensor) -> Result<Self::Tensor, Error>;
 

@@ -6,6 +6,7 @@
 //! one module that knows paths; the rest works on values.
 
 mod advise;
+mod enlarge;
 mod error;
 mod faces;
 pub mod files;
@@ -18,12 +19,15 @@ mod request;
 mod run;
 mod sheet;
 mod shrink;
+mod tiled;
 mod unfinished;
 mod variety;
 mod warning;
+mod windows;
 mod work;
 
 pub use advise::{Forecast, LookForFaces};
+pub use enlarge::{Enlarge, Enlarger};
 pub use error::Error;
 pub use faces::{Face, faces};
 pub use imagegen_engine::cpu::Level;
@@ -31,7 +35,7 @@ pub use imagegen_picture::{Fit, Format, Picture, Size, Wanted};
 pub use imagegen_pipeline::{Error as RunError, Sampler, StepRecord, Strength, StrengthRule};
 pub use model::{Cpu, Defaults, Memory, Model, ModelInfo, ModelSource, NetworkInfo, ScheduleInfo};
 pub use outcome::{Facts, Outcome, Stage, Unwatched, Watcher};
-pub use recipe::{FidelityMark, ModelMark, Recipe, SourceMark};
+pub use recipe::{EnlargeMark, FidelityMark, ModelMark, Recipe, SourceMark};
 pub use replay::{Agreement, parse_fit, parse_wanted};
 pub use request::{Generate, Request, Settings, Source, Transform};
 pub use sheet::{Cell, Sheet, contact_sheet};

@@ -14,6 +14,8 @@ use crate::{Error, Note, Recipe, Warning};
 pub enum Stage {
     /// The source is brought to the model's size.
     Prepare,
+    /// The source is enlarged.
+    Enlarge,
     /// The prompts are encoded.
     Text,
     /// The network runs.
@@ -27,6 +29,7 @@ impl Stage {
     pub fn name(self) -> &'static str {
         match self {
             Self::Prepare => "prepare",
+            Self::Enlarge => "enlarge",
             Self::Text => "text",
             Self::Denoise => "denoise",
             Self::Finish => "finish",
@@ -40,6 +43,11 @@ pub trait Watcher {
     fn stage(&mut self, stage: Stage);
     /// Something a person should know, as soon as it is known; the outcome has it too.
     fn warning(&mut self, warning: &Warning);
+    /// A window of a source that is being enlarged is done: which, counted from 1, and of how many. `Break` stops the run as it does
+    /// after a step.
+    fn window(&mut self, _window: usize, _windows: usize) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
     /// A step is done. `Break` stops the run with an error for which
     /// [`Error::is_cancelled`] is true.
     fn step(&mut self, record: &StepRecord<'_>) -> ControlFlow<()>;

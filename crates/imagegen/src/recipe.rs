@@ -6,7 +6,7 @@ use imagegen_picture::{EncodeError, Format, Metadata, Size};
 use imagegen_pipeline::Sampler;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, PROGRAM};
+use crate::{Enlarge, Error, PROGRAM};
 
 /// Everything that decides a picture's pixels. Read strictly: a field this program does not know may
 /// decide them too.
@@ -38,6 +38,9 @@ pub struct Recipe {
     pub size: [u32; 2],
     /// Width and height the model worked at.
     pub work_size: [u32; 2],
+    /// What the source was enlarged by before all else; absent where it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enlarge: Option<EnlargeMark>,
     /// The size asked for: `source`, `640` (longest side) or `640x480`; absent for text-to-image.
     pub wanted: Option<String>,
     /// How the source was brought to the wanted shape; absent for text-to-image.
@@ -49,6 +52,25 @@ pub struct Recipe {
     /// How alike source and result are; known after the run, decides nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fidelity: Option<FidelityMark>,
+}
+
+/// By how much a source was enlarged, and with what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnlargeMark {
+    /// By what each side was multiplied.
+    pub by: u32,
+    /// The enlarger's name.
+    pub with: String,
+}
+
+impl From<Enlarge> for EnlargeMark {
+    fn from(enlarge: Enlarge) -> Self {
+        Self {
+            by: enlarge.by(),
+            with: enlarge.with().name().to_owned(),
+        }
+    }
 }
 
 /// How alike source and result are, 0 to 1, in four digits; see [`imagegen_picture::fidelity`].
@@ -159,6 +181,11 @@ impl Recipe {
             .and_then(|s| s.names().get(1).copied())
             .unwrap_or("unknown");
         let named = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let mut extra = vec![named("Strength rule", &self.strength_rule)];
+        if let Some(EnlargeMark { by, with }) = &self.enlarge {
+            extra.push(named("Upscale by", &by.to_string()));
+            extra.push(named("Upscaler", with));
+        }
         a1111_parameters(&A1111Fields {
             prompt: self.prompt.clone(),
             negative_prompt: self.negative_prompt.clone(),
@@ -171,7 +198,7 @@ impl Recipe {
             model: Some(self.model.name.clone()),
             denoising_strength: self.source.is_some().then_some(self.strength),
             version: PROGRAM.to_owned(),
-            extra: vec![named("Strength rule", &self.strength_rule)],
+            extra,
         })
     }
 }
@@ -224,6 +251,7 @@ mod tests {
             seed,
             size: [64, 32],
             work_size: [64, 32],
+            enlarge: None,
             wanted: Some("source".into()),
             fit: Some("keep".into()),
             model: ModelMark {

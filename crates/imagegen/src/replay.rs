@@ -3,8 +3,8 @@
 use imagegen_picture::{Fit, Picture, Wanted};
 use imagegen_pipeline::{Sampler, Strength, StrengthRule};
 
-use crate::recipe::Recipe;
-use crate::{Error, Generate, Request, Settings, Source, Transform};
+use crate::recipe::{EnlargeMark, Recipe};
+use crate::{Enlarge, Error, Generate, Request, Settings, Source, Transform};
 
 impl Recipe {
     /// The request that makes the picture again, from `source` where it was made from one.
@@ -35,12 +35,19 @@ impl Recipe {
             }),
             Some(source) => Request::Transform(Transform {
                 source,
+                enlarge: self.enlarge()?,
                 strength: Strength::new(self.strength)?,
                 size: self.wanted_size()?,
                 fit: self.fit_kind()?,
                 settings,
             }),
         })
+    }
+
+    fn enlarge(&self) -> Result<Option<Enlarge>, Error> {
+        let mark = self.enlarge.as_ref();
+        let enlarge = mark.map(|EnlargeMark { by, with }| Enlarge::new(*by, with.parse()?));
+        enlarge.transpose()
     }
 
     fn wanted_size(&self) -> Result<Wanted, Error> {

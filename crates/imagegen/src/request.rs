@@ -1,10 +1,10 @@
 //! What is asked for.
 
-use imagegen_picture::{Decoded, Fit, Limits, Picture, Wanted, decode};
+use imagegen_picture::{Decoded, Fit, Limits, Picture, Size, Wanted, decode};
 use imagegen_pipeline::{Sampler, Strength, StrengthRule};
 use sha2::{Digest, Sha256};
 
-use crate::Error;
+use crate::{Enlarge, Error};
 
 /// A source picture, decoded, and the hash of its file.
 #[derive(Debug, Clone)]
@@ -69,6 +69,9 @@ pub struct Settings {
 pub struct Transform<'a> {
     /// The picture to start from.
     pub source: &'a Source,
+    /// What the source is enlarged by before all else. The model then works on all of it, in windows where it is larger than the
+    /// model works at.
+    pub enlarge: Option<Enlarge>,
     /// How far to move away from it.
     pub strength: Strength,
     /// The size wanted back.
@@ -77,6 +80,19 @@ pub struct Transform<'a> {
     pub fit: Fit,
     /// The rest.
     pub settings: Settings,
+}
+
+impl Transform<'_> {
+    /// Whether it does nothing but enlarge its source: no model runs.
+    pub fn only_enlarges(&self) -> bool {
+        self.enlarge.is_some() && self.strength.get() == 0.0
+    }
+
+    /// Size of the source as it is worked on.
+    pub(crate) fn source_size(&self) -> Size {
+        let size = self.source.picture().size();
+        self.enlarge.map_or(size, |enlarge| enlarge.size(size))
+    }
 }
 
 /// A picture made from text alone.

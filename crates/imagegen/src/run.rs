@@ -1,5 +1,6 @@
 //! Carrying out requests: from a source or a size to a picture, by way of the pipeline.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError};
 
@@ -15,7 +16,8 @@ use imagegen_pipeline::{
     Strength, Text2Img, img2img, text2img,
 };
 
-use crate::recipe::{FidelityMark, Recipe, SourceMark};
+use crate::recipe::{EnlargeMark, FidelityMark, Recipe, SourceMark};
+use crate::tiled::Tiled;
 use crate::{
     Error, Facts, Generate, Model, Note, Outcome, PROGRAM, Request, Settings, Source, Stage,
     Transform, Warning, Watcher,
@@ -85,19 +87,39 @@ impl Model {
     ) -> Result<Outcome, Error> {
         watcher.stage(Stage::Prepare);
         let planned = self.plan_transform(request)?;
-        let (fit, source) = (&planned.fit, request.source.picture());
         let warnings = self.transform_warnings(request, &planned)?;
         warnings.iter().for_each(|warning| watcher.warning(warning));
-        let pixels = self.prepared(request.source, fit)?;
+        let source = &*self.enlarged(request, watcher)?;
+        let fit = &planned.fit;
+        if request.only_enlarges() {
+            return Ok(enlarged_outcome(request, planned, source, warnings));
+        }
+        let pixels = match request.enlarge {
+            None => self.prepared(request.source, fit)?,
+            Some(_) => Arc::new(unit_tensor(&fit.to_work(&flatten(source, WHITE)))?),
+        };
         let settings = planned.pipeline;
+        let side = self.native_side();
         let run = self.carry_out(
             &request.settings,
             (settings, planned.runs),
             watcher,
             |networks, progress| {
+                let (source, strength) = (&*pixels, request.strength);
+                if request.enlarge.is_some() {
+                    let grid = self.latents.codec.grid() as u32;
+                    let tiled = Tiled {
+                        source,
+                        strength,
+                        settings,
+                        side,
+                        grid,
+                    };
+                    return tiled.run(networks, progress);
+                }
                 let request = Img2Img {
-                    source: &pixels,
-                    strength: request.strength,
+                    source,
+                    strength,
                     settings,
                 };
                 img2img(&request, networks, progress)
@@ -128,11 +150,14 @@ impl Model {
     fn plan_transform(&self, request: &Transform<'_>) -> Result<Planned, Error> {
         let pipeline = self.resolve(&request.settings)?;
         let fit = plan(&FitRequest {
-            source: request.source.picture().size(),
+            source: request.source_size(),
             wanted: request.size,
             fit: request.fit,
             grid: self.latents.codec.grid() as u32,
-            budget_pixels: self.latents.pixels(),
+            budget_pixels: match request.enlarge {
+                None => self.latents.pixels(),
+                Some(_) => u64::MAX, // worked on in windows
+            },
             min_side: MIN_SIDE,
         })?;
         let result = fit.result_size();
@@ -155,6 +180,7 @@ impl Model {
         let mut recipe = self.recipe(&request.settings, &pipeline, request.strength);
         recipe.size = sides(fit.result_size());
         recipe.work_size = sides(fit.work_size());
+        recipe.enlarge = request.enlarge.map(EnlargeMark::from);
         recipe.wanted = Some(request.size.to_string());
         recipe.fit = Some(request.fit.name().to_owned());
         recipe.source = Some(SourceMark {
@@ -186,6 +212,10 @@ impl Model {
     ) -> Result<Vec<Warning>, Error> {
         let read = request.source.decoded.warnings.iter().cloned();
         let mut warnings: Vec<_> = read.map(Warning::Source).collect();
+        if request.only_enlarges() {
+            warnings.extend(self.standing_warnings(true));
+            return Ok(warnings);
+        }
         warnings.extend(self.warnings(&request.settings, &planned.pipeline)?);
         if request.strength.get() > 0.0 {
             warnings.extend(resampled(&planned.fit));
@@ -193,6 +223,28 @@ impl Model {
             warnings.push(Warning::NothingRun);
         }
         Ok(warnings)
+    }
+
+    /// The source as it is worked on: enlarged where that is asked for.
+    fn enlarged<'a>(
+        &self,
+        request: &Transform<'a>,
+        watcher: &mut dyn Watcher,
+    ) -> Result<Cow<'a, Picture>, Error> {
+        let source = request.source.picture();
+        let Some(enlarge) = request.enlarge else {
+            return Ok(Cow::Borrowed(source));
+        };
+        watcher.stage(Stage::Enlarge);
+        let mut at = (0, 0);
+        let mut progress = |window, windows| {
+            at = (window, windows);
+            watcher.window(window, windows)
+        };
+        let enlarged = enlarge.carry_out(self.engine(), source, &mut progress)?;
+        let (step, steps) = at;
+        let enlarged = enlarged.ok_or(imagegen_pipeline::Error::Cancelled { step, steps })?;
+        Ok(Cow::Owned(enlarged))
     }
 
     /// The source at its working size, as pixels. Made once for a row of runs on one source.
@@ -400,12 +452,38 @@ impl Model {
             seed: settings.seed,
             size: [0; 2],
             work_size: [0; 2],
+            enlarge: None,
             wanted: None,
             fit: None,
             model: self.mark.clone(),
             source: None,
             fidelity: None,
         }
+    }
+}
+
+/// What comes of a request that only enlarges: the source's own picture, larger.
+fn enlarged_outcome(
+    request: &Transform<'_>,
+    planned: Planned,
+    source: &Picture,
+    warnings: Vec<Warning>,
+) -> Outcome {
+    let work = planned.recipe.work_size;
+    Outcome {
+        picture: planned.fit.to_result(source),
+        facts: Facts {
+            recipe: planned.recipe,
+            runs: 0,
+            start_sigma: 0.0,
+            start_timestep: None,
+            work,
+            fidelity: None,
+        },
+        warnings,
+        notes: Note::of(&request.source.decoded.facts),
+        carried: Carried::of(&request.source.decoded.facts),
+        advice: Vec::new(),
     }
 }
 

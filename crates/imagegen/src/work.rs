@@ -1,6 +1,9 @@
 //! How much work a request is, so that its time can be told from that of others.
 
+use imagegen_pipeline::LatentCodec;
+
 use crate::run::planned_runs;
+use crate::tiled::Tiled;
 use crate::{Error, Model, Request};
 
 /// What carrying out a request takes.
@@ -32,7 +35,14 @@ impl Model {
             Request::Generate(_) => recipe.steps,
         };
         let weighed = recipe.guidance_scale != 0.0 && recipe.guidance_scale != 1.0;
-        let [width, height] = recipe.work_size.map(u64::from);
+        let mut size = recipe.work_size;
+        if recipe.enlarge.is_some() {
+            // Worked on in windows, which overlap.
+            let (side, grid) = (self.native_side(), self.latents.codec.grid() as u32);
+            let windows = Tiled::windows(side, grid, size) as u32;
+            size = [side.min(size[0]) * windows, side.min(size[1])];
+        }
+        let [width, height] = size.map(u64::from);
         Ok(Work {
             runs,
             calls: runs * if weighed { 2 } else { 1 },

@@ -49,6 +49,7 @@ fn source(bytes: &[u8]) -> Source {
 
 fn transform(model: &Model, source: &Source, strength: f64, settings: Settings) -> Outcome {
     let request = Transform {
+        enlarge: None,
         source,
         strength: Strength::new(strength).unwrap(),
         size: Wanted::Source,
@@ -257,6 +258,7 @@ fn settings_out_of_range_are_refused_before_anything_runs() {
     let source = source(&png(&painted(64, 64, 1)));
     let refused = |settings: Settings| {
         let request = Transform {
+            enlarge: None,
             source: &source,
             strength: Strength::new(0.5).unwrap(),
             size: Wanted::Source,

@@ -77,6 +77,17 @@ pub enum Kind {
         /// How the source is brought to that size.
         fit: Option<String>,
     },
+    /// A source, larger; with a prompt its detail is drawn anew.
+    Upscale {
+        /// The source.
+        source: String,
+        /// By what each side is multiplied: 2 or 4.
+        by: u32,
+        /// What enlarges; the embedded network where absent. Stored orders always have it.
+        with: Option<String>,
+        /// How far the model moves from the enlarged source, 0 to 1; needs a prompt above 0. Stored orders always have it.
+        strength: Option<f64>,
+    },
 }
 
 /// A kind of order without its settings.
@@ -90,11 +101,19 @@ pub enum KindName {
     Ladder,
     /// [`Kind::Vary`].
     Vary,
+    /// [`Kind::Upscale`].
+    Upscale,
 }
 
 impl KindName {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Transform, Self::Generate, Self::Ladder, Self::Vary];
+    pub const ALL: [Self; 5] = [
+        Self::Transform,
+        Self::Generate,
+        Self::Ladder,
+        Self::Vary,
+        Self::Upscale,
+    ];
 
     /// Its name in lower case.
     pub const fn name(self) -> &'static str {
@@ -103,6 +122,7 @@ impl KindName {
             Self::Generate => "generate",
             Self::Ladder => "ladder",
             Self::Vary => "vary",
+            Self::Upscale => "upscale",
         }
     }
 }
@@ -115,6 +135,7 @@ impl Kind {
             Self::Generate { .. } => KindName::Generate,
             Self::Ladder { .. } => KindName::Ladder,
             Self::Vary { .. } => KindName::Vary,
+            Self::Upscale { .. } => KindName::Upscale,
         }
     }
 
@@ -124,7 +145,8 @@ impl Kind {
             Self::Generate { .. } => None,
             Self::Transform { source, .. }
             | Self::Ladder { source, .. }
-            | Self::Vary { source, .. } => Some(source),
+            | Self::Vary { source, .. }
+            | Self::Upscale { source, .. } => Some(source),
         }
     }
 
@@ -135,6 +157,7 @@ impl Kind {
             | Self::Generate { count, .. }
             | Self::Vary { count, .. } => usize::from(*count),
             Self::Ladder { strengths, .. } => strengths.len(),
+            Self::Upscale { .. } => 1,
         }
     }
 

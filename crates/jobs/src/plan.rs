@@ -2,8 +2,8 @@
 //! of its field.
 
 use imagegen::{
-    Fit, Format, Generate, Model, Request, Sampler, Settings, Source, Strength, StrengthRule,
-    Transform, Variety, Wanted, parse_fit, parse_wanted,
+    Enlarge, Enlarger, Fit, Format, Generate, Model, Request, Sampler, Settings, Source, Strength,
+    StrengthRule, Transform, Variety, Wanted, parse_fit, parse_wanted,
 };
 
 use crate::{Error, Kind, Order};
@@ -13,12 +13,20 @@ const TEXT_BYTES: usize = 8192;
 /// Longest side that can be asked for, in pixels.
 const SIDE: u32 = 16_384;
 
+/// How far the pass that draws detail moves where nobody says.
+const DETAIL_STRENGTH: f64 = 0.2;
+
 /// The order with model, seed and strength filled in, so that it means the same after a restart.
 pub(crate) fn filled_in(order: &Order, model: &Model, drawn_seed: u64) -> Order {
     let mut order = order.clone();
     order.model = Some(model.name().to_owned());
     order.seed.get_or_insert(drawn_seed);
+    let prompted = !order.prompt.trim().is_empty();
     match &mut order.kind {
+        Kind::Upscale { with, strength, .. } => {
+            with.get_or_insert_with(|| Enlarger::default().name().to_owned());
+            strength.get_or_insert(if prompted { DETAIL_STRENGTH } else { 0.0 });
+        }
         Kind::Transform { strength, .. } | Kind::Vary { strength, .. } => {
             strength.get_or_insert(model.defaults().strength);
         }
@@ -46,6 +54,7 @@ pub(crate) fn requests<'a>(
     let from = |(strength, size, fit): (f64, &Option<String>, &Option<String>)| {
         Ok::<_, Error>(Transform {
             source: source.ok_or_else(|| Error::value("source", "none", "a source"))?,
+            enlarge: None,
             strength: self::strength(strength)?,
             size: wanted(size.as_deref())?,
             fit: self::fit(fit.as_deref())?,
@@ -100,6 +109,20 @@ pub(crate) fn requests<'a>(
             let rung = |&strength: &f64| Ok(Request::Transform(from((strength, size, fit))?));
             strengths.iter().map(rung).collect()
         }
+        Kind::Upscale {
+            by, with, strength, ..
+        } => {
+            let strength = given(*strength)?;
+            if strength > 0.0 && settings.prompt.trim().is_empty() {
+                let expected = "a prompt, or strength 0";
+                return Err(Error::value("prompt", "empty", expected));
+            }
+            let enlarge = enlarge(*by, with.as_deref())?;
+            Ok(vec![Request::Transform(Transform {
+                enlarge: Some(enlarge),
+                ..from((strength, &None, &None))?
+            })])
+        }
         Kind::Vary {
             strength,
             count,
@@ -130,6 +153,7 @@ pub(crate) fn work(
     for request in requests.iter().take(order.kind.pictures()) {
         let field = match request {
             Request::Generate(_) => "width",
+            Request::Transform(request) if request.enlarge.is_some() => "by",
             Request::Transform(_) => "size",
         };
         let recipe = model.plan(request).map_err(|error| match error {
@@ -243,6 +267,17 @@ fn check_strengths(strengths: &[f64]) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+fn enlarge(by: u32, with: Option<&str>) -> Result<Enlarge, Error> {
+    let with = match with {
+        None => Enlarger::default(),
+        Some(name) => name.parse().map_err(|_| {
+            let names = Enlarger::ALL.map(Enlarger::name).join(" or ");
+            Error::value("with", quoted(name), names)
+        })?,
+    };
+    Enlarge::new(by, with).map_err(|_| Error::value("by", by, "2 or 4"))
 }
 
 fn wanted(size: Option<&str>) -> Result<Wanted, Error> {

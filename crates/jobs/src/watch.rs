@@ -140,19 +140,32 @@ impl<'a> Watch<'a> {
         let micros = u64::try_from(seconds.as_micros()).unwrap_or(u64::MAX);
         tally.step_micros.fetch_add(micros, Ordering::Relaxed);
         self.pace.share = record.step as f64 / record.steps as f64;
-        let progress = self.pace.progress(record.step, record.steps);
+        self.tell_progress([record.step, record.steps], record.sigma);
+    }
+
+    /// Says that `step` of `steps` is done; `sigma` is the noise level it started from, 0 for a window of an enlarged source.
+    fn tell_progress(&mut self, [step, steps]: [usize; 2], sigma: f64) {
+        let seconds = self.step_since.elapsed();
+        let progress = self.pace.progress(step, steps);
         let left_s = self.pace.left_s();
         self.running.stands(progress, left_s);
         self.shared.tell(Event::Step(StepDone {
             id: self.running.id,
             picture: progress.picture,
             pictures: progress.pictures,
-            step: record.step,
-            steps: record.steps,
-            sigma: record.sigma,
+            step,
+            steps,
+            sigma,
             seconds: seconds.as_secs_f64(),
             left_s: left_s.unwrap_or(0.0),
         }));
+    }
+
+    fn go_on(&self) -> ControlFlow<()> {
+        match self.running.stopped() {
+            Some(_) => ControlFlow::Break(()),
+            None => ControlFlow::Continue(()),
+        }
     }
 
     /// Makes a preview of the step unless that would take too much of the time.
@@ -185,21 +198,24 @@ impl<'a> Watch<'a> {
 
 impl Watcher for Watch<'_> {
     fn stage(&mut self, stage: Stage) {
-        if stage == Stage::Denoise {
+        if matches!(stage, Stage::Denoise | Stage::Enlarge) {
             self.step_since = Instant::now();
         }
     }
 
     fn warning(&mut self, _: &Warning) {}
 
+    fn window(&mut self, window: usize, windows: usize) -> ControlFlow<()> {
+        self.tell_progress([window, windows], 0.0);
+        self.step_since = Instant::now();
+        self.go_on()
+    }
+
     fn step(&mut self, record: &StepRecord<'_>) -> ControlFlow<()> {
         self.tell_step(record);
         self.preview(record);
         self.step_since = Instant::now();
-        match self.running.stopped() {
-            Some(_) => ControlFlow::Break(()),
-            None => ControlFlow::Continue(()),
-        }
+        self.go_on()
     }
 }
 

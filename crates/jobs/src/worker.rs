@@ -266,7 +266,10 @@ impl<'s> Work<'s> {
             Kind::Vary { count, .. } => self.vary(&requests, usize::from(count), sheet)?,
             _ => self.make_all(&requests, sheet)?,
         };
-        self.learn();
+        // What enlarging takes is no work of the model's.
+        if !matches!(self.row.order.kind, Kind::Upscale { .. }) {
+            self.learn();
+        }
         Ok(end)
     }
 

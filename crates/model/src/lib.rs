@@ -1,5 +1,5 @@
 //! From bytes to networks: safetensors files, configurations, tokenizer, text encoders, UNets,
-//! autoencoders, and a face detector.
+//! autoencoders, a face detector and an upscaler.
 //!
 //! Knows no paths, schedules or samplers. Networks are written once over
 //! [`imagegen_engine::Backend`] and driven by the model's own configuration; a field this build
@@ -15,6 +15,7 @@ mod loader;
 mod resnet;
 mod tokenizer;
 pub mod unet;
+pub mod upscaler;
 mod weights;
 
 pub use autoencoder::{Autoencoder, AutoencoderConfig, Posterior};

@@ -329,7 +329,14 @@ mod tests {
             assert_eq!((code.as_str(), field), ("invalid_value", None));
             assert_eq!(message, format!("the body is {kind}, expected an object"));
         }
-        for broken in ["", "{", "{\"steps\": \"ma", "{\"steps\": 3} x", "nonsense", "[3"] {
+        for broken in [
+            "",
+            "{",
+            "{\"steps\": \"ma",
+            "{\"steps\": 3} x",
+            "nonsense",
+            "[3",
+        ] {
             assert_eq!(refused(broken).0, "invalid_json", "{broken}");
         }
     }

@@ -88,7 +88,11 @@ fn document(routes: OpenApi) -> String {
     components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
     // Any of them; the last is nobody, where no key is demanded.
     let scheme = |name: &str| SecurityRequirement::new(name, Vec::<String>::new());
-    all.security = Some(vec![scheme("key"), scheme("session"), SecurityRequirement::default()]);
+    all.security = Some(vec![
+        scheme("key"),
+        scheme("session"),
+        SecurityRequirement::default(),
+    ]);
     let schema = Ref::from_schema_name(ErrorBody::name());
     for path in all.paths.paths.values_mut() {
         for operation in operations(path) {
@@ -127,6 +131,8 @@ fn everywhere(operation: &mut Operation, schema: &Ref) {
             .content("application/json", content)
             .build();
         let known = &mut operation.responses.responses;
-        known.entry(status.to_owned()).or_insert_with(|| response.into());
+        known
+            .entry(status.to_owned())
+            .or_insert_with(|| response.into());
     }
 }

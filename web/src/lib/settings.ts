@@ -167,6 +167,9 @@ export const variations = (order: Order, count: number, seed: Seed | null): Post
   body: bodyOf({ ...again(order), strength: order.strength, count, seed }),
 });
 
+/** A source twice as large, its detail drawn by the upscaler alone. */
+export const upscale = (source: string): Posting => ({ route: "upscales", body: { source, by: 2 } });
+
 /** The draft with an order's settings. The source is another matter: it may not be there any more. */
 export function recalled(draft: Draft, order: Order): Draft {
   const text = order.source === null;

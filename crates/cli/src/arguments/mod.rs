@@ -20,7 +20,7 @@ use crate::shown::{acts, shown};
 pub(crate) use commands::{
     AdviseArguments, CompletionsArguments, ConfigArguments, GenerateArguments, InfoArguments,
     LadderArguments, ManArguments, ModelsArguments, ReplayArguments, TransformArguments,
-    VaryArguments, VerifyArguments,
+    UpscaleArguments, VaryArguments, VerifyArguments,
 };
 pub(crate) use service::{ADDRESS, DataFolder, KeysArguments, KeysCommand, ServeArguments};
 pub(crate) use shared::{
@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Ladder(LadderArguments),
     /// Show what several seeds make of a source, on one sheet
     Vary(VaryArguments),
+    /// Make pictures larger, and draw their detail anew where there is a prompt
+    Upscale(UpscaleArguments),
     /// Say what stands in a source's way, without making anything
     Advise(AdviseArguments),
     /// Make a picture again from what it says of its making
@@ -113,6 +115,7 @@ impl Cli {
             Command::Generate(arguments) => Some(&mut arguments.target),
             Command::Ladder(arguments) => Some(&mut arguments.target),
             Command::Vary(arguments) => Some(&mut arguments.target),
+            Command::Upscale(arguments) => Some(&mut arguments.target),
             Command::Replay(arguments) => Some(&mut arguments.target),
             _ => None,
         }

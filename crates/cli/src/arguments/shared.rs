@@ -127,6 +127,7 @@ impl Shaping {
     ) -> Transform<'a> {
         Transform {
             source,
+            enlarge: None,
             strength,
             size: self.size.unwrap_or_default(),
             fit: self.fit.into(),

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use imagegen::{Level, Sampler, Strength, StrengthRule, Wanted};
+use imagegen::{Enlarge, Enlarger, Level, Sampler, Strength, StrengthRule, Wanted};
 
 /// Most rungs of a ladder.
 const MOST_STRENGTHS: usize = 16;
@@ -12,6 +12,19 @@ pub(super) fn strength(text: &str) -> Result<Strength, String> {
         .parse()
         .map_err(|_| "expected a number from 0 to 1".to_owned())?;
     Strength::new(number).map_err(|error| error.to_string())
+}
+
+/// By how much a picture is enlarged.
+pub(super) fn factor(text: &str) -> Result<u32, String> {
+    let by = text.parse().map_err(|_| "expected 2 or 4".to_owned())?;
+    let enlarge = Enlarge::new(by, Enlarger::default());
+    enlarge.map(Enlarge::by).map_err(|error| error.to_string())
+}
+
+/// What enlarges a picture.
+pub(super) fn enlarger(text: &str) -> Result<Enlarger, String> {
+    text.parse()
+        .map_err(|error: imagegen::Error| error.to_string())
 }
 
 /// Strengths of a ladder, as they were written or spread over a range.

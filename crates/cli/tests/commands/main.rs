@@ -12,6 +12,7 @@ mod pipes;
 mod place;
 mod replay;
 mod service;
+mod upscale;
 mod vary;
 
 use std::process::Command;

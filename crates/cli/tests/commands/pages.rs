@@ -3,11 +3,12 @@
 use crate::place::Place;
 use crate::{run, succeed};
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "transform",
     "generate",
     "ladder",
     "vary",
+    "upscale",
     "advise",
     "replay",
     "verify",

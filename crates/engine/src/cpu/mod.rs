@@ -532,6 +532,24 @@ impl Backend for CpuBackend {
         Ok(self.map(input, Activate(activation)))
     }
 
+    fn prelu(&self, input: &CpuTensor, slopes: &CpuTensor) -> Result<CpuTensor, Error> {
+        check_filled("prelu input", input)?;
+        let Some(&channels) = input.shape().last() else {
+            return Err(Error::shape("prelu input", input.shape(), "[.., C]"));
+        };
+        check_same("prelu slopes", Some(slopes), &[channels])?;
+        Ok(self.by_rows(input.shape(), 1 << 10, |first, out| {
+            let input = &input.data()[first * channels..][..out.len()];
+            let pixels = out.chunks_exact_mut(channels);
+            for (out, input) in pixels.zip(input.chunks_exact(channels)) {
+                for ((out, &x), &slope) in out.iter_mut().zip(input).zip(slopes.data()) {
+                    // Below and not "not above", so that a NaN stays one.
+                    *out = if x < 0.0 { slope * x } else { x };
+                }
+            }
+        }))
+    }
+
     fn add(&self, left: &CpuTensor, right: &CpuTensor) -> Result<CpuTensor, Error> {
         check_same("add right", Some(right), left.shape())?;
         let flat = [left.data().len(), 1];

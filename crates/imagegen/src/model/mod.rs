@@ -230,6 +230,11 @@ impl Model {
         Ok(new)
     }
 
+    /// What it computes with.
+    pub(crate) fn engine(&self) -> &CpuBackend {
+        &self.engine
+    }
+
     /// The network bound to an encoded text.
     pub(crate) fn network(&self, text: Arc<Encoding>) -> BoundUNet<'_> {
         BoundUNet { model: self, text }

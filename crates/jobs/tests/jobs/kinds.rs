@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use imagegen::{
-    Fit, Format, Generate, Model, Outcome, Picture, Recipe, Request, Settings, Sheet, Source,
-    Strength, StrengthRule, Transform, Unwatched, Variety, Wanted,
+    Enlarge, Enlarger, Fit, Format, Generate, Model, Outcome, Picture, Recipe, Request, Settings,
+    Sheet, Source, Strength, StrengthRule, Transform, Unwatched, Variety, Wanted,
 };
 use imagegen_jobs::{Job, Jobs, Kind, Order, PictureKind, SourceEntry, State};
 use pollster::block_on;
@@ -26,6 +26,7 @@ fn settings(order: &Order, seed: u64) -> Settings {
 fn request<'a>(source: &'a Source, order: &Order, strength: f64, seed: u64) -> Transform<'a> {
     Transform {
         source,
+        enlarge: None,
         strength: Strength::new(strength).unwrap(),
         size: Wanted::Source,
         fit: Fit::Keep,
@@ -241,4 +242,32 @@ fn near_duplicates_are_drawn_again_and_said() {
         pixels(&jobs, &job.id, PictureKind::Result(1)),
         *decoded(&jobs, &source).picture()
     );
+}
+
+#[test]
+fn sources_are_enlarged_and_their_detail_drawn_where_there_is_a_prompt() {
+    let place = Place::new();
+    let jobs = place.open();
+    let source = source(&jobs, 9);
+    let model = jobs.model(None).unwrap();
+    for (prompt, strength) in [("", 0.0), ("winter", 0.2)] {
+        let kind = Kind::Upscale {
+            source: source.sha256.clone(),
+            by: 2,
+            with: None,
+            strength: None,
+        };
+        let order = order(prompt, 5, kind);
+        let job = done(&jobs, &order);
+        let decoded = decoded(&jobs, &source);
+        let size = decoded.picture().size();
+        let (picture, recipe) = result(&jobs, &job, 0);
+        assert_eq!(recipe.size, [size.width * 2, size.height * 2]);
+        assert_eq!(recipe.strength, strength);
+        let again = Transform {
+            enlarge: Some(Enlarge::new(2, Enlarger::Network).unwrap()),
+            ..request(&decoded, &order, strength, recipe.seed)
+        };
+        assert_eq!(picture, run(&model, again).picture);
+    }
 }

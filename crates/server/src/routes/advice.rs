@@ -43,6 +43,7 @@ pub(crate) async fn advise(
         let strength = request.strength.unwrap_or(model.defaults().strength);
         let meant = Transform {
             source: &source,
+            enlarge: None,
             strength: Strength::new(strength).map_err(imagegen::Error::from)?,
             size: Wanted::Source,
             fit: Fit::Keep,

@@ -119,12 +119,7 @@ fn event(name: &str, body: &impl Serialize) -> Sse {
 }
 
 impl Following {
-    fn new(
-        app: &Arc<App>,
-        job: Job,
-        events: broadcast::Receiver<Event>,
-        client: Client,
-    ) -> Self {
+    fn new(app: &Arc<App>, job: Job, events: broadcast::Receiver<Event>, client: Client) -> Self {
         let mut following = Self {
             app: Arc::clone(app),
             id: job.id,

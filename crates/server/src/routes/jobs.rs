@@ -82,7 +82,7 @@ impl ListParams {
         };
         let kind = |name: &String| {
             let found = KindName::ALL.into_iter().find(|kind| kind.name() == name);
-            found.ok_or_else(|| wrong("kind", name, "transform, generate, ladder or vary"))
+            found.ok_or_else(|| wrong("kind", name, "transform, generate, ladder, vary or upscale"))
         };
         let before = |id: &String| {
             let read = id.parse::<JobId>();

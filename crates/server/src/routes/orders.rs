@@ -13,7 +13,9 @@ use crate::app::{App, blocking};
 use crate::auth::Caller;
 use crate::body::Json;
 use crate::error::{ApiError, ErrorBody};
-use crate::wire::{GenerationRequest, JobBody, LadderRequest, TransformRequest, VariationRequest};
+use crate::wire::{
+    GenerationRequest, JobBody, LadderRequest, TransformRequest, UpscaleRequest, VariationRequest,
+};
 
 /// Longest idempotency key, in bytes.
 const KEY_BYTES: usize = 200;
@@ -147,6 +149,23 @@ pub(crate) async fn vary(
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     Json(request): Json<VariationRequest>,
+) -> Result<Response, ApiError> {
+    submit(app, caller, &headers, request.order()).await
+}
+
+/// Order a larger picture
+///
+/// Without a prompt the source is enlarged and no model runs; with one the model draws its detail anew, in windows.
+#[utoipa::path(
+    post, path = "/upscales", tag = "orders", operation_id = "upscale", request_body = UpscaleRequest,
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key again gives the same job")),
+    responses(Answers)
+)]
+pub(crate) async fn upscale(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    Json(request): Json<UpscaleRequest>,
 ) -> Result<Response, ApiError> {
     submit(app, caller, &headers, request.order()).await
 }

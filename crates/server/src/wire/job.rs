@@ -12,7 +12,7 @@ use super::{AdviceBody, Seed};
 pub(crate) struct JobBody {
     /// Its name, a UUID; later jobs have higher names.
     id: String,
-    /// `transform`, `generate`, `ladder` or `vary`.
+    /// `transform`, `generate`, `ladder`, `vary` or `upscale`.
     kind: &'static str,
     /// `queued`, `running`, `done`, `failed` or `cancelled`.
     state: &'static str,
@@ -59,6 +59,8 @@ pub(crate) struct OrderBody {
     size: Option<String>,
     fit: Option<String>,
     count: Option<u8>,
+    by: Option<u32>,
+    with: Option<String>,
     model: Option<String>,
     sampler: Option<String>,
     strength_rule: Option<String>,
@@ -197,6 +199,8 @@ impl From<&Order> for OrderBody {
             size: None,
             fit: None,
             count: None,
+            by: None,
+            with: None,
             model: order.model.clone(),
             sampler: order.sampler.clone(),
             strength_rule: order.strength_rule.clone(),
@@ -230,6 +234,13 @@ impl From<&Order> for OrderBody {
             } => {
                 (body.width, body.height) = (Some(*width), Some(*height));
                 body.count = Some(*count);
+            }
+            Kind::Upscale {
+                by, with, strength, ..
+            } => {
+                body.strength = *strength;
+                (body.by, body.with) = (Some(*by), with.clone());
+                body.count = Some(1);
             }
             Kind::Ladder {
                 strengths,

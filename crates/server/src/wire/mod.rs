@@ -11,7 +11,9 @@ mod source;
 pub(crate) use advice::{AdviceBody, AdviceRequest, ForecastBody};
 pub(crate) use job::{EventBody, JobBody, PageBody, QueuedBody, StepBody};
 pub(crate) use model::ModelBody;
-pub(crate) use order::{GenerationRequest, LadderRequest, TransformRequest, VariationRequest};
+pub(crate) use order::{
+    GenerationRequest, LadderRequest, TransformRequest, UpscaleRequest, VariationRequest,
+};
 pub(crate) use seed::Seed;
 pub(crate) use session::{LimitsBody, SessionBody, SignIn};
 pub(crate) use source::{ExampleBody, SourceBody};

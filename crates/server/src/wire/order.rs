@@ -127,6 +127,62 @@ request! {
     }
 }
 
+/// A source, larger; with a prompt its detail is drawn anew.
+#[derive(Debug, Clone, PartialEq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UpscaleRequest {
+    /// SHA-256 of the source, as `POST /sources` gave it.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
+    source: String,
+    /// By what each side is multiplied, 2 or 4; 2 where absent.
+    #[schema(minimum = 2, maximum = 4, example = 2)]
+    by: Option<u32>,
+    /// What enlarges: `realesr-animevideov3` (where absent) or `lanczos`.
+    with: Option<String>,
+    /// What to draw in detail, in words; the picture is only enlarged where absent.
+    #[serde(default)]
+    prompt: String,
+    /// What to keep away from, in words.
+    #[serde(default)]
+    negative_prompt: String,
+    /// How far the model moves from the enlarged source; 0.2 with a prompt, 0 without, where absent.
+    #[schema(minimum = 0, maximum = 1)]
+    strength: Option<f64>,
+    /// Steps of the full schedule; the model's own where absent.
+    #[schema(minimum = 1, maximum = 1000)]
+    steps: Option<usize>,
+    /// Weight of the prompt over the negative prompt; the model's own where absent.
+    #[schema(minimum = 0, maximum = 100)]
+    guidance_scale: Option<f64>,
+    /// Seed of the noise; drawn where absent.
+    seed: Option<Seed>,
+    /// The algorithm, by a name that the model lists; the model's own where absent.
+    sampler: Option<String>,
+    /// The model, by its name; the default one where absent.
+    model: Option<String>,
+}
+
+impl UpscaleRequest {
+    pub(crate) fn order(self) -> Order {
+        Order {
+            model: self.model,
+            prompt: self.prompt,
+            negative_prompt: self.negative_prompt,
+            steps: self.steps,
+            guidance_scale: self.guidance_scale,
+            seed: self.seed.map(|seed| seed.0),
+            sampler: self.sampler,
+            strength_rule: None,
+            kind: Kind::Upscale {
+                source: self.source,
+                by: self.by.unwrap_or(2),
+                with: self.with,
+                strength: self.strength,
+            },
+        }
+    }
+}
+
 impl TransformRequest {
     pub(crate) fn order(self) -> Order {
         self.with(Kind::Transform {

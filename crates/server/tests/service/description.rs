@@ -14,7 +14,10 @@ async fn every_address_is_described_with_its_answers() {
         "it holds behind any prefix"
     );
     let ways: Vec<_> = document["security"].as_array().unwrap().iter().collect();
-    assert_eq!(ways, [&json!({"key": []}), &json!({"session": []}), &json!({})]);
+    assert_eq!(
+        ways,
+        [&json!({"key": []}), &json!({"session": []}), &json!({})]
+    );
     let paths = document["paths"].as_object().unwrap();
     let mut described: Vec<_> = paths.keys().map(String::as_str).collect();
     described.sort_unstable();
@@ -39,6 +42,7 @@ async fn every_address_is_described_with_its_answers() {
         "/sources",
         "/sources/{sha256}",
         "/transforms",
+        "/upscales",
         "/variations",
     ];
     assert_eq!(described, expected);

@@ -237,7 +237,8 @@ async fn a_stream_ends_with_its_key() {
     };
     let upload = as_phone(Method::POST, "/api/v1/sources").body(painted(80, 64, 30));
     let source = json_of(upload.send().await.unwrap(), 201).await;
-    let order = json!({"source": source["sha256"], "prompt": "winter", "strength": 1, "steps": 1000});
+    let order =
+        json!({"source": source["sha256"], "prompt": "winter", "strength": 1, "steps": 1000});
     let order = as_phone(Method::POST, "/api/v1/transforms").json(&order);
     let job = json_of(order.send().await.unwrap(), 202).await;
     let path = format!("/api/v1/jobs/{}/events", text(&job["id"]));
@@ -253,7 +254,11 @@ async fn a_stream_ends_with_its_key() {
     assert!(!heard.iter().any(|(name, _)| name == "done"), "{heard:?}");
     let others = hall.client.get(hall.url("/api/v1/jobs"));
     let others = others.bearer_auth(&other.secret).send().await.unwrap();
-    assert_eq!(others.status(), StatusCode::OK, "other keys are not touched");
+    assert_eq!(
+        others.status(),
+        StatusCode::OK,
+        "other keys are not touched"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

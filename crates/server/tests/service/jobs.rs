@@ -146,6 +146,42 @@ async fn ladders_and_variations_have_a_sheet() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sources_are_enlarged() {
+    let hall = Hall::open().await;
+    let source = hall.put("a.png").await;
+    let id = hall.order("/upscales", &json!({"source": source})).await;
+    let events = hall.follow(&id).await;
+    let (name, job) = events.last().unwrap();
+    assert_eq!(name, "done", "{job}");
+    let result = &job["results"][0];
+    assert_eq!(
+        (&result["width"], &result["height"]),
+        (&json!(160), &json!(128))
+    );
+    assert_eq!(
+        (&job["kind"], &job["order"]["by"], &job["order"]["with"]),
+        (&json!("upscale"), &json!(2), &json!("realesr-animevideov3"))
+    );
+    assert!(
+        events
+            .iter()
+            .any(|(name, step)| name == "step" && step["sigma"] == 0.0)
+    );
+    for (body, field) in [
+        (json!({"source": source, "by": 3}), "by"),
+        (json!({"source": source, "with": "esrgan"}), "with"),
+        (json!({"source": source, "strength": 0.3}), "prompt"),
+    ] {
+        let answer = hall.post("/upscales", &body).await;
+        assert_eq!(
+            refusal(answer, 422).await.1.as_deref(),
+            Some(field),
+            "{body}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_cancelled_between_two_steps() {
     let hall = Hall::open().await;
     let source = hall.put("a.png").await;

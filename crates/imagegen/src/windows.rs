@@ -1,0 +1,108 @@
+//! How sides that are too long to be worked on at one time are cut. Numbers alone.
+
+/// A part of a side: what is looked at, and the part of it that is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// First pixel that is looked at.
+    pub(crate) first: usize,
+    /// Behind the last pixel that is looked at.
+    pub(crate) last: usize,
+    /// First pixel that is kept.
+    pub(crate) start: usize,
+    /// Behind the last pixel that is kept.
+    pub(crate) end: usize,
+}
+
+impl Span {
+    /// Spans of at most `window` pixels whose kept parts cover `side` one after the other, with `around` pixels beside them where the
+    /// side goes on. `window` must be more than twice `around`.
+    pub(crate) fn apart(side: u32, window: u32, around: u32) -> Vec<Self> {
+        if side <= window {
+            let side = side as usize;
+            return vec![Self {
+                first: 0,
+                last: side,
+                start: 0,
+                end: side,
+            }];
+        }
+        let inner = window - 2 * around;
+        (0..side)
+            .step_by(inner as usize)
+            .map(|start| {
+                let end = (start + inner).min(side);
+                Self {
+                    first: start.saturating_sub(around) as usize,
+                    last: (end + around).min(side) as usize,
+                    start: start as usize,
+                    end: end as usize,
+                }
+            })
+            .collect()
+    }
+
+    /// Pixels that are looked at.
+    pub(crate) fn seen(self) -> usize {
+        self.last - self.first
+    }
+}
+
+/// Where windows of `window` pixels begin that cover `side` and overlap by at least `overlap`: as few as will do, spread evenly and on
+/// multiples of `grid`. One window where the side is no longer than it.
+///
+/// All four must be multiples of `grid`, and `window` more than `overlap`.
+pub(crate) fn overlapping(side: u32, window: u32, overlap: u32, grid: u32) -> Vec<u32> {
+    if side <= window {
+        return vec![0];
+    }
+    let free = side - window;
+    let steps = free.div_ceil(window - overlap - grid + 1).max(1);
+    (0..=steps)
+        .map(|step| (u64::from(free) * u64::from(step) / u64::from(steps)) as u32 / grid * grid)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kept_parts_cover_a_side_once() {
+        for side in [1, 100, 384, 385, 500, 692, 693, 4000] {
+            let spans = Span::apart(side, 384, 19);
+            assert_eq!(spans[0].start, 0);
+            assert_eq!(spans.last().unwrap().end, side as usize);
+            for pair in spans.windows(2) {
+                assert_eq!(pair[0].end, pair[1].start);
+                assert_eq!(pair[0].last.min(pair[0].end + 19), pair[0].last);
+            }
+            for span in &spans {
+                assert!(span.seen() <= 384 && span.first <= span.start && span.end <= span.last);
+                assert!(span.start == 0 || span.start - span.first == 19);
+                assert!(
+                    span.end == side as usize
+                        || span.last - span.end == 19
+                        || span.last == side as usize
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn windows_overlap_and_reach_both_ends() {
+        for side in (16..4000).step_by(16) {
+            let starts = overlapping(side, 512, 128, 16);
+            assert_eq!(starts[0], 0);
+            let last = *starts.last().unwrap();
+            assert!(last + 512 >= side, "{side}: {starts:?}");
+            assert!(side <= 512 || last + 512 == side, "{side}: {starts:?}");
+            for pair in starts.windows(2) {
+                assert_eq!(pair[1] % 16, 0);
+                assert!(
+                    pair[1] > pair[0] && pair[0] + 512 - pair[1] >= 128,
+                    "{side}: {starts:?}"
+                );
+            }
+        }
+    }
+}

@@ -11,7 +11,8 @@ use std::time::Instant;
 use anyhow::{Context, Error, Result};
 use imagegen::files::Existing;
 use imagegen::{
-    Cpu, Facts, Level, Model, ModelSource, Note, Outcome, Request, Settings, Source, StrengthRule,
+    Cpu, EnlargeMark, Facts, Level, Model, ModelSource, Note, Outcome, Request, Settings, Source,
+    StrengthRule,
 };
 use imagegen_picture::Limits;
 use imagegen_picture::advice::Advice;
@@ -353,11 +354,18 @@ fn summary(facts: &Facts, times: &Times) -> String {
     let recipe = &facts.recipe;
     let seconds: f64 = times.iter().map(|(_, seconds)| seconds).sum();
     let [width, height] = recipe.size;
+    let enlarged = recipe.enlarge.as_ref();
+    let enlarged =
+        enlarged.map(|EnlargeMark { by, with }| format!("enlarged {by} times by {with}"));
+    if let Some(enlarged) = enlarged.as_ref().filter(|_| recipe.strength == 0.0) {
+        return format!("{width}x{height} in {seconds:.2} s ({enlarged})");
+    }
+    let enlarged = enlarged.map_or_else(String::new, |enlarged| enlarged + ", ");
     let fidelity = recipe.fidelity.map_or_else(String::new, |fidelity| {
         format!(", fidelity {:.2}", fidelity.overall)
     });
     format!(
-        "{width}x{height} in {seconds:.2} s (strength {}{fidelity}, ran {} of {} steps from sigma \
+        "{width}x{height} in {seconds:.2} s ({enlarged}strength {}{fidelity}, ran {} of {} steps from sigma \
          {:.3}, seed {})",
         recipe.strength, facts.runs, recipe.steps, facts.start_sigma, recipe.seed
     )

@@ -22,7 +22,11 @@ const KEY_BYTES: usize = 200;
 
 /// What an order is answered with.
 #[derive(IntoResponses)]
-#[expect(dead_code, clippy::large_enum_variant, reason = "it stands for its description, no value is made")]
+#[expect(
+    dead_code,
+    clippy::large_enum_variant,
+    reason = "it stands for its description, no value is made"
+)]
 enum Answers {
     /// The job
     #[response(status = 202, headers(("Location" = String, description = "The job's address, relative to this one")))]

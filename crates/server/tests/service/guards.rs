@@ -215,7 +215,8 @@ async fn nothing_opens_without_a_key() {
         StatusCode::UNAUTHORIZED,
         "no key is left, and one is demanded"
     );
-    let config = config(hall.close().await.path());
+    let folder = hall.close().await;
+    let config = config(folder.path());
     assert!(
         matches!(
             imagegen_server::check(&config),

@@ -1,8 +1,9 @@
 //! Networks whose weights a formula gives, as `tools/reference/formula_weights.py` has it: a list of
 //! tensors instead of a file of weights. Test data alone.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use half::f16;
 use safetensors::tensor::TensorView;
@@ -148,6 +149,112 @@ pub fn pack(
         (name.as_str(), view.expect("shape and numbers agree"))
     });
     serialize(views, None).expect("names differ")
+}
+
+/// A tiny model as one file in the LDM layout, `conformance/reference/single_file_KIND.json`.
+#[derive(Debug)]
+pub struct SingleFile {
+    /// What a folder has of it, by the folder's name.
+    pub parts: BTreeMap<String, Listed>,
+    /// Name, shape and numbers of every tensor of the file.
+    pub tensors: Vec<(String, Vec<usize>, Vec<f32>)>,
+}
+
+impl SingleFile {
+    /// Reads a kind's file.
+    ///
+    /// # Panics
+    ///
+    /// Where it is not what the script writes.
+    pub fn read(kind: &str) -> Self {
+        let file = reference(&format!("single_file_{kind}.json"));
+        let file: Value = serde_json::from_slice(&file).expect("the file is JSON");
+        let parts = file["parts"].as_object().expect("parts by name").iter();
+        let parts: BTreeMap<_, _> = parts
+            .map(|(name, part)| (name.clone(), Listed::of(part)))
+            .collect();
+        let mut tensors = Vec::new();
+        for (name, facts) in file["file"].as_object().expect("tensors by name") {
+            let text = |value: &Value| value.as_str().expect("a name").to_owned();
+            let part = &parts[&text(&facts[0])];
+            let names = facts[1].as_array().expect("names").iter().map(text);
+            let found: Vec<_> = names
+                .map(|name| {
+                    let named = |tensor: &&ListedTensor| tensor.name == name;
+                    part.tensors.iter().find(named).expect("the part has it")
+                })
+                .collect();
+            let (shape, numbers) = assembled(&found, &text(&facts[2]));
+            tensors.push((name.clone(), shape, numbers));
+        }
+        for name in file["baggage"].as_object().expect("names").keys() {
+            tensors.push((name.clone(), vec![1], vec![0.0]));
+        }
+        Self { parts, tensors }
+    }
+}
+
+/// A tensor of the file from those of a part.
+fn assembled(found: &[&ListedTensor], how: &str) -> (Vec<usize>, Vec<f32>) {
+    let (shape, numbers) = (found[0].shape.clone(), found[0].numbers());
+    match (how, shape.as_slice()) {
+        ("rows", &[rows, ref rest @ ..]) => {
+            let all = found.iter().flat_map(|tensor| tensor.numbers()).collect();
+            ([&[rows * found.len()], rest].concat(), all)
+        }
+        ("transposed", &[rows, columns]) => {
+            let place = |index: usize| numbers[index % rows * columns + index / rows];
+            (
+                vec![columns, rows],
+                (0..rows * columns).map(place).collect(),
+            )
+        }
+        ("convolution", &[outputs, inputs]) => (vec![outputs, inputs, 1, 1], numbers),
+        _ => (shape, numbers),
+    }
+}
+
+/// Writes the folder of a tiny Stable Diffusion model, `conformance/reference/pipeline_KIND.json`, and
+/// gives that file. Tokenizers are the starter's.
+///
+/// # Panics
+///
+/// Where files cannot be written, or read.
+pub fn write_folder(kind: &str, folder: &Path) -> Value {
+    let file = reference(&format!("pipeline_{kind}.json"));
+    let file: Value = serde_json::from_slice(&file).expect("the file is JSON");
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().expect("a file in a folder")).expect("a folder");
+        fs::write(path, bytes).expect("a file");
+    };
+    let text = |value: &Value| value.to_string().into_bytes();
+    write("model_index.json", &text(&file["index"]));
+    write("scheduler/scheduler_config.json", &text(&file["scheduler"]));
+    let (dtype, variant) = match file["dtype"].as_str() {
+        Some("F16") => (Dtype::F16, ".fp16"),
+        _ => (Dtype::F32, ""),
+    };
+    for (name, part) in file["parts"].as_object().expect("parts by name") {
+        let stem = match name.starts_with("text_encoder") {
+            true => "model",
+            false => "diffusion_pytorch_model",
+        };
+        let weights = Listed::of(part).safetensors(dtype);
+        write(&format!("{name}/config.json"), &text(&part["config"]));
+        write(&format!("{name}/{stem}{variant}.safetensors"), &weights);
+    }
+    let starter =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../crates/starter/model/tokenizer");
+    for (name, pad) in file["pads"].as_object().expect("pads by tokenizer") {
+        for part in ["vocab.json", "merges.txt", "tokenizer_config.json"] {
+            let bytes = fs::read(starter.join(part)).expect("the starter has a tokenizer");
+            write(&format!("{name}/{part}"), &bytes);
+        }
+        let special = serde_json::json!({ "pad_token": pad });
+        write(&format!("{name}/special_tokens_map.json"), &text(&special));
+    }
+    file
 }
 
 #[cfg(test)]

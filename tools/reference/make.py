@@ -17,7 +17,10 @@ from safetensors.numpy import load_file
 from output import FOLDER, STARTER_MODEL
 
 HERE = Path(__file__).resolve().parent
-SCRIPTS = ("unet", "clip_text", "autoencoder", "tokenizer", "schedulers", "samplers", "noise", "image_ops", "activations", "starter_end_to_end")
+SCRIPTS = (
+    "unet", "clip_text", "autoencoder", "pipelines", "single_file", "tokenizer", "schedulers", "samplers", "noise", "image_ops", "activations",
+    "starter_end_to_end",
+)
 NEED_MODEL = ("tokenizer", "starter_end_to_end")
 INPUTS = ("starter_source.png",)
 

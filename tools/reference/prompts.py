@@ -110,3 +110,27 @@ def texts():
 def texts_to_truncate():
     """Texts on both sides of 75 tokens between begin and end."""
     return ["", "a cat", *("a " * count for count in (74, 75, 76, 77, 200)), *LONG, "a " * 75 + "<|endoftext|>", "<|endoftext|>" * 80]
+
+
+def many_texts(count):
+    """`count` different texts for a full vocabulary: prompts, random letters of every plane, numbers, markup and pieces of all of them."""
+    pick, chosen = random.Random(SEED + 1), dict.fromkeys(texts())
+    planes = ((0x20, 0x7e), (0xa0, 0x24f), (0x370, 0x5ff), (0x900, 0x97f), (0x2000, 0x27bf), (0x3040, 0x30ff), (0x4e00, 0x9fff), (0x1f300, 0x1faff))
+
+    def letters():
+        plane = pick.choice(planes)
+        return "".join(chr(pick.randint(*plane)) for _ in range(pick.randint(1, 9)))
+
+    def word():
+        return pick.choice((
+            lambda: pick.choice(pick.choice((SUBJECTS, STYLES, DETAILS))).split(" ")[-1],
+            letters,
+            lambda: str(pick.randint(0, 10 ** pick.randint(1, 6))),
+            lambda: pick.choice(pick.choice((MARKUP, EMOJI, CONTRACTIONS, PUNCTUATION, ACCENTS))),
+            lambda: "".join(pick.choice("etaoinshrdlu") for _ in range(pick.randint(1, 12))),
+        ))()
+
+    while len(chosen) < count:
+        joined = pick.choice((" ", " ", ", ", "", "-")).join(word() for _ in range(pick.randint(1, 7)))
+        chosen[pick.choice((str, str, str.upper, str.title))(joined)] = None
+    return [text for text in chosen if not any(0xd800 <= ord(letter) <= 0xdfff for letter in text)]

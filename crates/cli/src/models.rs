@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use imagegen::{ModelInfo, ModelSource};
+use imagegen::{CodecKind, ModelInfo, ModelSource};
 use serde_json::{Value, json};
 
 use crate::arguments::{InfoArguments, ModelsArguments};
@@ -11,9 +11,10 @@ use crate::report;
 use crate::shown::shown;
 
 /// What runs, for people who look for a model.
-const KINDS: &str = "Also run: folders in the diffusers layout (unet, text_encoder, tokenizer, scheduler) \
-                     whose latents\nare patches of pixels (latents.json); name one with --model. \
-                     Not run yet: models with a learned\nautoencoder (Stable Diffusion).";
+const KINDS: &str = "Also run: Stable Diffusion 1 and 2, SDXL and its refiner, as a folder in the diffusers \
+                     layout or as one\n.safetensors file, and folders whose latents are patches of \
+                     pixels (latents.json); name one with\n--model. Not run: networks that see a mask \
+                     (inpainting) or their source (InstructPix2Pix).";
 
 /// `imagegen models`.
 pub(crate) fn list(arguments: &ModelsArguments) -> Result<ExitCode> {
@@ -49,9 +50,10 @@ pub(crate) fn info(arguments: &InfoArguments) -> Result<ExitCode> {
 
 /// What kind of model it is.
 fn kind(info: &ModelInfo) -> &'static str {
-    match info.sees_source {
-        true => "pixel patches, sees its source",
-        false => "pixel patches",
+    match (info.codec, info.sees_source) {
+        (CodecKind::Autoencoder, _) => "learned autoencoder",
+        (CodecKind::Patches, true) => "pixel patches, sees its source",
+        (CodecKind::Patches, false) => "pixel patches",
     }
 }
 

@@ -103,11 +103,18 @@ fn service_hint(error: &ServeError) -> Option<&'static str> {
 
 /// What may help against an error, where something does.
 fn hint(error: &imagegen::Error) -> Option<&'static str> {
-    use imagegen::Error as E;
+    use imagegen::{Error as E, RunError, RunStage};
+
     match error {
         E::TooLong { .. } => Some("save the picture smaller, as JPEG for example"),
         E::UnknownModel { .. } => Some("leave --model out to use the model in this binary"),
         E::NoSource { .. } => Some("name the folder that holds the source with --source-dir"),
+        E::Run(RunError::NotFinite {
+            stage: RunStage::Encode | RunStage::Decode,
+        }) => Some(
+            "the model's autoencoder overflows; take another one, such as the f32 file of the same model, or \
+             for SDXL one that was mended for half precision",
+        ),
         E::Setting { subject, .. } if subject == "model sha256" => {
             Some("name the folder of the model that made the picture with --model")
         }

@@ -129,11 +129,11 @@ pub fn abandon_unfinished() {
     UNFINISHED.abandon();
 }
 
-/// Reads a small text file.
-pub(crate) fn read_text(path: &Path) -> Result<String, Error> {
-    fs::read_to_string(path).map_err(|source| Error::Read {
+/// Reads a text file of at most `limit` bytes.
+pub(crate) fn read_text(path: &Path, limit: u64) -> Result<String, Error> {
+    String::from_utf8(read_limited(path, limit)?).map_err(|error| Error::Read {
         path: path.to_owned(),
-        source,
+        source: io::Error::new(io::ErrorKind::InvalidData, error),
     })
 }
 

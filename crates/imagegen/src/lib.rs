@@ -32,8 +32,12 @@ pub use error::Error;
 pub use faces::{Face, faces};
 pub use imagegen_engine::cpu::Level;
 pub use imagegen_picture::{Fit, Format, Picture, Size, Wanted};
-pub use imagegen_pipeline::{Error as RunError, Sampler, StepRecord, Strength, StrengthRule};
-pub use model::{Cpu, Defaults, Memory, Model, ModelInfo, ModelSource, NetworkInfo, ScheduleInfo};
+pub use imagegen_pipeline::{
+    Error as RunError, Sampler, Stage as RunStage, StepRecord, Strength, StrengthRule,
+};
+pub use model::{
+    CodecKind, Cpu, Defaults, Memory, Model, ModelInfo, ModelSource, NetworkInfo, ScheduleInfo,
+};
 pub use outcome::{Facts, Outcome, Stage, Unwatched, Watcher};
 pub use recipe::{EnlargeMark, FidelityMark, ModelMark, Recipe, SourceMark};
 pub use replay::{Agreement, parse_fit, parse_wanted};

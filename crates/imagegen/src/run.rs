@@ -12,10 +12,11 @@ use imagegen_picture::{
     plan, to_unit,
 };
 use imagegen_pipeline::{
-    BoxedError, Img2Img, LatentCodec, Network, Networks, Plan, PlanRequest, Prompt, StepRecord,
-    Strength, Text2Img, img2img, text2img,
+    BoxedError, Img2Img, Network, Networks, Plan, PlanRequest, Prompt, StepRecord, Strength,
+    Text2Img, img2img, text2img,
 };
 
+use crate::model::{BoundUNet, Heard};
 use crate::recipe::{EnlargeMark, FidelityMark, Recipe, SourceMark};
 use crate::tiled::Tiled;
 use crate::{
@@ -98,16 +99,15 @@ impl Model {
             None => self.prepared(request.source, fit)?,
             Some(_) => Arc::new(unit_tensor(&fit.to_work(&flatten(source, WHITE)))?),
         };
-        let settings = planned.pipeline;
         let side = self.native_side();
         let run = self.carry_out(
             &request.settings,
-            (settings, planned.runs),
+            &planned,
             watcher,
-            |networks, progress| {
+            |settings, networks, progress| {
                 let (source, strength) = (&*pixels, request.strength);
                 if request.enlarge.is_some() {
-                    let grid = self.latents.codec.grid() as u32;
+                    let grid = self.grid();
                     let tiled = Tiled {
                         source,
                         strength,
@@ -153,9 +153,9 @@ impl Model {
             source: request.source_size(),
             wanted: request.size,
             fit: request.fit,
-            grid: self.latents.codec.grid() as u32,
+            grid: self.grid(),
             budget_pixels: match request.enlarge {
-                None => self.latents.pixels(),
+                None => self.native_pixels(),
                 Some(_) => u64::MAX, // worked on in windows
             },
             min_side: MIN_SIDE,
@@ -278,16 +278,16 @@ impl Model {
     ) -> Result<Outcome, Error> {
         watcher.stage(Stage::Prepare);
         let planned = self.plan_generate(request)?;
-        let (fit, settings) = (&planned.fit, planned.pipeline);
-        let mut warnings = self.warnings(&request.settings, &settings)?;
+        let fit = &planned.fit;
+        let mut warnings = self.warnings(&request.settings, &planned.pipeline)?;
         warnings.extend(resampled(fit));
         warnings.iter().for_each(|warning| watcher.warning(warning));
         let work = fit.work_size();
         let run = self.carry_out(
             &request.settings,
-            (settings, planned.runs),
+            &planned,
             watcher,
-            |networks, progress| {
+            |settings, networks, progress| {
                 let request = Text2Img {
                     height: work.height as usize,
                     width: work.width as usize,
@@ -318,7 +318,7 @@ impl Model {
             source: size,
             wanted: Wanted::Source,
             fit: Fit::Keep,
-            grid: self.latents.codec.grid() as u32,
+            grid: self.grid(),
             budget_pixels: GENERATE_PIXELS * 2,
             min_side: MIN_SIDE,
         })?;
@@ -379,7 +379,10 @@ impl Model {
             warnings.extend(empty.then_some(Warning::NoPrompt));
             warnings.extend(self.prompt_warnings("prompt", &settings.prompt)?);
         }
-        if guidance_scale != 1.0 {
+        if self.hears_guidance() {
+            let named = !settings.negative_prompt.is_empty();
+            warnings.extend(named.then_some(Warning::NegativeUnheard));
+        } else if guidance_scale != 1.0 {
             warnings.extend(self.prompt_warnings("negative prompt", &settings.negative_prompt)?);
         } else if !settings.negative_prompt.is_empty() {
             warnings.push(Warning::TextUnused {
@@ -394,42 +397,48 @@ impl Model {
     fn carry_out(
         &self,
         settings: &Settings,
-        (resolved, runs): (imagegen_pipeline::Settings, usize),
+        planned: &Planned,
         watcher: &mut dyn Watcher,
         pipeline: impl FnOnce(
+            imagegen_pipeline::Settings,
             &mut Networks<'_, '_>,
             &mut dyn imagegen_pipeline::Progress,
         ) -> Result<imagegen_pipeline::Outcome, imagegen_pipeline::Error>,
     ) -> Result<imagegen_pipeline::Outcome, Error> {
         watcher.stage(Stage::Text);
+        let mut resolved = planned.pipeline;
         let guidance_scale = resolved.guidance_scale;
-        let texts = [
-            (&settings.prompt, guidance_scale != 0.0),
-            (&settings.negative_prompt, guidance_scale != 1.0),
-        ];
-        for (text, read) in texts {
-            if read && runs > 0 {
-                self.encode(text)?; // kept for the network
+        if self.hears_guidance() {
+            resolved.guidance_scale = 1.0; // the network does it
+        }
+        let network = |which| -> Result<BoundUNet<'_>, Error> {
+            self.network(&Heard {
+                which,
+                text: match which {
+                    Prompt::Positive => &settings.prompt,
+                    Prompt::Negative => &settings.negative_prompt,
+                },
+                guidance_scale,
+            })
+        };
+        for (which, unused) in [(Prompt::Positive, 0.0), (Prompt::Negative, 1.0)] {
+            if resolved.guidance_scale != unused && planned.runs > 0 {
+                network(which)?; // its text is kept for the run
             }
         }
-        let network = |which| -> Result<Box<dyn Network + '_>, BoxedError> {
-            let text = match which {
-                Prompt::Positive => &settings.prompt,
-                Prompt::Negative => &settings.negative_prompt,
-            };
-            Ok(Box::new(self.network(self.encode(text)?)))
-        };
+        let network =
+            |which| -> Result<Box<dyn Network + '_>, BoxedError> { Ok(Box::new(network(which)?)) };
         let training = self.training(resolved.sampler)?;
-        let mut codec = self.latents.codec.clone();
+        let mut codec = self.codec();
         let mut networks = Networks {
             codec: &mut codec,
             network: &network,
             training: &training,
-            conditioning: self.latents.conditioning.as_ref(),
+            conditioning: self.conditioning(),
         };
         watcher.stage(Stage::Denoise);
         let mut progress = |record: &StepRecord<'_>| -> ControlFlow<()> { watcher.step(record) };
-        Ok(pipeline(&mut networks, &mut progress)?)
+        Ok(pipeline(resolved, &mut networks, &mut progress)?)
     }
 
     /// The recipe of a text-to-image run; sizes are still to be filled in.

@@ -33,6 +33,8 @@ pub enum Warning {
         /// The guidance scale, 0 or 1.
         guidance_scale: f64,
     },
+    /// The model's network hears the guidance scale itself and no negative prompt.
+    NegativeUnheard,
     /// Nothing was run: strength 0 returns the source.
     NothingRun,
     /// The model works at another size than the result's.
@@ -106,6 +108,9 @@ impl fmt::Display for Warning {
             } => {
                 write!(f, "the {which} is not used at guidance {guidance_scale}")
             }
+            Self::NegativeUnheard => f.write_str(
+                "the negative prompt is not used: this model hears the guidance scale in its place",
+            ),
             Self::NothingRun => f.write_str("strength 0 returns the source; nothing was run"),
             Self::Resampled { work, result } => write!(
                 f,

@@ -1,7 +1,5 @@
 //! How much work a request is, so that its time can be told from that of others.
 
-use imagegen_pipeline::LatentCodec;
-
 use crate::run::planned_runs;
 use crate::tiled::Tiled;
 use crate::{Error, Model, Request};
@@ -34,11 +32,12 @@ impl Model {
             Request::Transform(request) => planned_runs(self, request)?.0,
             Request::Generate(_) => recipe.steps,
         };
-        let weighed = recipe.guidance_scale != 0.0 && recipe.guidance_scale != 1.0;
+        let scale = recipe.guidance_scale;
+        let weighed = scale != 0.0 && scale != 1.0 && !self.hears_guidance();
         let mut size = recipe.work_size;
         if recipe.enlarge.is_some() {
             // Worked on in windows, which overlap.
-            let (side, grid) = (self.native_side(), self.latents.codec.grid() as u32);
+            let (side, grid) = (self.native_side(), self.grid());
             let windows = Tiled::windows(side, grid, size) as u32;
             size = [side.min(size[0]) * windows, side.min(size[1])];
         }

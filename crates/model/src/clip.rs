@@ -82,6 +82,11 @@ impl ClipTextConfig {
         }
         Ok(parsed)
     }
+
+    /// Channels of the pooled vector.
+    pub fn pooled_size(&self) -> usize {
+        self.projection.unwrap_or(self.hidden_size)
+    }
 }
 
 /// Which hidden states stand for a text.

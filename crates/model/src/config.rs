@@ -22,6 +22,11 @@ impl ConfigFile {
         })
     }
 
+    /// Takes the fields of `other`, over those of the same name.
+    pub(crate) fn overlay(&mut self, other: Self) {
+        self.fields.extend(other.fields);
+    }
+
     /// The error that field `name` should have been `expected`.
     pub(crate) fn wrong(&self, name: &str, expected: impl Into<String>) -> Error {
         let got = self

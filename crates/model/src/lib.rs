@@ -13,6 +13,7 @@ mod error;
 pub mod faces;
 mod loader;
 mod resnet;
+pub mod single_file;
 mod tokenizer;
 pub mod unet;
 pub mod upscaler;

@@ -18,7 +18,11 @@ use crate::config::ConfigFile;
 /// OpenAI's CLIP.
 const WORDS: &str = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
 
+/// Merges of CLIP's vocabulary, the commonest first. MIT, OpenAI; see `clip/NOTICE`.
+const CLIP_MERGES: &str = include_str!("../clip/merges.txt");
+
 /// A tokenizer and the ids around a prompt.
+#[derive(Clone)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     start: u32,
@@ -46,20 +50,60 @@ pub struct Tokens {
 
 impl Tokenizer {
     /// Makes a tokenizer from the contents of `vocab.json`, `merges.txt` and
-    /// `tokenizer_config.json`.
+    /// `tokenizer_config.json`, and `special_tokens_map.json` where there is one: it counts for
+    /// configurations written before transformers kept added tokens in them.
     ///
     /// Fails with [`Error::Tokenizer`] or [`Error::Config`] naming the file.
-    pub fn parse(vocab: &str, merges: &str, config: &str) -> Result<Self, Error> {
-        let config = ConfigFile::parse("tokenizer_config.json", config)?;
-        let invalid = |file: &str, problem: String| Error::Tokenizer {
-            file: file.to_owned(),
-            problem,
-        };
+    pub fn parse(
+        vocab: &str,
+        merges: &str,
+        config: &str,
+        special_tokens: Option<&str>,
+    ) -> Result<Self, Error> {
+        let mut config = ConfigFile::parse("tokenizer_config.json", config)?;
+        if let Some(map) = special_tokens
+            && config.get("added_tokens_decoder").is_none()
+        {
+            config.overlay(ConfigFile::parse("special_tokens_map.json", map)?);
+        }
         let vocab: HashMap<String, u32> = serde_json::from_str(vocab)
             .map_err(|error| invalid("vocab.json", error.to_string()))?;
         let merges = parse_merges(merges).map_err(|problem| invalid("merges.txt", problem))?;
+        Self::build(vocab, merges, &config)
+    }
+
+    /// The tokenizer of OpenAI's CLIP, which files without one of their own were trained with. A text
+    /// is filled up with the token `pad`.
+    ///
+    /// Fails with [`Error::Tokenizer`] where there is no such token.
+    pub fn clip(pad: &str) -> Result<Self, Error> {
+        let merges = parse_merges(CLIP_MERGES).map_err(|problem| invalid("merges.txt", problem))?;
+        let letters: Vec<String> = byte_letters().map(String::from).collect();
+        let ends = letters.iter().map(|letter| format!("{letter}</w>"));
+        let words = merges.iter().map(|(left, right)| format!("{left}{right}"));
+        let special = ["<|startoftext|>", "<|endoftext|>"].map(str::to_owned);
+        let tokens = letters
+            .iter()
+            .cloned()
+            .chain(ends)
+            .chain(words)
+            .chain(special);
+        let vocab = tokens.zip(0..).collect();
+        let config = serde_json::json!({ "pad_token": pad }).to_string();
+        Self::build(
+            vocab,
+            merges,
+            &ConfigFile::parse("tokenizer_config.json", &config)?,
+        )
+    }
+
+    fn build(
+        vocab: HashMap<String, u32>,
+        merges: Vec<(String, String)>,
+        config: &ConfigFile,
+    ) -> Result<Self, Error> {
         let special = |name: &str, default: &str| {
-            let token = special_token(&config, name, default);
+            let token = special_token(config, name, default);
             match vocab.get(&token) {
                 Some(&id) => Ok((token, id)),
                 None => Err(invalid("vocab.json", format!("it lacks the token {token}"))),
@@ -135,6 +179,24 @@ impl Tokenizer {
             .id_to_token(id)
             .map(|token| token.trim_end_matches("</w>").to_owned())
     }
+}
+
+fn invalid(file: &str, problem: String) -> Error {
+    Error::Tokenizer {
+        file: file.to_owned(),
+        problem,
+    }
+}
+
+/// The letters that stand for bytes, in the order of their ids: printable bytes as themselves, then the
+/// others as letters from U+0100 on.
+fn byte_letters() -> impl Iterator<Item = char> {
+    let printable = |byte: &u32| matches!(byte, 0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff);
+    let others = (0..256u32).filter(move |byte| !printable(byte)).count() as u32;
+    let codes = (0..256)
+        .filter(printable)
+        .chain((0..others).map(|n| 256 + n));
+    codes.filter_map(char::from_u32)
 }
 
 /// A special token's text: a string, or an object with `content`.

@@ -61,15 +61,33 @@ impl Dtype {
 struct Entry {
     dtype: Dtype,
     shape: Vec<usize>,
+    /// Which of the files.
+    file: usize,
     /// From the start of the file.
     start: usize,
     end: usize,
+    /// Whether the file holds the transpose of this matrix.
+    transposed: bool,
 }
 
-/// The tensors of one safetensors file.
+/// What a tensor under a new name is of the one in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// All of it, as it is.
+    Whole,
+    /// The first, second or third third of its outermost axis.
+    Third(usize),
+    /// The transpose of a matrix.
+    Transpose,
+    /// A 1x1 convolution as a matrix.
+    Matrix,
+}
+
+/// Named tensors of one safetensors file, or of several that belong together.
 pub struct Weights {
+    /// The name in errors.
     file: String,
-    bytes: Bytes,
+    files: Vec<Bytes>,
     entries: BTreeMap<String, Entry>,
 }
 
@@ -89,9 +107,53 @@ impl Weights {
         let entries = read_header(&file, (*bytes).as_ref())?;
         Ok(Self {
             file,
-            bytes,
+            files: vec![bytes],
             entries,
         })
+    }
+
+    /// The tensors of several files under one name, which is used in errors.
+    ///
+    /// Fails with [`Error::Damaged`] where two of them have a tensor of the same name.
+    pub fn join(file: impl Into<String>, parts: Vec<Self>) -> Result<Self, Error> {
+        let mut all = Self {
+            file: file.into(),
+            files: Vec::new(),
+            entries: BTreeMap::new(),
+        };
+        for part in parts {
+            let before = all.files.len();
+            all.files.extend(part.files);
+            for (name, entry) in part.entries {
+                let twice = format!("tensor \"{name}\" is also in another file");
+                let entry = Entry {
+                    file: before + entry.file,
+                    ..entry
+                };
+                if all.entries.insert(name, entry).is_some() {
+                    return Err(Error::Damaged {
+                        file: part.file,
+                        problem: twice,
+                    });
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// These tensors under other names: `names` says for each which tensors it becomes, none for one
+    /// that is left out. A cut that does not fit a tensor's shape leaves it as it is, so that
+    /// whoever wants it names the shape.
+    pub(crate) fn renamed(&self, names: impl Fn(&str) -> Vec<(String, Cut)>) -> Self {
+        let entries = self.entries.iter().flat_map(|(name, entry)| {
+            let cut = move |(name, cut)| (name, entry.cut(cut));
+            names(name).into_iter().map(cut)
+        });
+        Self {
+            file: self.file.clone(),
+            files: self.files.clone(),
+            entries: entries.collect(),
+        }
     }
 
     /// The tensors whose names start with `prefix`, under the rest of their names.
@@ -101,7 +163,7 @@ impl Weights {
         };
         Self {
             file: self.file.clone(),
-            bytes: Arc::clone(&self.bytes),
+            files: self.files.clone(),
             entries: self.entries.iter().filter_map(strip).collect(),
         }
     }
@@ -138,7 +200,7 @@ impl Weights {
             count: 1,
             tensor: name.to_owned(),
         })?;
-        let bytes = &(*self.bytes).as_ref()[entry.start..entry.end];
+        let bytes = &(*self.files[entry.file]).as_ref()[entry.start..entry.end];
         let numbers = match entry.dtype {
             Dtype::F64 => each(bytes, |b| f64::from_le_bytes(b) as f32),
             Dtype::F32 => each(bytes, f32::from_le_bytes),
@@ -152,8 +214,42 @@ impl Weights {
                 });
             }
         };
+        let numbers = match (entry.transposed, entry.shape.as_slice()) {
+            (true, &[rows, columns]) => transposed(&numbers, rows, columns),
+            _ => numbers,
+        };
         Ok(Tensor::new(entry.shape.clone(), numbers)?)
     }
+}
+
+impl Entry {
+    fn cut(&self, cut: Cut) -> Self {
+        let mut entry = self.clone();
+        match (cut, self.shape.as_slice()) {
+            (Cut::Third(which), &[rows, ..]) if rows % 3 == 0 => {
+                let bytes = (self.end - self.start) / 3;
+                entry.shape[0] = rows / 3;
+                entry.start = self.start + which * bytes;
+                entry.end = entry.start + bytes;
+            }
+            (Cut::Transpose, &[rows, columns]) => {
+                entry.shape = vec![columns, rows];
+                entry.transposed = !self.transposed;
+            }
+            (Cut::Matrix, &[outputs, inputs, 1, 1]) => entry.shape = vec![outputs, inputs],
+            _ => {}
+        }
+        entry
+    }
+}
+
+/// A matrix `[rows, columns]` from its transpose.
+fn transposed(numbers: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    let mut matrix = Vec::with_capacity(numbers.len());
+    for row in 0..rows {
+        matrix.extend((0..columns).map(|column| numbers[column * rows + row]));
+    }
+    matrix
 }
 
 fn each<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {
@@ -236,8 +332,10 @@ fn check(
         let entry = Entry {
             dtype,
             shape: raw.shape,
+            file: 0,
             start: offset + start,
             end: offset + end,
+            transposed: false,
         };
         if entries.insert(name.clone(), entry).is_some() {
             return Err(format!("tensor \"{name}\" is listed twice"));

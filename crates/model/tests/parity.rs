@@ -43,6 +43,20 @@ fn off(got: &[f32], want: &[f32]) -> f32 {
     most / size
 }
 
+/// The largest difference as [`off`] has it. Prints it and the root of the mean square, over the largest
+/// number too, for `docs/models.md`.
+fn measured(name: &str, got: &[f32], want: &[f32]) -> f32 {
+    let most = off(got, want);
+    let size = want.iter().fold(0f32, |size, v| size.max(v.abs()));
+    let squares = got
+        .iter()
+        .zip(want)
+        .map(|(a, b)| f64::from((a - b) / size).powi(2));
+    let rms = (squares.sum::<f64>() / want.len() as f64).sqrt();
+    println!("| {name} | {most:.1e} | {rms:.1e} |");
+    most
+}
+
 /// A tensor of integers or f32 numbers.
 fn numbers(file: &[u8], name: &str) -> Vec<f64> {
     let tensors = SafeTensors::deserialize(file).unwrap();
@@ -100,8 +114,7 @@ fn unet_case(name: &str) {
         .unwrap();
     let want = all.tensor("output").unwrap();
     assert_eq!(got.shape(), want.shape());
-    let error = off(got.data(), want.data());
-    println!("unet {name}: {error:e}");
+    let error = measured(&format!("unet {name}"), got.data(), want.data());
     assert!(error < NETWORK_F32, "{name} is {error:e} off");
     assert!(off(&vec![0.0; want.data().len()], want.data()) > NETWORK_F32);
 }
@@ -149,8 +162,7 @@ fn formula_unet_case(name: &str) {
     let got = got.nhwc_to_nchw().unwrap();
     let want = all.tensor("output").unwrap();
     assert_eq!(got.shape(), want.shape());
-    let error = off(got.data(), want.data());
-    println!("unet {name}: {error:e}");
+    let error = measured(&format!("unet {name}"), got.data(), want.data());
     assert!(error < NETWORK_F32, "{name} is {error:e} off");
     // What the network hears may not be left out, and nothing else may be said to it.
     let flipped = UNetInput {
@@ -319,8 +331,7 @@ fn clip_case(name: &str) {
         for (got, want) in [(&got.hidden, &hidden), (&got.pooled, &pooled)] {
             let got = engine.download(got);
             let want = &want.data()[index * got.data().len()..][..got.data().len()];
-            let error = off(got.data(), want);
-            println!("clip {name} prompt {index}: {error:e}");
+            let error = measured(&format!("clip {name} prompt {index}"), got.data(), want);
             assert!(
                 error < NETWORK_F32,
                 "{name} prompt {index} is {error:e} off"
@@ -355,8 +366,11 @@ fn autoencoder_case(name: &str) {
     let picture = |name: &str| all.tensor(name).unwrap().nchw_to_nhwc().unwrap();
     let check = |what: &str, got: &Tensor, want: &Tensor| {
         assert_eq!(got.shape(), want.shape(), "{name} {what}");
-        let error = off(got.data(), want.data());
-        println!("autoencoder {name} {what}: {error:e}");
+        let error = measured(
+            &format!("autoencoder {name} {what}"),
+            got.data(),
+            want.data(),
+        );
         assert!(error < NETWORK_F32, "{name} {what} is {error:e} off");
     };
     let got = network.encode(&engine, &picture("pixels")).unwrap();
@@ -458,8 +472,7 @@ fn clip_text_with_a_projection_and_layers_left_out() {
             for (got, name) in [(&encoding.hidden, name), (&encoding.pooled, "text_embeds")] {
                 let (got, want) = (engine.download(got), all.tensor(name).unwrap());
                 let want = &want.data()[index * got.data().len()..][..got.data().len()];
-                let error = off(got.data(), want);
-                println!("clip {name} prompt {index}: {error:e}");
+                let error = measured(&format!("clip {name} prompt {index}"), got.data(), want);
                 assert!(error < NETWORK_F32, "{name} {index} is {error:e} off");
             }
         }
@@ -478,6 +491,7 @@ fn tokenizer() -> Tokenizer {
         &read("vocab.json"),
         &read("merges.txt"),
         &read("tokenizer_config.json"),
+        Some(&read("special_tokens_map.json")),
     )
     .unwrap()
 }
@@ -519,9 +533,53 @@ fn tokenizer_agrees_with_transformers() {
 }
 
 #[test]
+fn clips_own_tokenizer_agrees_with_transformers() {
+    let tokenizer = Tokenizer::clip("!").unwrap();
+    let cases: Value = serde_json::from_str(&text("tokenizer_clip_cases.json")).unwrap();
+    let list = cases["cases"].as_array().unwrap();
+    assert!(list.len() > 3000);
+    for case in list {
+        let text = case[0].as_str().unwrap();
+        let want: Vec<u64> = case[1]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|id| id.as_u64().unwrap())
+            .collect();
+        let got: Vec<u64> = tokenizer
+            .ids(text)
+            .unwrap()
+            .into_iter()
+            .map(u64::from)
+            .collect();
+        assert_eq!(got, want, "{text:?}");
+    }
+    let tokens = tokenizer.encode("a cat").unwrap();
+    assert_eq!(tokens.ids[..5], [49406, 320, 2368, 49407, 0]);
+    assert_eq!(tokens.ids.len(), 77);
+    let error = Tokenizer::clip("<none>").unwrap_err().to_string();
+    assert!(error.contains("lacks the token <none>"), "{error}");
+}
+
+#[test]
+fn special_tokens_of_their_own_file_count_where_the_configuration_is_older() {
+    let folder = root().join("crates/starter/model/tokenizer");
+    let read = |name| fs::read_to_string(folder.join(name)).unwrap();
+    let (vocab, merges) = (read("vocab.json"), read("merges.txt"));
+    let pad = |config: &str| {
+        let map = Some(r#"{"pad_token": {"content": "!"}}"#);
+        let tokenizer = Tokenizer::parse(&vocab, &merges, config, map).unwrap();
+        *tokenizer.encode("").unwrap().ids.last().unwrap()
+    };
+    let end = pad(r#"{"added_tokens_decoder": {}}"#);
+    assert_eq!(pad(r#"{"pad_token": "<|endoftext|>"}"#), 0);
+    assert_ne!(end, 0);
+}
+
+#[test]
 fn a_damaged_tokenizer_is_named() {
     let bad = |vocab: &str, merges: &str| {
-        Tokenizer::parse(vocab, merges, "{}")
+        Tokenizer::parse(vocab, merges, "{}", None)
             .unwrap_err()
             .to_string()
     };

@@ -262,7 +262,8 @@ pub(crate) struct ModelsArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct InfoArguments {
-    /// Model: a name (starter) or a folder in the diffusers layout [default: the one that runs]
+    /// Model: a name (starter), a folder in the diffusers layout, or one .safetensors file [default: the
+    /// one that runs]
     #[arg(value_name = "MODEL|PATH")]
     pub(crate) named: Option<String>,
 

@@ -27,7 +27,8 @@ pub(crate) struct ServeArguments {
     #[command(flatten)]
     pub(crate) data: DataFolder,
 
-    /// Model: a name (starter) or a folder in the diffusers layout; may be named several times
+    /// Model: a name (starter), a folder in the diffusers layout, or one .safetensors file; may be named
+    /// several times
     ///
     /// Requests that name none take the first.
     #[arg(long = "model", id = "model", value_name = "NAME|PATH", default_value = default_model(), env = "IMAGEGEN_MODEL")]

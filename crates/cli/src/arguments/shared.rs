@@ -230,7 +230,7 @@ impl From<FormatName> for Format {
 /// Which model.
 #[derive(Debug, Args)]
 pub(crate) struct ModelChoice {
-    /// Model: a name (starter) or a folder in the diffusers layout
+    /// Model: a name (starter), a folder in the diffusers layout, or one .safetensors file
     #[arg(long, value_name = "NAME|PATH", default_value = default_model(), env = "IMAGEGEN_MODEL")]
     pub(crate) model: String,
 }

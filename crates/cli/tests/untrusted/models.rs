@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use imagegen_conformance::weights::write_folder;
 use serde_json::{Map, Value, json};
 
 use crate::place::{Done, Place};
@@ -274,11 +275,40 @@ fn every_file_of_a_model_is_missed_and_its_emptiness_is_named() {
 }
 
 #[test]
-fn a_model_with_a_learned_autoencoder_is_refused() {
+fn latents_of_another_kind_are_refused() {
     let place = Place::with_source();
     model_with(&place, "m", "latents.json", br#"{"kind": "autoencoder"}"#);
     described(&place, "m").assert_refused(1, &["latents.json"]);
     fs::remove_file(place.path("m/latents.json")).unwrap();
     let made = place.run("transform a.png -p winter --model m -o o.png");
-    made.assert_refused(1, &["model m lacks latents.json", "learned autoencoder"]);
+    made.assert_refused(
+        1,
+        &["model m lacks latents.json", "a model is a folder with"],
+    );
+}
+
+#[test]
+fn an_autoencoder_that_overflows_is_named_with_what_helps() {
+    let place = Place::with_source();
+    let name = "vae/diffusion_pytorch_model.safetensors";
+    for (tensor, stage) in [
+        ("encoder.conv_out.weight", "encoder"),
+        ("decoder.conv_out.bias", "decoder"),
+    ] {
+        write_folder("sd_v", &place.path("m"));
+        let mut bytes = fs::read(place.path("m").join(name)).unwrap();
+        let header = u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;
+        let entries: Value = serde_json::from_slice(&bytes[8..8 + header]).unwrap();
+        let offset = entries[tensor]["data_offsets"][0].as_u64().unwrap() as usize;
+        bytes[8 + header + offset..][..4].copy_from_slice(&f32::INFINITY.to_le_bytes());
+        fs::write(place.path("m").join(name), bytes).unwrap();
+        let made = place.run("transform a.png -p winter --steps 2 --model m -o o.png");
+        made.assert_refused(
+            1,
+            &[&format!("the picture {stage} gave NaN or infinite numbers")],
+        );
+        assert_eq!(made.lines("hint: ").len(), 1, "{}", made.stderr);
+        assert!(made.stderr.contains("autoencoder"), "{}", made.stderr);
+        assert!(!place.path("o.png").exists());
+    }
 }

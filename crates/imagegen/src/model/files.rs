@@ -1,10 +1,13 @@
-//! Where a model's files are: embedded or in a folder.
+//! Where a model's files are: embedded, in a folder or one file; and which of them were read.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
 use imagegen_model::{Bytes, Tokenizer, Weights};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::request::hex;
@@ -18,6 +21,8 @@ pub enum ModelSource {
     Starter,
     /// A folder in the diffusers layout.
     Folder(PathBuf),
+    /// A safetensors file that holds all networks of a model.
+    File(PathBuf),
 }
 
 impl ModelSource {
@@ -31,7 +36,7 @@ impl ModelSource {
 impl FromStr for ModelSource {
     type Err = Error;
 
-    /// Reads a name of [`ModelSource::NAMES`] or the path of a folder.
+    /// Reads a name of [`ModelSource::NAMES`] or the path of a folder or file.
     fn from_str(text: &str) -> Result<Self, Error> {
         #[cfg(feature = "starter")]
         if text == imagegen_starter::NAME {
@@ -41,38 +46,35 @@ impl FromStr for ModelSource {
         if path.is_dir() {
             return Ok(Self::Folder(path.to_owned()));
         }
+        if path.is_file() {
+            return Ok(Self::File(path.to_owned()));
+        }
         let names = Self::NAMES.join(" or ");
-        let expected = if path.is_file() {
-            format!("{names} or a folder in the diffusers layout (this is a file)")
-        } else {
-            format!("{names} or the path of a folder in the diffusers layout")
-        };
         Err(Error::UnknownModel {
             got: text.to_owned(),
-            expected,
+            expected: format!(
+                "{names} or the path of a folder in the diffusers layout or of a safetensors file"
+            ),
         })
     }
 }
 
-/// Files whose contents make a model what it is, in the order they are hashed.
-const HASHED: &[&str] = &[
-    "latents.json",
-    "scheduler/scheduler_config.json",
-    "text_encoder/config.json",
-    "text_encoder/model.safetensors",
-    "tokenizer/merges.txt",
-    "tokenizer/vocab.json",
-    "unet/config.json",
-    "unet/diffusion_pytorch_model.safetensors",
+/// Ends of the names of files that are read and do not make a model what it is.
+const UNHASHED: &[&str] = &[
+    "prompt_words.json",
+    "special_tokens_map.json",
+    "tokenizer_config.json",
 ];
 
-/// Files that are read and hashed no further.
-const UNHASHED: &[&str] = &["prompt_words.json", "tokenizer/tokenizer_config.json"];
+/// Most bytes of a text file of a model.
+const TEXT_BYTES: u64 = 64 << 20;
 
 /// A model's files by their path in its folder.
 pub(super) struct ModelFiles {
     name: String,
     place: Place,
+    /// What was read: path and size.
+    read: RefCell<BTreeMap<String, u64>>,
 }
 
 enum Place {
@@ -83,28 +85,34 @@ enum Place {
 
 impl ModelFiles {
     pub(super) fn open(source: &ModelSource) -> Result<Self, Error> {
-        Ok(match source {
+        let (path, name) = match source {
             #[cfg(feature = "starter")]
-            ModelSource::Starter => Self {
-                name: imagegen_starter::NAME.to_owned(),
-                place: Place::Embedded(imagegen_starter::FILES),
-            },
-            ModelSource::Folder(path) => {
-                let full = path.canonicalize();
-                let full = full.map_err(|source| Error::Read {
-                    path: path.clone(),
-                    source,
-                })?;
-                let name = full
-                    .file_name()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned();
-                Self {
-                    name,
-                    place: Place::Folder(full),
-                }
+            ModelSource::Starter => {
+                return Ok(Self {
+                    name: imagegen_starter::NAME.to_owned(),
+                    place: Place::Embedded(imagegen_starter::FILES),
+                    read: RefCell::default(),
+                });
             }
+            ModelSource::Folder(path) => (full(path)?, None),
+            ModelSource::File(path) => {
+                let full = full(path)?;
+                let name = full
+                    .file_stem()
+                    .map(|name| name.to_string_lossy().into_owned());
+                (full.parent().map(Path::to_owned).unwrap_or_default(), name)
+            }
+        };
+        let own = || {
+            path.file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned()
+        };
+        Ok(Self {
+            name: name.unwrap_or_else(own),
+            place: Place::Folder(path),
+            read: RefCell::default(),
         })
     }
 
@@ -121,20 +129,15 @@ impl ModelFiles {
         }
     }
 
-    /// Path and size in bytes of every file that is read.
-    pub(super) fn sizes(&self) -> Result<Vec<(String, u64)>, Error> {
-        let mut sizes = Vec::new();
-        let mut names: Vec<_> = HASHED.iter().chain(UNHASHED).collect();
-        names.sort();
-        for &name in names {
-            if self.has(name) {
-                sizes.push((name.to_owned(), (*self.bytes(name)?).as_ref().len() as u64));
-            }
-        }
-        Ok(sizes)
+    /// Path and size in bytes of every file that was read, by path.
+    pub(super) fn sizes(&self) -> Vec<(String, u64)> {
+        let read = self.read.borrow();
+        read.iter()
+            .map(|(name, size)| (name.clone(), *size))
+            .collect()
     }
 
-    fn has(&self, file: &str) -> bool {
+    pub(super) fn has(&self, file: &str) -> bool {
         match &self.place {
             #[cfg(feature = "starter")]
             Place::Embedded(files) => files.iter().any(|(name, _)| *name == file),
@@ -149,80 +152,187 @@ impl ModelFiles {
 
     /// A text file that may be absent.
     pub(super) fn optional_text(&self, file: &str) -> Result<Option<String>, Error> {
-        match &self.place {
+        let text = match &self.place {
             #[cfg(feature = "starter")]
             Place::Embedded(files) => {
                 let found = files.iter().find(|(name, _)| *name == file);
-                Ok(found.map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned()))
+                found.map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned())
             }
             Place::Folder(folder) => {
                 let path = folder.join(file);
-                path.exists().then(|| files::read_text(&path)).transpose()
+                path.exists()
+                    .then(|| files::read_text(&path, TEXT_BYTES))
+                    .transpose()?
             }
+        };
+        if let Some(text) = &text {
+            self.note(file, text.len());
         }
+        Ok(text)
     }
 
-    /// The tokenizer.
-    pub(super) fn tokenizer(&self) -> Result<Tokenizer, Error> {
+    /// The tokenizer in the folder `part`.
+    pub(super) fn tokenizer(&self, part: &str) -> Result<Tokenizer, Error> {
+        let special = self.optional_text(&format!("{part}/special_tokens_map.json"))?;
         let tokenizer = Tokenizer::parse(
-            &self.text("tokenizer/vocab.json")?,
-            &self.text("tokenizer/merges.txt")?,
-            &self.text("tokenizer/tokenizer_config.json")?,
+            &self.text(&format!("{part}/vocab.json"))?,
+            &self.text(&format!("{part}/merges.txt"))?,
+            &self.text(&format!("{part}/tokenizer_config.json"))?,
+            special.as_deref(),
         );
-        tokenizer.map_err(|cause| Error::Model {
-            model: self.name.clone(),
-            cause,
-        })
+        tokenizer.map_err(|cause| self.fail(cause))
     }
 
     /// A weight file, its header checked.
     pub(super) fn weights(&self, file: &str) -> Result<Weights, Error> {
-        let weights = Weights::parse(file, self.bytes(file)?);
-        weights.map_err(|cause| Error::Model {
-            model: self.name.clone(),
-            cause,
+        Weights::parse(file, self.bytes(file)?).map_err(|cause| self.fail(cause))
+    }
+
+    /// The weights in the folder `part`, whose files start with `stem`: one file, or the parts that an
+    /// index lists; f32 before half precision where there are both.
+    pub(super) fn part_weights(&self, part: &str, stem: &str) -> Result<Weights, Error> {
+        let plain = format!("{part}/{stem}.safetensors");
+        let half = format!("{part}/{stem}.fp16.safetensors");
+        let indices = [
+            format!("{plain}.index.json"),
+            format!("{part}/{stem}.safetensors.index.fp16.json"),
+            format!("{half}.index.json"),
+        ];
+        let order = [&plain, &indices[0], &half, &indices[1], &indices[2]];
+        match order.into_iter().find(|file| self.has(file)) {
+            Some(file) if indices.contains(file) => self.indexed_weights(part, file),
+            Some(file) => self.weights(file),
+            None => Err(self.missing_weights(part, stem, &plain)),
+        }
+    }
+
+    /// The weights that an index lists.
+    fn indexed_weights(&self, part: &str, index: &str) -> Result<Weights, Error> {
+        let wrong = |got: &dyn ToString, expected: &str| {
+            Error::setting(
+                format!("{index} field \"weight_map\""),
+                got.to_string(),
+                expected,
+            )
+        };
+        let parsed: Value = serde_json::from_str(&self.text(index)?)
+            .map_err(|error| Error::setting(index, error, "a JSON object"))?;
+        let map = parsed.get("weight_map").and_then(Value::as_object);
+        let map = map.ok_or_else(|| wrong(&"absent", "file names by tensor"))?;
+        let mut shards = BTreeMap::new();
+        for (tensor, file) in map {
+            // A name alone: an index may not reach out of its folder.
+            let file = file.as_str().filter(|file| {
+                Path::new(file)
+                    .file_name()
+                    .is_some_and(|name| name == *file)
+            });
+            let file = file.ok_or_else(|| wrong(&map[tensor], "the name of a file beside it"))?;
+            shards.entry(file).or_insert_with(Vec::new).push(tensor);
+        }
+        let mut parts = Vec::new();
+        for (file, tensors) in shards {
+            let weights = self.weights(&format!("{part}/{file}"))?;
+            if let Some(lacking) = tensors
+                .iter()
+                .find(|tensor| weights.shape(tensor).is_none())
+            {
+                let tensor = (*lacking).clone();
+                return Err(self.fail(imagegen_model::Error::Missing {
+                    file: weights.file().to_owned(),
+                    count: 1,
+                    tensor,
+                }));
+            }
+            parts.push(weights);
+        }
+        Weights::join(index, parts).map_err(|cause| self.fail(cause))
+    }
+
+    /// SHA-256 over the SHA-256 of each file that was read and makes the model what it is.
+    pub(super) fn hash(&self) -> Result<String, Error> {
+        let mut hashes = Vec::new();
+        for (file, _) in self.sizes() {
+            if !UNHASHED.iter().any(|end| file.ends_with(end)) {
+                hashes.push(Sha256::digest((*self.bytes(&file)?).as_ref()));
+            }
+        }
+        // One file's hash is its own, which other programs show too.
+        Ok(match hashes.as_slice() {
+            [one] => hex(one),
+            many => {
+                let mut all = Sha256::new();
+                many.iter().for_each(|hash| all.update(hash));
+                hex(&all.finalize())
+            }
         })
     }
 
-    /// SHA-256 over the SHA-256 of each file that makes the model what it is.
-    pub(super) fn hash(&self) -> Result<String, Error> {
-        let mut all = Sha256::new();
-        for file in HASHED {
-            all.update(Sha256::digest((*self.bytes(file)?).as_ref()));
-        }
-        Ok(hex(&all.finalize()))
-    }
-
     fn bytes(&self, file: &str) -> Result<Bytes, Error> {
-        match &self.place {
+        let bytes = match &self.place {
             #[cfg(feature = "starter")]
             Place::Embedded(files) => {
                 let found = files.iter().find(|(name, _)| *name == file);
                 found
                     .map(|&(_, bytes)| Arc::new(bytes) as Bytes)
-                    .ok_or_else(|| self.missing(file))
+                    .ok_or_else(|| self.missing(file))?
             }
             Place::Folder(folder) => {
                 let path = folder.join(file);
-                if path.exists() {
-                    files::map(&path)
-                } else {
-                    Err(self.missing(file))
+                if !path.exists() {
+                    return Err(self.missing(file));
                 }
+                files::map(&path)?
             }
+        };
+        self.note(file, (*bytes).as_ref().len());
+        Ok(bytes)
+    }
+
+    fn note(&self, file: &str, size: usize) {
+        self.read.borrow_mut().insert(file.to_owned(), size as u64);
+    }
+
+    pub(super) fn fail(&self, cause: imagegen_model::Error) -> Error {
+        Error::Model {
+            model: self.name.clone(),
+            cause,
         }
     }
 
     fn missing(&self, file: &str) -> Error {
-        let hint = if file == "latents.json" {
-            "models with a learned autoencoder (a vae folder) are not run by this build"
-        } else {
-            "a model is a folder with unet, text_encoder, tokenizer, scheduler and latents.json"
-        };
+        let hint = "a model is a folder with unet, text_encoder, tokenizer, scheduler and vae (or \
+                    latents.json), or a safetensors file";
         Error::MissingFile {
             model: self.name.clone(),
             file: file.to_owned(),
             hint: hint.to_owned(),
         }
     }
+
+    /// As [`ModelFiles::missing`]; says so where the weights are there as a pickle.
+    fn missing_weights(&self, part: &str, stem: &str, plain: &str) -> Error {
+        let pickles =
+            ["bin", "fp16.bin", "bin.index.json"].map(|end| format!("{part}/{stem}.{end}"));
+        let stem = stem.replace("model", "pytorch_model");
+        let older = format!("{part}/{stem}.bin");
+        match pickles.iter().chain([&older]).find(|file| self.has(file)) {
+            None => self.missing(plain),
+            Some(pickle) => Error::MissingFile {
+                model: self.name.clone(),
+                file: plain.to_owned(),
+                hint: format!(
+                    "{pickle} is a Python pickle, which can run code and is never opened; take the \
+                     model's safetensors files, or convert it with safetensors' own converter"
+                ),
+            },
+        }
+    }
+}
+
+fn full(path: &Path) -> Result<PathBuf, Error> {
+    path.canonicalize().map_err(|source| Error::Read {
+        path: path.to_owned(),
+        source,
+    })
 }

@@ -2,18 +2,18 @@
 
 use std::path::PathBuf;
 
-use imagegen_engine::DeviceTensor;
-use imagegen_model::{ClipText, ClipTextConfig, UNet, UNetConfig, UNetInput};
+use imagegen_engine::Tensor;
+use imagegen_model::single_file::Part;
+use imagegen_model::{AddedInput, UNetInput};
 use imagegen_pipeline::{
-    BetaSchedule, LatentCodec, PredictionType, ScheduleConfig, TimestepSpacing,
+    BetaSchedule, BoxedError, LatentCodec, Noise, PredictionType, ScheduleConfig, TimestepSpacing,
 };
 
 use super::files::ModelFiles;
-use super::latents::LatentsFile;
 use super::memory::Meter;
-use super::scheduler::SchedulerFile;
-use super::words::PromptWords;
-use super::{Defaults, ModelSource, check_wiring, defaults};
+use super::networks::Networks;
+use super::parts::{CodecPart, Parts};
+use super::{Defaults, ModelSource, defaults};
 use crate::Error;
 
 /// A model's facts.
@@ -29,6 +29,8 @@ pub struct ModelInfo {
     pub files: Vec<(String, u64)>,
     /// Its networks.
     pub networks: Vec<NetworkInfo>,
+    /// What makes latents of pixels.
+    pub codec: CodecKind,
     /// Whether the network sees the source beside the noised latents.
     pub sees_source: bool,
     /// Tokens it reads of a prompt, both ends included.
@@ -47,6 +49,15 @@ pub struct ModelInfo {
     pub grid: u32,
     /// Memory of a run at the native size.
     pub memory: Memory,
+}
+
+/// What makes latents of pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CodecKind {
+    /// Patches of pixels are the latents; nothing is lost.
+    Patches,
+    /// A learned autoencoder.
+    Autoencoder,
 }
 
 /// One network of a model.
@@ -104,51 +115,43 @@ impl ModelInfo {
     /// Fails as [`Model::load`](crate::Model::load): a model that this can describe can be run.
     pub fn read(source: &ModelSource) -> Result<Self, Error> {
         let files = ModelFiles::open(source)?;
-        let fail = |cause| Error::Model {
-            model: files.name().to_owned(),
-            cause,
-        };
-        let latents = LatentsFile::parse(&files.text("latents.json")?)?;
-        let scheduler = SchedulerFile::parse(&files.text("scheduler/scheduler_config.json")?)?;
-        let words = PromptWords::parse(files.optional_text("prompt_words.json")?.as_deref())?;
-        files.tokenizer()?;
+        let parts = Parts::read(&files, source)?;
+        let native = parts.native(&files)?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let meter = Meter::new(threads);
-        let config = files.text("text_encoder/config.json")?;
-        let config = ClipTextConfig::parse("text_encoder/config.json", &config).map_err(fail)?;
-        let text_weights = files.weights("text_encoder/model.safetensors")?;
-        let text = ClipText::load(&meter, config, &text_weights).map_err(fail)?;
-        let config = files.text("unet/config.json")?;
-        let config = UNetConfig::parse("unet/config.json", &config).map_err(fail)?;
-        check_wiring(&config, &latents, text.config().hidden_size)?;
-        let unet_weights = files.weights("unet/diffusion_pytorch_model.safetensors")?;
-        let unet = UNet::load(&meter, config, &unet_weights).map_err(fail)?;
-        let network = |name, parameters: usize| NetworkInfo {
-            name,
-            parameters: parameters as u64,
-        };
-        let grid = latents.codec.grid() as u32;
-        let native_side = native_side(latents.pixels(), grid);
+        let networks = Networks::load(&meter, &files, &parts)?;
+        let grid = networks.codec.grid() as u32;
+        let side = native_side(native.pixels, grid);
         // Tables of embeddings are tensors that stay.
         let tables = meter.live();
-        let text = text.config();
-        let run = run_bytes(&meter, &unet, text, native_side, &latents)?;
-        let sizes = files.sizes()?;
+        let run = run_bytes(&meter, &networks, side).map_err(|source| {
+            Error::from(imagegen_pipeline::Error::Failed {
+                stage: imagegen_pipeline::Stage::Network,
+                source,
+            })
+        })?;
+        let schedule = parts.scheduler.config(parts.scheduler.sampler())?;
+        let sha256 = files.hash()?;
+        let sizes = files.sizes();
         Ok(Self {
             name: files.name().to_owned(),
             folder: files.folder().map(PathBuf::from),
-            sha256: files.hash()?,
-            networks: vec![
-                network("unet", unet_weights.parameters()),
-                network("text_encoder", text_weights.parameters()),
-            ],
-            sees_source: latents.conditioning.is_some(),
-            prompt_tokens: text.max_positions,
-            styles: words.map(|words| words.styles).unwrap_or_default(),
-            schedule: ScheduleInfo::of(&scheduler.config(scheduler.sampler())?),
-            defaults: defaults(&latents, &scheduler),
-            native_side,
-            native_pixels: latents.pixels(),
+            sha256,
+            networks: listed(&parts),
+            codec: match parts.codec {
+                CodecPart::Patches(_) => CodecKind::Patches,
+                CodecPart::Autoencoder(_) => CodecKind::Autoencoder,
+            },
+            sees_source: match &parts.codec {
+                CodecPart::Patches(latents) => latents.conditioning.is_some(),
+                CodecPart::Autoencoder(_) => false,
+            },
+            prompt_tokens: networks.texts.max_tokens(),
+            schedule: ScheduleInfo::of(&schedule),
+            defaults: defaults(native, &parts.scheduler),
+            styles: parts.words.map(|words| words.styles).unwrap_or_default(),
+            native_side: side,
+            native_pixels: native.pixels,
             grid,
             memory: Memory {
                 weights: meter.weights() + tables,
@@ -161,15 +164,30 @@ impl ModelInfo {
     }
 }
 
+/// The networks and the numbers in their weights.
+fn listed(parts: &Parts) -> Vec<NetworkInfo> {
+    let network = |name, part: &Part| NetworkInfo {
+        name,
+        parameters: part.weights.parameters() as u64,
+    };
+    let mut networks = vec![network("unet", &parts.unet)];
+    let texts = parts.texts.iter();
+    networks.extend(texts.map(|text| network(text.name, &text.part)));
+    if let CodecPart::Autoencoder(part) = &parts.codec {
+        networks.push(network("vae", part));
+    }
+    networks
+}
+
 impl Defaults {
-    /// Reads what a model's files say about a request that says nothing, and nothing else of them.
+    /// Reads what a model's files say about a request that says nothing; of its weights no more than
+    /// names and shapes.
     ///
-    /// Fails as [`Model::load`](crate::Model::load) for the files it reads.
+    /// Fails as [`Model::load`](crate::Model::load) for what it reads.
     pub fn read(source: &ModelSource) -> Result<Self, Error> {
         let files = ModelFiles::open(source)?;
-        let latents = LatentsFile::parse(&files.text("latents.json")?)?;
-        let scheduler = SchedulerFile::parse(&files.text("scheduler/scheduler_config.json")?)?;
-        Ok(defaults(&latents, &scheduler))
+        let parts = Parts::read(&files, source)?;
+        Ok(defaults(parts.native(&files)?, &parts.scheduler))
     }
 }
 
@@ -180,34 +198,36 @@ pub(super) fn native_side(pixels: u64, grid: u32) -> u32 {
 }
 
 /// Most bytes that a run on a square of `side` pixels adds to what stands.
-fn run_bytes(
-    meter: &Meter,
-    unet: &UNet<Meter>,
-    text: &ClipTextConfig,
-    side: u32,
-    latents: &LatentsFile,
-) -> Result<u64, Error> {
+fn run_bytes(meter: &Meter, networks: &Networks<Meter>, side: u32) -> Result<u64, BoxedError> {
     let standing = meter.live();
-    let places = side as usize / latents.codec.downscale();
-    let sample = meter.outline([1, places, places, unet.config().in_channels]);
-    let hidden = meter.outline([1, text.max_positions, text.hidden_size]);
-    let labels = unet
-        .config()
-        .class_inputs
-        .map(|inputs| meter.outline([1, inputs]));
-    let input = UNetInput {
-        sample: &sample,
-        timesteps: &[0.0],
-        text: &hidden,
-        class_labels: labels.as_ref(),
-        added: None,
-        guidance: None,
-    };
-    let output = unet.run(meter, &input).map_err(|cause| Error::Model {
-        model: "network".to_owned(),
-        cause,
-    })?;
-    debug_assert_eq!(output.shape().first(), Some(&1));
+    let unet = networks.unet.config();
+    let encoding = networks.texts.encode(meter, "")?;
+    let places = side as usize / networks.codec.downscale();
+    {
+        let sample = meter.outline([1, places, places, unet.in_channels]);
+        let pooled = &encoding.pooled;
+        let numbers = unet
+            .added
+            .and_then(|added| added.numbers(networks.texts.pooled()));
+        let numbers = vec![0.0; numbers.unwrap_or(0)];
+        let input = UNetInput {
+            sample: &sample,
+            timesteps: &[0.0],
+            text: &encoding.hidden,
+            class_labels: unet.class_inputs.map(|_| pooled),
+            added: unet.added.map(|_| AddedInput {
+                pooled,
+                numbers: &numbers,
+            }),
+            guidance: unet.guidance_channels.map(|_| [1.0].as_slice()),
+        };
+        networks.unet.run(meter, &input)?;
+    }
+    let mut codec = networks.codec.on(meter);
+    let square = side as usize;
+    let pixels = Tensor::zeros([1, square, square, 3]);
+    let latents = codec.encode(&pixels, &mut NoNoise)?;
+    codec.decode(&latents)?;
     // On the host: source, working picture and result as bytes, pixels in and out, and latents of
     // sampler and guidance, each about as many numbers as there are values in the picture.
     let values = u64::from(side) * u64::from(side) * 3;
@@ -215,6 +235,15 @@ fn run_bytes(
     // as measured (the starter at 512x512 takes 185 MiB in all, this and the rest add up to 168).
     let tensors = meter.peak() - standing;
     Ok(tensors + tensors / 4 + values * (3 + 8 * 4))
+}
+
+/// Draws nothing: sizes are all that counts.
+struct NoNoise;
+
+impl Noise for NoNoise {
+    fn normal(&mut self, shape: [usize; 4]) -> Tensor {
+        Tensor::zeros(shape)
+    }
 }
 
 impl ScheduleInfo {

@@ -4,23 +4,8 @@
 use imagegen_pipeline::{ConditioningRule, LatentCodec, PatchLatents};
 use serde::Deserialize;
 
+use super::native::Native;
 use crate::Error;
-
-/// Settings that hold where a request says nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-pub(super) struct DefaultsFile {
-    pub(super) steps: usize,
-    pub(super) guidance_scale: f64,
-    pub(super) strength: f64,
-    /// Most pixels the model works at.
-    #[serde(default = "default_pixels")]
-    pub(super) pixels: u64,
-}
-
-/// A megapixel: beyond it the models this program runs gain nothing.
-fn default_pixels() -> u64 {
-    1 << 20
-}
 
 #[derive(Deserialize)]
 struct File {
@@ -30,7 +15,7 @@ struct File {
     pixel_range: [f64; 2],
     scaling_factor: f64,
     size_multiple: usize,
-    defaults: DefaultsFile,
+    defaults: Native,
     source_conditioning: Option<Conditioning>,
     #[serde(default)]
     output_relative_to_source: bool,
@@ -44,10 +29,10 @@ struct Conditioning {
 
 /// The parsed file.
 #[derive(Debug)]
-pub(crate) struct LatentsFile {
-    pub(crate) codec: PatchLatents,
-    pub(crate) conditioning: Option<ConditioningRule>,
-    pub(super) defaults: DefaultsFile,
+pub(super) struct LatentsFile {
+    pub(super) codec: PatchLatents,
+    pub(super) conditioning: Option<ConditioningRule>,
+    pub(super) native: Native,
 }
 
 impl LatentsFile {
@@ -91,12 +76,7 @@ impl LatentsFile {
         Ok(Self {
             codec,
             conditioning,
-            defaults,
+            native: defaults,
         })
-    }
-
-    /// Most pixels the model works at.
-    pub(crate) fn pixels(&self) -> u64 {
-        self.defaults.pixels
     }
 }

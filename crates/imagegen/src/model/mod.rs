@@ -4,28 +4,31 @@ mod files;
 mod info;
 mod latents;
 mod memory;
+mod native;
+mod networks;
+mod parts;
 mod scheduler;
 mod words;
 
 pub use files::ModelSource;
-pub use info::{Memory, ModelInfo, NetworkInfo, ScheduleInfo};
-pub(crate) use latents::LatentsFile;
+pub use info::{CodecKind, Memory, ModelInfo, NetworkInfo, ScheduleInfo};
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use imagegen_engine::cpu::Level;
 use imagegen_engine::{Backend, CpuBackend, Tensor};
-use imagegen_model::{
-    ClipText, ClipTextConfig, TextEncoding, TextStates, Tokenizer, UNet, UNetConfig, UNetInput,
-};
+use imagegen_model::{AddedInput, TextEncoding, UNetInput};
 use imagegen_picture::advice::{Measures, Tokens};
-use imagegen_pipeline::{BoxedError, LatentCodec, Network, Sampler, TrainingSchedule};
+use imagegen_pipeline::{BoxedError, ConditioningRule, Network, Prompt, Sampler, TrainingSchedule};
 
 use crate::recipe::ModelMark;
 use crate::run::Prepared;
 use crate::{Error, Warning};
 use files::ModelFiles;
+use native::Native;
+use networks::{BoundCodec, Networks};
+use parts::{CodecPart, Parts};
 use scheduler::SchedulerFile;
 use words::PromptWords;
 
@@ -57,13 +60,14 @@ type Encoding = TextEncoding<<CpuBackend as Backend>::Tensor>;
 #[derive(Debug)]
 pub struct Model {
     pub(crate) mark: ModelMark,
-    pub(crate) latents: LatentsFile,
     engine: CpuBackend,
-    tokenizer: Tokenizer,
-    text: ClipText<CpuBackend>,
-    unet: UNet<CpuBackend>,
+    networks: Networks<CpuBackend>,
+    native: Native,
+    /// How the network wants to see its source, where it does.
+    conditioning: Option<ConditioningRule>,
     scheduler: SchedulerFile,
     words: Option<PromptWords>,
+    zeros_for_no_prompt: bool,
     /// The last few texts that were encoded.
     encoded: Mutex<VecDeque<(String, Arc<Encoding>)>>,
     /// The source of the last run.
@@ -80,37 +84,23 @@ impl Model {
     pub fn load(source: &ModelSource, cpu: Cpu) -> Result<Self, Error> {
         let engine = CpuBackend::new(cpu.level, cpu.threads)?;
         let files = ModelFiles::open(source)?;
-        let latents = LatentsFile::parse(&files.text("latents.json")?)?;
-        let fail = |cause| Error::Model {
-            model: files.name().to_owned(),
-            cause,
-        };
-        let tokenizer = files.tokenizer()?;
-        let (text_file, unet_file) = (
-            "text_encoder/model.safetensors",
-            "unet/diffusion_pytorch_model.safetensors",
-        );
-        let config = files.text("text_encoder/config.json")?;
-        let config = ClipTextConfig::parse("text_encoder/config.json", &config).map_err(fail)?;
-        let text_weights = files.weights(text_file)?;
-        let text = ClipText::load(&engine, config, &text_weights).map_err(fail)?;
-        let config = files.text("unet/config.json")?;
-        let config = UNetConfig::parse("unet/config.json", &config).map_err(fail)?;
-        check_wiring(&config, &latents, text.config().hidden_size)?;
-        let unet_weights = files.weights(unet_file)?;
-        let unet = UNet::load(&engine, config, &unet_weights).map_err(fail)?;
+        let parts = Parts::read(&files, source)?;
+        let networks = Networks::load(&engine, &files, &parts)?;
         Ok(Self {
             mark: ModelMark {
                 name: files.name().to_owned(),
                 sha256: files.hash()?,
             },
-            latents,
-            tokenizer,
-            text,
-            unet,
-            scheduler: SchedulerFile::parse(&files.text("scheduler/scheduler_config.json")?)?,
-            words: PromptWords::parse(files.optional_text("prompt_words.json")?.as_deref())?,
             engine,
+            networks,
+            native: parts.native(&files)?,
+            conditioning: match parts.codec {
+                CodecPart::Patches(latents) => latents.conditioning,
+                CodecPart::Autoencoder(_) => None,
+            },
+            scheduler: parts.scheduler,
+            words: parts.words,
+            zeros_for_no_prompt: parts.zeros_for_no_prompt,
             encoded: Mutex::default(),
             prepared: Mutex::default(),
             measured: Mutex::default(),
@@ -137,12 +127,38 @@ impl Model {
 
     /// Side, in pixels, of the square it works at.
     pub fn native_side(&self) -> u32 {
-        info::native_side(self.latents.pixels(), self.latents.codec.grid() as u32)
+        info::native_side(self.native.pixels, self.grid())
     }
 
     /// What holds where a request says nothing.
     pub fn defaults(&self) -> Defaults {
-        defaults(&self.latents, &self.scheduler)
+        defaults(self.native, &self.scheduler)
+    }
+
+    /// Sides it works at are multiples of this, in pixels.
+    pub(crate) fn grid(&self) -> u32 {
+        self.networks.codec.grid() as u32
+    }
+
+    /// Most pixels it works at.
+    pub(crate) fn native_pixels(&self) -> u64 {
+        self.native.pixels
+    }
+
+    /// How its network wants to see the source, where it does.
+    pub(crate) fn conditioning(&self) -> Option<&ConditioningRule> {
+        self.conditioning.as_ref()
+    }
+
+    /// Between pixels and latents.
+    pub(crate) fn codec(&self) -> BoundCodec<'_, CpuBackend> {
+        self.networks.codec.on(&self.engine)
+    }
+
+    /// Whether its network hears the guidance scale, and so runs once a step without a negative
+    /// prompt.
+    pub(crate) fn hears_guidance(&self) -> bool {
+        self.networks.unet.config().guidance_channels.is_some()
     }
 
     /// What to know about any run of this model on this machine.
@@ -172,10 +188,8 @@ impl Model {
         which: &'static str,
         prompt: &str,
     ) -> Result<Vec<Warning>, Error> {
-        let tokens = self
-            .tokenizer
-            .encode(prompt)
-            .map_err(|cause| self.fail(cause))?;
+        let tokenizer = self.networks.texts.tokenizer();
+        let tokens = tokenizer.encode(prompt).map_err(|cause| self.fail(cause))?;
         let mut warnings = Vec::new();
         if tokens.dropped > 0 {
             let limit = tokens.used.len();
@@ -199,13 +213,12 @@ impl Model {
     /// How long a text is, and how much of it is read; start and end marks are not counted.
     pub(crate) fn tokens(&self, text: &str) -> Result<Tokens, Error> {
         const MARKS: usize = 2;
-        let tokens = self
-            .tokenizer
-            .encode(text)
-            .map_err(|cause| self.fail(cause))?;
+        let texts = &self.networks.texts;
+        let tokens = texts.tokenizer().encode(text);
+        let tokens = tokens.map_err(|cause| self.fail(cause))?;
         Ok(Tokens {
             count: tokens.used.len() + tokens.dropped,
-            limit: self.text.config().max_positions.saturating_sub(MARKS),
+            limit: texts.max_tokens().saturating_sub(MARKS),
         })
     }
 
@@ -216,14 +229,8 @@ impl Model {
         if let Some((_, found)) = encoded.iter().find(|(known, _)| known == text) {
             return Ok(Arc::clone(found));
         }
-        let tokens = self
-            .tokenizer
-            .encode(text)
-            .map_err(|cause| self.fail(cause))?;
-        let new = self
-            .text
-            .encode(&self.engine, &tokens.ids, TextStates::LAST)
-            .map_err(|cause| self.fail(cause))?;
+        let new = self.networks.texts.encode(&self.engine, text);
+        let new = new.map_err(|cause| self.fail(cause))?;
         let new = Arc::new(new);
         encoded.push_front((text.to_owned(), Arc::clone(&new)));
         encoded.truncate(KEPT);
@@ -235,9 +242,36 @@ impl Model {
         &self.engine
     }
 
-    /// The network bound to an encoded text.
-    pub(crate) fn network(&self, text: Arc<Encoding>) -> BoundUNet<'_> {
-        BoundUNet { model: self, text }
+    /// The network bound to what it hears.
+    pub(crate) fn network(&self, heard: &Heard<'_>) -> Result<BoundUNet<'_>, Error> {
+        let none = heard.which == Prompt::Negative && heard.text.is_empty();
+        let pooled_text = self.networks.unet.config().added.is_some();
+        let text = match none && self.zeros_for_no_prompt && pooled_text {
+            true => Arc::new(self.networks.texts.nothing(&self.engine)),
+            false => self.encode(heard.text)?,
+        };
+        Ok(BoundUNet {
+            model: self,
+            which: heard.which,
+            text,
+            guidance: self.hears_guidance().then_some([heard.guidance_scale]),
+        })
+    }
+
+    /// The numbers that the network hears about a picture of `[height, width]` pixels, if any.
+    fn numbers(&self, which: Prompt, [height, width]: [f64; 2]) -> Option<Vec<f64>> {
+        let unet = self.networks.unet.config();
+        let count = unet.added?.numbers(self.networks.texts.pooled())?;
+        let mut numbers = vec![height, width, 0.0, 0.0];
+        numbers.extend(match count {
+            // A refiner hears a score in place of the target's size.
+            5 => vec![match which {
+                Prompt::Positive => GOOD,
+                Prompt::Negative => BAD,
+            }],
+            _ => vec![height, width],
+        });
+        Some(numbers)
     }
 
     fn fail(&self, cause: imagegen_model::Error) -> Error {
@@ -249,58 +283,56 @@ impl Model {
 }
 
 /// What a model's files say about a request that says nothing.
-fn defaults(latents: &LatentsFile, scheduler: &SchedulerFile) -> Defaults {
-    let defaults = latents.defaults;
+fn defaults(native: Native, scheduler: &SchedulerFile) -> Defaults {
     Defaults {
-        steps: defaults.steps,
-        guidance_scale: defaults.guidance_scale,
-        strength: defaults.strength,
+        steps: native.steps,
+        guidance_scale: native.guidance_scale,
+        strength: native.strength,
         sampler: scheduler.sampler(),
     }
 }
 
-/// Fails unless channels of network, latents and text fit each other.
-fn check_wiring(unet: &UNetConfig, latents: &LatentsFile, hidden: usize) -> Result<(), Error> {
-    let channels = latents.codec.channels();
-    let inputs = channels * if latents.conditioning.is_some() { 2 } else { 1 };
-    let wiring = [
-        ("in_channels", unet.in_channels, inputs),
-        ("out_channels", unet.out_channels, channels),
-        ("cross_attention_dim", unet.cross_attention_dim, hidden),
-        (
-            "projection_class_embeddings_input_dim",
-            unet.class_inputs.unwrap_or(hidden),
-            hidden,
-        ),
-    ];
-    for (field, got, expected) in wiring {
-        if got != expected {
-            let subject = format!("unet/config.json field \"{field}\"");
-            let expected = format!("{expected} for these latents and this text encoder");
-            return Err(Error::setting(subject, got, expected));
-        }
-    }
-    Ok(())
+/// Aesthetic scores a refiner hears for what is wished and what is not, as in diffusers' pipelines.
+const GOOD: f64 = 6.0;
+const BAD: f64 = 2.5;
+
+/// What a network hears in a run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Heard<'a> {
+    /// Which text it is.
+    pub(crate) which: Prompt,
+    /// The text.
+    pub(crate) text: &'a str,
+    /// Weight of the prompt over the negative prompt.
+    pub(crate) guidance_scale: f64,
 }
 
-/// The UNet with a text bound to it.
+/// The UNet with what it hears bound to it.
 pub(crate) struct BoundUNet<'a> {
     model: &'a Model,
+    which: Prompt,
     text: Arc<Encoding>,
+    guidance: Option<[f64; 1]>,
 }
 
 impl Network for BoundUNet<'_> {
     fn predict(&mut self, input: &Tensor, timestep: f64) -> Result<Tensor, BoxedError> {
-        let Model { engine, unet, .. } = self.model;
+        let Networks { unet, codec, .. } = &self.model.networks;
+        let engine = &self.model.engine;
+        let [_, height, width, _] = input.nhwc("network input")?;
+        let pixels = [height, width].map(|side| (side * codec.downscale()) as f64);
+        let numbers = self.model.numbers(self.which, pixels);
         let sample = engine.upload(input);
-        let class_labels = unet.config().class_inputs.map(|_| &self.text.pooled);
+        let pooled = &self.text.pooled;
         let input = UNetInput {
             sample: &sample,
             timesteps: &[timestep],
             text: &self.text.hidden,
-            class_labels,
-            added: None,
-            guidance: None,
+            class_labels: unet.config().class_inputs.map(|_| pooled),
+            added: numbers
+                .as_ref()
+                .map(|numbers| AddedInput { pooled, numbers }),
+            guidance: self.guidance.as_ref().map(|scale| scale.as_slice()),
         };
         Ok(engine.download(&unet.run(engine, &input)?))
     }

@@ -13,8 +13,6 @@ pub struct AutoencoderConfig {
     pub latent_channels: usize,
     /// Latents are multiplied by this before a network sees them.
     pub scaling_factor: f64,
-    /// Side of the pictures it was trained at, in pixels, where the file says so.
-    pub sample_size: Option<usize>,
     pub(super) kind: Kind,
 }
 
@@ -78,10 +76,6 @@ impl AutoencoderConfig {
         Ok(Self {
             latent_channels: config.size("latent_channels", Some(4))?,
             scaling_factor,
-            sample_size: match config.get("sample_size") {
-                None => None,
-                Some(_) => Some(config.size("sample_size", None)?),
-            },
             kind,
         })
     }

@@ -1,0 +1,310 @@
+//! A model's networks on a backend. Written over any, so that memory can be forecast by running them
+//! on shapes.
+
+use std::sync::Arc;
+
+use imagegen_engine::{Backend, Tensor};
+use imagegen_model::{
+    Autoencoder, AutoencoderConfig, ClipText, ClipTextConfig, TextEncoding, TextStates, Tokenizer,
+    UNet, UNetConfig,
+};
+use imagegen_pipeline::{BoxedError, LatentCodec, Noise, PatchLatents};
+
+use super::files::ModelFiles;
+use super::parts::{CodecPart, Parts};
+use crate::Error;
+
+/// All networks of a model.
+#[derive(Debug)]
+pub(super) struct Networks<B: Backend> {
+    pub(super) unet: UNet<B>,
+    pub(super) texts: Texts<B>,
+    pub(super) codec: Codec<B>,
+}
+
+/// Text encoders, each with its tokenizer.
+#[derive(Debug)]
+pub(super) struct Texts<B: Backend> {
+    pub(super) towers: Vec<(ClipText<B>, Arc<Tokenizer>)>,
+    states: TextStates,
+}
+
+/// What makes latents of pixels, and pixels of latents.
+#[derive(Debug)]
+pub(super) enum Codec<B: Backend> {
+    /// Patches of pixels.
+    Patches(PatchLatents),
+    /// A learned autoencoder.
+    Autoencoder(Autoencoder<B>),
+}
+
+impl<B: Backend> Networks<B> {
+    /// Makes the networks of a model's parts and checks that they fit each other.
+    pub(super) fn load(engine: &B, files: &ModelFiles, parts: &Parts) -> Result<Self, Error> {
+        let fail = |cause| files.fail(cause);
+        let config = UNetConfig::parse("unet/config.json", &parts.unet.config).map_err(fail)?;
+        // Networks that hear a pooled text were trained on states before the last layer.
+        let states = match config.added {
+            Some(_) => TextStates {
+                skip: 1,
+                normalised: false,
+            },
+            None => TextStates::LAST,
+        };
+        let mut towers = Vec::new();
+        for text in &parts.texts {
+            let file = format!("{}/config.json", text.name);
+            let config = ClipTextConfig::parse(&file, &text.part.config).map_err(fail)?;
+            let tower = ClipText::load(engine, config, &text.part.weights).map_err(fail)?;
+            towers.push((tower, Arc::clone(&text.tokenizer)));
+        }
+        let texts = Texts { towers, states };
+        let codec = match &parts.codec {
+            CodecPart::Patches(latents) => Codec::Patches(latents.codec.clone()),
+            CodecPart::Autoencoder(part) => {
+                let config =
+                    AutoencoderConfig::parse("vae/config.json", &part.config).map_err(fail)?;
+                let network = Autoencoder::load(engine, config, &part.weights).map_err(fail)?;
+                Codec::Autoencoder(network)
+            }
+        };
+        check_wiring(&config, &parts.codec, codec.channels(), &texts)?;
+        Ok(Self {
+            unet: UNet::load(engine, config, &parts.unet.weights).map_err(fail)?,
+            texts,
+            codec,
+        })
+    }
+}
+
+/// Fails unless channels of network, latents and text fit each other.
+fn check_wiring<B: Backend>(
+    unet: &UNetConfig,
+    codec: &CodecPart,
+    channels: usize,
+    texts: &Texts<B>,
+) -> Result<(), Error> {
+    let sees_source =
+        matches!(codec, CodecPart::Patches(latents) if latents.conditioning.is_some());
+    let (hidden, pooled) = (texts.hidden(), texts.pooled());
+    let wiring = [
+        (
+            "in_channels",
+            unet.in_channels,
+            channels * if sees_source { 2 } else { 1 },
+        ),
+        ("out_channels", unet.out_channels, channels),
+        ("cross_attention_dim", unet.cross_attention_dim, hidden),
+        (
+            "projection_class_embeddings_input_dim",
+            unet.class_inputs.unwrap_or(pooled),
+            pooled,
+        ),
+    ];
+    for (field, got, expected) in wiring {
+        if got != expected {
+            let subject = format!("unet/config.json field \"{field}\"");
+            let why = match (field, got.checked_sub(channels)) {
+                ("in_channels", Some(rest)) if rest == channels + 1 => {
+                    ": networks for inpainting, which see a mask, are not run by this build"
+                }
+                ("in_channels", Some(rest)) if rest == channels && !sees_source => {
+                    ": networks that see their source (InstructPix2Pix) are not run by this build"
+                }
+                _ => "",
+            };
+            let expected = format!("{expected} for these latents and this text encoder{why}");
+            return Err(Error::setting(subject, got, expected));
+        }
+    }
+    if let Some(added) = unet.added
+        && !matches!(added.numbers(pooled), Some(5 | 6))
+    {
+        let (five, six) = (5 * added.number_channels, 6 * added.number_channels);
+        return Err(Error::setting(
+            "unet/config.json field \"projection_class_embeddings_input_dim\"",
+            added.inputs,
+            format!(
+                "{} or {} for this text encoder",
+                pooled + five,
+                pooled + six
+            ),
+        ));
+    }
+    Ok(())
+}
+
+impl<B: Backend> Texts<B> {
+    /// Channels of the joined hidden states.
+    fn hidden(&self) -> usize {
+        self.towers
+            .iter()
+            .map(|(tower, _)| tower.config().hidden_size)
+            .sum()
+    }
+
+    /// Channels of the pooled text, which is the last tower's.
+    pub(super) fn pooled(&self) -> usize {
+        self.towers
+            .last()
+            .map_or(0, |(tower, _)| tower.config().pooled_size())
+    }
+
+    /// The tokenizer whose count a person is told; all towers take the same number.
+    pub(super) fn tokenizer(&self) -> &Tokenizer {
+        &self.towers[0].1
+    }
+
+    /// Most tokens of a text, both ends included.
+    pub(super) fn max_tokens(&self) -> usize {
+        let positions = self
+            .towers
+            .iter()
+            .map(|(tower, _)| tower.config().max_positions);
+        positions.min().unwrap_or(0)
+    }
+
+    /// Encodes a text: the towers' hidden states side by side, the last one's pooled text.
+    pub(super) fn encode(
+        &self,
+        engine: &B,
+        text: &str,
+    ) -> Result<TextEncoding<B::Tensor>, imagegen_model::Error> {
+        let mut joined: Option<TextEncoding<B::Tensor>> = None;
+        for (tower, tokenizer) in &self.towers {
+            let tokens = tokenizer.encode(text)?;
+            let new = tower.encode(engine, &tokens.ids, self.states)?;
+            joined = Some(match joined {
+                None => new,
+                Some(before) => TextEncoding {
+                    hidden: engine.concat(&before.hidden, &new.hidden)?,
+                    pooled: new.pooled,
+                },
+            });
+        }
+        Ok(joined.expect("a model has a text encoder"))
+    }
+
+    /// Zeros of an encoding's shapes: what some models were trained to take for no text.
+    pub(super) fn nothing(&self, engine: &B) -> TextEncoding<B::Tensor> {
+        let hidden = [1, self.max_tokens(), self.hidden()];
+        TextEncoding {
+            hidden: engine.upload(&Tensor::zeros(hidden)),
+            pooled: engine.upload(&Tensor::zeros([1, self.pooled()])),
+        }
+    }
+}
+
+impl<B: Backend> Codec<B> {
+    fn channels(&self) -> usize {
+        match self {
+            Self::Patches(patches) => patches.channels(),
+            Self::Autoencoder(network) => network.config().latent_channels,
+        }
+    }
+
+    /// Pixels per latent, each way.
+    pub(super) fn downscale(&self) -> usize {
+        match self {
+            Self::Patches(patches) => patches.downscale(),
+            Self::Autoencoder(network) => network.config().downscale(),
+        }
+    }
+
+    /// Sides of a picture must be multiples of this.
+    pub(super) fn grid(&self) -> usize {
+        match self {
+            Self::Patches(patches) => patches.grid(),
+            // UNets take latents of any size.
+            Self::Autoencoder(network) => network.config().downscale(),
+        }
+    }
+
+    /// The codec for one run.
+    pub(super) fn on<'a>(&'a self, engine: &'a B) -> BoundCodec<'a, B> {
+        BoundCodec {
+            codec: self,
+            engine,
+        }
+    }
+}
+
+/// A codec and where it runs.
+#[derive(Debug)]
+pub(crate) struct BoundCodec<'a, B: Backend> {
+    codec: &'a Codec<B>,
+    engine: &'a B,
+}
+
+/// Longest side, in pixels, of a preview that an autoencoder decodes: on a CPU a whole picture would
+/// take as long as a step.
+const PREVIEW_SIDE: usize = 128;
+
+impl<B: Backend> BoundCodec<'_, B> {
+    /// Longest side of the latents that a preview is decoded from; `None` where decoding costs
+    /// nothing.
+    pub(crate) fn preview_side(&self) -> Option<usize> {
+        match self.codec {
+            Codec::Patches(_) => None,
+            Codec::Autoencoder(_) => Some(PREVIEW_SIDE / self.codec.downscale()),
+        }
+    }
+}
+
+fn times(mut tensor: Tensor, number: impl Fn(f32) -> f32) -> Tensor {
+    tensor
+        .data_mut()
+        .iter_mut()
+        .for_each(|value| *value = number(*value));
+    tensor
+}
+
+impl<B: Backend> LatentCodec for BoundCodec<'_, B> {
+    fn encode(&mut self, pixels: &Tensor, noise: &mut dyn Noise) -> Result<Tensor, BoxedError> {
+        match self.codec {
+            Codec::Patches(patches) => patches.clone().encode(pixels, noise),
+            Codec::Autoencoder(network) => {
+                let posterior = network.encode(self.engine, pixels)?;
+                let latents = match posterior.log_variance {
+                    None => posterior.mean,
+                    Some(_) => {
+                        let drawn = noise.normal(posterior.mean.nhwc("latents")?);
+                        posterior.sample(&drawn)?
+                    }
+                };
+                let factor = network.config().scaling_factor as f32;
+                Ok(times(latents, |value| factor * value))
+            }
+        }
+    }
+
+    fn condition(&mut self, pixels: &Tensor) -> Result<Tensor, BoxedError> {
+        match self.codec {
+            Codec::Patches(patches) => patches.clone().condition(pixels),
+            Codec::Autoencoder(network) => Ok(network.encode(self.engine, pixels)?.mean),
+        }
+    }
+
+    fn decode(&mut self, latents: &Tensor) -> Result<Tensor, BoxedError> {
+        match self.codec {
+            Codec::Patches(patches) => patches.clone().decode(latents),
+            Codec::Autoencoder(network) => {
+                let factor = network.config().scaling_factor as f32;
+                let latents = times(latents.clone(), |value| value / factor);
+                Ok(network.decode(self.engine, &latents)?)
+            }
+        }
+    }
+
+    fn grid(&self) -> usize {
+        self.codec.grid()
+    }
+
+    fn channels(&self) -> usize {
+        self.codec.channels()
+    }
+
+    fn downscale(&self) -> usize {
+        self.codec.downscale()
+    }
+}

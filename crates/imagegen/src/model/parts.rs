@@ -1,0 +1,210 @@
+//! The parts of a model as its files have them, before networks are made of them: from a folder in the
+//! diffusers layout, or from one file.
+
+use std::sync::Arc;
+
+use imagegen_model::single_file::{Part, SingleFile, read_autoencoder};
+use imagegen_model::{AutoencoderConfig, Tokenizer, UNetConfig};
+use serde_json::{Map, Value};
+
+use super::ModelSource;
+use super::files::ModelFiles;
+use super::latents::LatentsFile;
+use super::native::Native;
+use super::scheduler::SchedulerFile;
+use super::words::PromptWords;
+use crate::Error;
+
+/// Everything a model's files say.
+pub(super) struct Parts {
+    pub(super) unet: Part,
+    /// Text encoders, in the order in which their states are joined.
+    pub(super) texts: Vec<Text>,
+    pub(super) codec: CodecPart,
+    pub(super) scheduler: SchedulerFile,
+    pub(super) words: Option<PromptWords>,
+    /// Whether no negative prompt means zeros in place of an encoded empty text.
+    pub(super) zeros_for_no_prompt: bool,
+}
+
+/// A text encoder with its tokenizer.
+pub(super) struct Text {
+    /// The folder it is in, or would be in.
+    pub(super) name: &'static str,
+    pub(super) part: Part,
+    pub(super) tokenizer: Arc<Tokenizer>,
+}
+
+/// What makes latents of pixels.
+pub(super) enum CodecPart {
+    /// Patches of pixels, with the settings of `latents.json`.
+    Patches(LatentsFile),
+    /// A learned autoencoder.
+    Autoencoder(Part),
+}
+
+impl Parts {
+    /// What holds where a request says nothing, and the size the model works at.
+    pub(super) fn native(&self, files: &ModelFiles) -> Result<Native, Error> {
+        match &self.codec {
+            CodecPart::Patches(latents) => Ok(latents.native),
+            CodecPart::Autoencoder(part) => {
+                let fail = |cause| files.fail(cause);
+                let unet = UNetConfig::parse("unet/config.json", &self.unet.config);
+                let codec = AutoencoderConfig::parse("vae/config.json", &part.config);
+                Ok(Native::of(
+                    &unet.map_err(fail)?,
+                    codec.map_err(fail)?.downscale(),
+                ))
+            }
+        }
+    }
+
+    /// Reads a model's files.
+    pub(super) fn read(files: &ModelFiles, source: &ModelSource) -> Result<Self, Error> {
+        match source {
+            ModelSource::File(path) => {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                read_file(files, &name)
+            }
+            _ => read_folder(files),
+        }
+    }
+}
+
+/// Components of a folder that are not run and change no picture by being left out.
+const PASSED_OVER: &[&str] = &["feature_extractor", "safety_checker"];
+/// Components that are run.
+const RUN: &[&str] = &[
+    "scheduler",
+    "text_encoder",
+    "text_encoder_2",
+    "tokenizer",
+    "tokenizer_2",
+    "unet",
+    "vae",
+];
+
+/// `model_index.json`: what a folder is made of.
+struct Index(Map<String, Value>);
+
+impl Index {
+    fn read(files: &ModelFiles) -> Result<Option<Self>, Error> {
+        let Some(text) = files.optional_text("model_index.json")? else {
+            return Ok(None);
+        };
+        let fields: Map<String, Value> = serde_json::from_str(&text)
+            .map_err(|error| Error::setting("model_index.json", error, "a JSON object"))?;
+        for (name, value) in &fields {
+            let component = value
+                .as_array()
+                .filter(|pair| !pair.iter().all(Value::is_null));
+            let known = RUN.contains(&name.as_str()) || PASSED_OVER.contains(&name.as_str());
+            if let Some(component) = component.filter(|_| !known) {
+                let class = component.last().and_then(Value::as_str).unwrap_or_default();
+                return Err(Error::setting(
+                    format!("model_index.json field \"{name}\""),
+                    format!("a component ({class})"),
+                    format!("{} alone", RUN.join(", ")),
+                ));
+            }
+        }
+        Ok(Some(Self(fields)))
+    }
+
+    fn has(&self, component: &str) -> bool {
+        let pair = self.0.get(component).and_then(Value::as_array);
+        pair.is_some_and(|pair| !pair.iter().all(Value::is_null))
+    }
+
+    fn flag(&self, name: &str, default: bool) -> bool {
+        self.0.get(name).and_then(Value::as_bool).unwrap_or(default)
+    }
+}
+
+fn read_folder(files: &ModelFiles) -> Result<Parts, Error> {
+    let index = Index::read(files)?;
+    // A folder without an index has what is there.
+    let has = |component: &str| match &index {
+        Some(index) => index.has(component),
+        None => files.has(&format!("{component}/config.json")),
+    };
+    let codec = match has("vae") {
+        true => CodecPart::Autoencoder(part(files, "vae", "diffusion_pytorch_model")?),
+        false => CodecPart::Patches(LatentsFile::parse(&files.text("latents.json")?)?),
+    };
+    let second = has("text_encoder_2");
+    let mut texts = Vec::new();
+    // A refiner has the second alone.
+    let mut text = |name, tokenizer| -> Result<(), Error> {
+        let tokenizer = Arc::new(files.tokenizer(tokenizer)?);
+        let part = part(files, name, "model")?;
+        texts.push(Text {
+            name,
+            part,
+            tokenizer,
+        });
+        Ok(())
+    };
+    if has("text_encoder") || !second {
+        text("text_encoder", "tokenizer")?;
+    }
+    if second {
+        text("text_encoder_2", "tokenizer_2")?;
+    }
+    Ok(Parts {
+        unet: part(files, "unet", "diffusion_pytorch_model")?,
+        texts,
+        codec,
+        scheduler: SchedulerFile::parse(&files.text("scheduler/scheduler_config.json")?)?,
+        words: PromptWords::parse(files.optional_text("prompt_words.json")?.as_deref())?,
+        zeros_for_no_prompt: index
+            .is_none_or(|index| index.flag("force_zeros_for_empty_prompt", true)),
+    })
+}
+
+/// Configuration and weights in the folder `name`.
+fn part(files: &ModelFiles, name: &str, stem: &str) -> Result<Part, Error> {
+    Ok(Part {
+        config: files.text(&format!("{name}/config.json"))?,
+        weights: files.part_weights(name, stem)?,
+    })
+}
+
+fn read_file(files: &ModelFiles, name: &str) -> Result<Parts, Error> {
+    let fail = |cause| files.fail(cause);
+    let weights = files.weights(name)?;
+    let file = SingleFile::read(&weights).map_err(fail)?;
+    // An autoencoder beside the file goes before the one in it, as in other programs.
+    let beside = format!("{}.vae.safetensors", files.name());
+    let autoencoder = match files.has(&beside) {
+        true => {
+            let weights = files.weights(&beside)?;
+            Some(read_autoencoder(&weights, file.scaling_factor).map_err(fail)?)
+        }
+        false => file.autoencoder,
+    };
+    let autoencoder = autoencoder.ok_or_else(|| Error::MissingFile {
+        model: files.name().to_owned(),
+        file: beside,
+        hint: "the model has no autoencoder in it, so one has to stand beside it".to_owned(),
+    })?;
+    let zeros_for_no_prompt = file.texts.len() == 2;
+    let names = ["text_encoder", "text_encoder_2"];
+    let texts = names.into_iter().zip(file.texts).map(|(name, text)| {
+        let tokenizer = Tokenizer::clip(text.pad).map_err(fail)?;
+        Ok(Text {
+            name,
+            part: text.part,
+            tokenizer: Arc::new(tokenizer),
+        })
+    });
+    Ok(Parts {
+        unet: file.unet,
+        texts: texts.collect::<Result<_, Error>>()?,
+        codec: CodecPart::Autoencoder(autoencoder),
+        scheduler: SchedulerFile::parse(&file.scheduler)?,
+        words: None,
+        zeros_for_no_prompt,
+    })
+}

@@ -181,6 +181,20 @@ fn an_autoencoder_beside_the_file_is_the_models() {
     assert!(picture(&load(&bare).unwrap()) == want);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_link_to_a_file_is_a_model_of_its_own_name() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("0123abcd");
+    file(&path, &SingleFile::read("sd2"), |_| true, Dtype::F16);
+    let link = place.path().join("mine.safetensors");
+    std::os::unix::fs::symlink("0123abcd", &link).unwrap();
+    let info = ModelInfo::read(&link.to_str().unwrap().parse().unwrap()).unwrap();
+    assert_eq!(info.name, "mine");
+    assert_eq!(info.files.len(), 1);
+    assert_eq!(info.files[0].0, "mine.safetensors");
+}
+
 #[test]
 fn a_files_hash_is_its_own() {
     let place = tempfile::tempdir().unwrap();

@@ -96,11 +96,13 @@ impl ModelFiles {
             }
             ModelSource::Folder(path) => (full(path)?, None),
             ModelSource::File(path) => {
-                let full = full(path)?;
-                let name = full
-                    .file_stem()
-                    .map(|name| name.to_string_lossy().into_owned());
-                (full.parent().map(Path::to_owned).unwrap_or_default(), name)
+                // Its own name, not that of what it links to: downloads are kept as links.
+                let name = path.file_stem().unwrap_or_default().to_string_lossy();
+                let folder = match path.parent() {
+                    Some(folder) if !folder.as_os_str().is_empty() => folder,
+                    _ => Path::new("."),
+                };
+                (full(folder)?, Some(name.into_owned()))
             }
         };
         let own = || {

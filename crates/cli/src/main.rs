@@ -9,8 +9,10 @@ mod command;
 mod config;
 mod data;
 mod generate;
+mod inpaint;
 mod keys;
 mod ladder;
+mod mask;
 mod models;
 mod output;
 mod pages;
@@ -51,7 +53,9 @@ fn run() -> Result<ExitCode> {
     match &cli.command {
         Command::Transform(arguments) => transform::run(arguments),
         Command::Generate(arguments) => generate::run(arguments),
+        Command::Inpaint(arguments) => inpaint::run(arguments),
         Command::Ladder(arguments) => ladder::run(arguments),
+        Command::Mask(arguments) => mask::run(arguments),
         Command::Vary(arguments) => vary::run(arguments),
         Command::Upscale(arguments) => upscale::run(arguments),
         Command::Advise(arguments) => advise::run(arguments),

@@ -126,6 +126,29 @@ impl Output {
         }
     }
 
+    /// Fails where the result would take the place of a file that is read, named as `what`.
+    pub(crate) fn spare(&self, path: &Path, what: &str) -> Result<()> {
+        match self {
+            Self::File { path: result, .. } if takes_the_place(result, path) => bail!(
+                "-o names the {what} {}, expected another name: it is never replaced",
+                result.display()
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// Path of a result that has no recipe: the asked for file's, or `stem` in the folder.
+    pub(crate) fn named(&self, stem: &str) -> Option<(PathBuf, Existing)> {
+        match self {
+            Self::Named { folder, format } => {
+                let name = files::cut_name(stem, &format!(".{}", format.extension()));
+                Some((folder.join(name), Existing::Keep))
+            }
+            Self::File { path, .. } => Some((path.clone(), Existing::Replace)),
+            Self::Standard { .. } => None,
+        }
+    }
+
     /// Path of one of `several` results: with its seed where names could not be told apart otherwise.
     pub(crate) fn result(&self, recipe: &Recipe, several: bool) -> Option<(PathBuf, Existing)> {
         let numbered = several && matches!(self, Self::File { .. });
@@ -145,14 +168,23 @@ impl Output {
         place: Option<(PathBuf, Existing)>,
     ) -> Result<(PathBuf, Vec<EncodeWarning>)> {
         let encoded = outcome.encode(self.format())?;
-        let path = match place {
-            Some((path, existing)) => files::write_whole(&path, &encoded.bytes, existing)?,
-            None => {
-                report::print_bytes(&encoded.bytes)?;
-                PathBuf::from(STANDARD)
-            }
-        };
+        let path = self.write_bytes(&encoded.bytes, place)?;
         Ok((path, encoded.warnings))
+    }
+
+    /// Writes a file to `place`, or to standard output where there is none. Gives its path.
+    pub(crate) fn write_bytes(
+        &self,
+        bytes: &[u8],
+        place: Option<(PathBuf, Existing)>,
+    ) -> Result<PathBuf> {
+        match place {
+            Some((path, existing)) => Ok(files::write_whole(&path, bytes, existing)?),
+            None => {
+                report::print_bytes(bytes)?;
+                Ok(PathBuf::from(STANDARD))
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use imagegen::{Agreement, Error, PROGRAM, Picture, Recipe, Source, files};
+use imagegen::{Agreement, Error, PROGRAM, Picture, Recipe, Source, SourceMark, files};
 use imagegen_picture::{Limits, SourceFormat, decode};
 use serde_json::{Map, json};
 
@@ -23,9 +23,9 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode> {
     };
     let output = Output::plan(&arguments.target, amount)?;
     let told = Told::read(&arguments.picture)?;
-    let source = told.source(arguments.sources.source_dir.as_deref())?;
+    let files = told.files(arguments.sources.source_dir.as_deref())?;
     let mut session = Session::start(&arguments.machine, &arguments.model)?;
-    let made = match told.make(&mut session, source.as_ref(), &output) {
+    let made = match told.make(&mut session, &files, &output) {
         Err(error) if is_cancelled(&error) => return session.finish(Some(error)),
         made => made?,
     };
@@ -37,12 +37,12 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode> {
 /// `imagegen verify`: exit code 0 where every pixel agrees, 1 where one does not.
 pub(crate) fn verify(arguments: &VerifyArguments) -> Result<ExitCode> {
     let told = Told::read(&arguments.picture)?;
-    let source = told.source(arguments.sources.source_dir.as_deref())?;
+    let files = told.files(arguments.sources.source_dir.as_deref())?;
     let mut session = Session::start(&arguments.machine, &arguments.model)?;
     let output = Output::Standard {
         format: told.format()?,
     };
-    let made = match told.make(&mut session, source.as_ref(), &output) {
+    let made = match told.make(&mut session, &files, &output) {
         Err(error) if is_cancelled(&error) => return session.finish(Some(error)),
         made => made?,
     };
@@ -94,6 +94,12 @@ fn words(told: &Told, again: &Picture, verdict: Option<Agreement>) -> String {
     }
 }
 
+/// What a picture was made from.
+struct Files {
+    source: Option<Source>,
+    mask: Option<Source>,
+}
+
 /// A picture and what it says of its making.
 struct Told<'a> {
     path: &'a Path,
@@ -134,9 +140,21 @@ impl<'a> Told<'a> {
         })
     }
 
-    /// The source it was made from, found by its hash in `folder`, or beside the picture.
-    fn source(&self, folder: Option<&Path>) -> Result<Option<Source>> {
-        let Some(mark) = &self.recipe.source else {
+    /// The files it was made from, found by their hashes in `folder`, or beside the picture.
+    fn files(&self, folder: Option<&Path>) -> Result<Files> {
+        let mask = self
+            .recipe
+            .inpaint
+            .as_ref()
+            .and_then(|mark| mark.mask.picture.as_ref());
+        Ok(Files {
+            source: self.find(self.recipe.source.as_ref(), folder)?,
+            mask: self.find(mask, folder)?,
+        })
+    }
+
+    fn find(&self, mark: Option<&SourceMark>, folder: Option<&Path>) -> Result<Option<Source>> {
+        let Some(mark) = mark else {
             return Ok(None);
         };
         let beside = || {
@@ -160,13 +178,10 @@ impl<'a> Told<'a> {
     /// Carries the recipe out.
     ///
     /// Fails before the run where the model is another one or this program would do something else.
-    fn make(
-        &self,
-        session: &mut Session<'_>,
-        source: Option<&Source>,
-        output: &Output,
-    ) -> Result<Made> {
-        let request = self.recipe.request(source)?;
+    fn make(&self, session: &mut Session<'_>, files: &Files, output: &Output) -> Result<Made> {
+        let request = self
+            .recipe
+            .request(files.source.as_ref(), files.mask.as_ref())?;
         self.recipe
             .check_repetition(&session.model.plan(&request)?)?;
         session.make(&self.name, &request, output)

@@ -108,6 +108,9 @@ fn hint(error: &imagegen::Error) -> Option<&'static str> {
     match error {
         E::TooLong { .. } => Some("save the picture smaller, as JPEG for example"),
         E::UnknownModel { .. } => Some("leave --model out to use the model in this binary"),
+        E::Mask(imagegen_picture::mask::MaskError::Size { .. }) => {
+            Some("bring it to the source's size with --fit-mask")
+        }
         E::NoSource { .. } => Some("name the folder that holds the source with --source-dir"),
         E::Run(RunError::NotFinite {
             stage: RunStage::Encode | RunStage::Decode,

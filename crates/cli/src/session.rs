@@ -11,8 +11,8 @@ use std::time::Instant;
 use anyhow::{Context, Error, Result};
 use imagegen::files::Existing;
 use imagegen::{
-    Cpu, EnlargeMark, Facts, Level, Model, ModelSource, Note, Outcome, Request, Settings, Source,
-    StrengthRule,
+    Cpu, EnlargeMark, Facts, Level, Model, ModelSource, Note, Outcome, Painted, Rect, Request,
+    Settings, Source, StrengthRule,
 };
 use imagegen_picture::Limits;
 use imagegen_picture::advice::Advice;
@@ -364,9 +364,16 @@ fn summary(facts: &Facts, times: &Times) -> String {
     let fidelity = recipe.fidelity.map_or_else(String::new, |fidelity| {
         format!(", fidelity {:.2}", fidelity.overall)
     });
+    let painted = facts.inpaint.map_or_else(String::new, |painted| {
+        let seam = painted
+            .seam
+            .map_or_else(String::new, |seam| format!(", seam {:.1}", seam.figure));
+        let (share, kept) = (painted.share * 100.0, painted.kept);
+        format!(", mask {share:.1} %, {kept} pixels outside it checked and unchanged{seam}")
+    });
     format!(
         "{width}x{height} in {seconds:.2} s ({enlarged}strength {}{fidelity}, ran {} of {} steps from sigma \
-         {:.3}, seed {})",
+         {:.3}, seed {}{painted})",
         recipe.strength, facts.runs, recipe.steps, facts.start_sigma, recipe.seed
     )
 }
@@ -394,9 +401,23 @@ fn result_json(file: &str, facts: &Facts, times: &Times, warnings: &[String]) ->
         "start_sigma": facts.start_sigma,
         "start_timestep": facts.start_timestep,
         "fidelity": fidelity,
+        "inpaint": facts.inpaint.map(painted_json),
         "seconds": seconds,
         "warnings": warnings,
     }))
+}
+
+fn painted_json(painted: Painted) -> Value {
+    let Rect { x, y, size } = painted.seen;
+    let seam = painted
+        .seam
+        .map(|seam| json!({"figure": seam.figure, "across": seam.across, "outside": seam.outside}));
+    json!({
+        "share": painted.share,
+        "kept_pixels": painted.kept,
+        "seam": seam,
+        "seen": [x, y, size.width, size.height],
+    })
 }
 
 /// Milliseconds are precise enough for a clock.

@@ -98,6 +98,20 @@ pub enum Error {
     /// The sizes asked for cannot be had.
     #[error(transparent)]
     Fit(#[from] imagegen_picture::FitError),
+    /// A mask cannot be had from what was given.
+    #[error(transparent)]
+    Mask(#[from] imagegen_picture::mask::MaskError),
+    /// A result departs from its source where nothing may change: a fault of this program.
+    #[error(
+        "{differing} of {checked} pixels outside the mask are not the source's, expected none; nothing was \
+         written"
+    )]
+    Changed {
+        /// Pixels that differ.
+        differing: u64,
+        /// Pixels outside the mask.
+        checked: u64,
+    },
     /// A run was refused, failed or was cancelled.
     #[error(transparent)]
     Run(#[from] imagegen_pipeline::Error),

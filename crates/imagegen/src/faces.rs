@@ -3,6 +3,7 @@
 
 use imagegen_engine::{CpuBackend, Tensor};
 use imagegen_model::faces::{FaceBox, FaceDetector};
+use imagegen_picture::mask::Ellipse;
 use imagegen_picture::{Filter, Picture, Size, WHITE, flatten, resize, to_unit};
 
 use crate::{Cpu, Error};
@@ -31,6 +32,18 @@ pub struct Face {
     pub share: f32,
     /// How sure the detector is, 0.75 to 1. Some dogs' and cats' faces pass, at 0.85 at most so far.
     pub score: f32,
+}
+
+impl Face {
+    /// The head around the face, hair, ears and chin included: what must be kept for a person to be the
+    /// same. Half as wide again as the face on each side of it, and reaching higher than lower.
+    pub(crate) fn head(&self) -> Ellipse {
+        let [x, y, width, height] = [self.x, self.y, self.width, self.height].map(f64::from);
+        Ellipse {
+            centre: [x + width / 2.0, y + height * 0.3],
+            radii: [width * 0.9, height * 1.05],
+        }
+    }
 }
 
 /// The faces in `picture`, largest first.

@@ -1,7 +1,7 @@
 //! imagegen, the library: turns a request into an outcome.
 //!
-//! [`Model::load`] finds and loads a model (the embedded starter or a folder), [`Model::transform`]
-//! and [`Model::generate`] carry out requests on it. An [`Outcome`] is a picture, what was done, what
+//! [`Model::load`] finds and loads a model (the embedded starter or a folder), [`Model::transform`],
+//! [`Model::generate`] and [`Model::inpaint`] carry out requests on it. An [`Outcome`] is a picture, what was done, what
 //! a person should know, and the metadata that lets anyone make the picture again. [`files`] is the
 //! one module that knows paths; the rest works on values.
 
@@ -10,6 +10,8 @@ mod enlarge;
 mod error;
 mod faces;
 pub mod files;
+mod inpaint;
+mod masks;
 mod model;
 mod outcome;
 mod preview;
@@ -31,10 +33,13 @@ pub use enlarge::{Enlarge, Enlarger};
 pub use error::Error;
 pub use faces::{Face, faces};
 pub use imagegen_engine::cpu::Level;
-pub use imagegen_picture::{Fit, Format, Picture, Size, Wanted};
+pub use imagegen_picture::{Fit, Format, Picture, Rect, Size, Wanted};
 pub use imagegen_pipeline::{
-    Error as RunError, Sampler, Stage as RunStage, StepRecord, Strength, StrengthRule,
+    Error as RunError, MaskedContent, Sampler, Stage as RunStage, StepRecord, Strength,
+    StrengthRule,
 };
+pub use inpaint::{Area, Edge, Expand, Inpaint, InpaintMark, Intent, MaskMark, Painted};
+pub use masks::{MadeMask, MaskRequest, OtherSize, Region};
 pub use model::{
     CodecKind, Cpu, Defaults, Memory, Model, ModelInfo, ModelSource, NetworkInfo, ScheduleInfo,
 };

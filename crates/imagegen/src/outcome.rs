@@ -7,7 +7,7 @@ use imagegen_picture::fidelity::Fidelity;
 use imagegen_picture::{Carried, Encoded, Format, Metadata, Picture, encode};
 use imagegen_pipeline::StepRecord;
 
-use crate::{Error, Note, Recipe, Warning};
+use crate::{Error, Note, Painted, Recipe, Warning};
 
 /// A part of a request's work, for whoever watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,8 +78,10 @@ pub struct Facts {
     pub start_timestep: Option<f64>,
     /// Width and height the model worked at.
     pub work: [u32; 2],
-    /// How alike source and result are; `None` for text-to-image.
+    /// How alike source and result are; `None` for text-to-image and expanded pictures.
     pub fidelity: Option<Fidelity>,
+    /// What was painted and what kept; `None` where the whole picture was made.
+    pub inpaint: Option<Painted>,
 }
 
 /// A picture, how it came about, and what a person should know.

@@ -6,7 +6,7 @@ use imagegen_picture::{EncodeError, Format, Metadata, Size};
 use imagegen_pipeline::Sampler;
 use serde::{Deserialize, Serialize};
 
-use crate::{Enlarge, Error, PROGRAM};
+use crate::{Enlarge, Error, InpaintMark, PROGRAM, Source};
 
 /// Everything that decides a picture's pixels. Read strictly: a field this program does not know may
 /// decide them too.
@@ -49,6 +49,9 @@ pub struct Recipe {
     pub model: ModelMark,
     /// The source; absent for text-to-image.
     pub source: Option<SourceMark>,
+    /// How a part was repainted; absent where the whole picture was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inpaint: Option<InpaintMark>,
     /// How alike source and result are; known after the run, decides nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fidelity: Option<FidelityMark>,
@@ -111,6 +114,15 @@ pub struct SourceMark {
     pub name: String,
     /// SHA-256 of the file.
     pub sha256: String,
+}
+
+impl SourceMark {
+    pub(crate) fn of(source: &Source) -> Self {
+        Self {
+            name: source.name.clone(),
+            sha256: source.sha256.clone(),
+        }
+    }
 }
 
 impl Recipe {
@@ -262,6 +274,7 @@ mod tests {
                 name: "s.png".into(),
                 sha256: "cd".repeat(32),
             }),
+            inpaint: None,
             fidelity: Some(FidelityMark {
                 overall: 0.7123,
                 structure: 0.8,

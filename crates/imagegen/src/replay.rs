@@ -7,11 +7,15 @@ use crate::recipe::{EnlargeMark, Recipe};
 use crate::{Enlarge, Error, Generate, Request, Settings, Source, Transform};
 
 impl Recipe {
-    /// The request that makes the picture again, from `source` where it was made from one.
+    /// The request that makes the picture again, from `source` and mask picture where it was made from some.
     ///
-    /// Fails with [`Error::Setting`] where a field has a value this program does not know or `source`
-    /// is not the recorded one.
-    pub fn request<'a>(&self, source: Option<&'a Source>) -> Result<Request<'a>, Error> {
+    /// Fails with [`Error::Setting`] where a field has a value this program does not know or `source` or
+    /// `mask` is not the recorded one.
+    pub fn request<'a>(
+        &self,
+        source: Option<&'a Source>,
+        mask: Option<&'a Source>,
+    ) -> Result<Request<'a>, Error> {
         let settings = Settings {
             prompt: self.prompt.clone(),
             negative_prompt: self.negative_prompt.clone(),
@@ -26,6 +30,11 @@ impl Recipe {
         let given = source.map(|source| source.sha256.as_str());
         if recorded != given {
             return Err(Error::setting("source sha256", hash(given), hash(recorded)));
+        }
+        if let (Some(mark), Some(source)) = (&self.inpaint, source) {
+            let strength = Strength::new(self.strength)?;
+            let request = mark.request(source, mask, strength, settings)?;
+            return Ok(Request::Inpaint(request));
         }
         Ok(match source {
             None => Request::Generate(Generate {
@@ -75,6 +84,12 @@ impl Recipe {
         for (field, was, is) in pairs {
             if was != is {
                 return Err(wrong(field, is, was));
+            }
+        }
+        if let (Some(was), Some(is)) = (&self.inpaint, &again.inpaint) {
+            let (was, is) = (&was.mask.sha256, &is.mask.sha256);
+            if was != is {
+                return Err(wrong("mask sha256", is, was));
             }
         }
         let text = |[width, height]: [u32; 2]| format!("{width}x{height}");

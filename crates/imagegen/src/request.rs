@@ -4,7 +4,7 @@ use imagegen_picture::{Decoded, Fit, Limits, Picture, Size, Wanted, decode};
 use imagegen_pipeline::{Sampler, Strength, StrengthRule};
 use sha2::{Digest, Sha256};
 
-use crate::{Enlarge, Error};
+use crate::{Enlarge, Error, Inpaint};
 
 /// A source picture, decoded, and the hash of its file.
 #[derive(Debug, Clone)]
@@ -106,11 +106,13 @@ pub struct Generate {
     pub settings: Settings,
 }
 
-/// Either kind of request.
+/// Any kind of request.
 #[derive(Debug, Clone)]
 pub enum Request<'a> {
     /// A picture from a source.
     Transform(Transform<'a>),
     /// A picture from text alone.
     Generate(Generate),
+    /// A part of a source made anew.
+    Inpaint(Inpaint<'a>),
 }

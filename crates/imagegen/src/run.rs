@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Least side of the size a model works at, in pixels; smaller sources are enlarged to it.
-const MIN_SIDE: u32 = 64;
+pub(crate) const MIN_SIDE: u32 = 64;
 /// Most pixels that text-to-image makes.
 const GENERATE_PIXELS: u64 = 4 << 20;
 
@@ -56,10 +56,12 @@ pub(crate) struct Prepared {
 }
 
 impl Model {
-    /// Carries out a request of either kind; see [`Model::transform`] and [`Model::generate`].
+    /// Carries out a request of any kind; see [`Model::transform`], [`Model::generate`] and
+    /// [`Model::inpaint`].
     pub fn run(&self, request: &Request<'_>, watcher: &mut dyn Watcher) -> Result<Outcome, Error> {
         match request {
             Request::Transform(request) => self.transform(request, watcher),
+            Request::Inpaint(request) => self.inpaint(request, watcher),
             Request::Generate(request) => self.generate(request, watcher),
         }
     }
@@ -71,6 +73,7 @@ impl Model {
     pub fn plan(&self, request: &Request<'_>) -> Result<Recipe, Error> {
         match request {
             Request::Transform(request) => Ok(self.plan_transform(request)?.recipe),
+            Request::Inpaint(request) => self.plan_inpaint(request),
             Request::Generate(request) => Ok(self.plan_generate(request)?.recipe),
         }
     }
@@ -102,7 +105,7 @@ impl Model {
         let side = self.native_side();
         let run = self.carry_out(
             &request.settings,
-            &planned,
+            (planned.pipeline, planned.runs),
             watcher,
             |settings, networks, progress| {
                 let (source, strength) = (&*pixels, request.strength);
@@ -183,10 +186,7 @@ impl Model {
         recipe.enlarge = request.enlarge.map(EnlargeMark::from);
         recipe.wanted = Some(request.size.to_string());
         recipe.fit = Some(request.fit.name().to_owned());
-        recipe.source = Some(SourceMark {
-            name: request.source.name.clone(),
-            sha256: request.source.sha256.clone(),
-        });
+        recipe.source = Some(SourceMark::of(request.source));
         Ok(Planned {
             pipeline,
             fit,
@@ -285,7 +285,7 @@ impl Model {
         let work = fit.work_size();
         let run = self.carry_out(
             &request.settings,
-            &planned,
+            (planned.pipeline, planned.runs),
             watcher,
             |settings, networks, progress| {
                 let request = Text2Img {
@@ -342,7 +342,10 @@ impl Model {
     }
 
     /// Fills in the model's defaults and checks ranges.
-    fn resolve(&self, settings: &Settings) -> Result<imagegen_pipeline::Settings, Error> {
+    pub(crate) fn resolve(
+        &self,
+        settings: &Settings,
+    ) -> Result<imagegen_pipeline::Settings, Error> {
         let defaults = self.defaults();
         let steps = settings.steps.unwrap_or(defaults.steps);
         if !(1..=1000).contains(&steps) {
@@ -362,7 +365,7 @@ impl Model {
         })
     }
 
-    fn warnings(
+    pub(crate) fn warnings(
         &self,
         settings: &Settings,
         resolved: &imagegen_pipeline::Settings,
@@ -394,10 +397,10 @@ impl Model {
     }
 
     /// Encodes the texts that will be read and hands networks to `pipeline`.
-    fn carry_out(
+    pub(crate) fn carry_out(
         &self,
         settings: &Settings,
-        planned: &Planned,
+        (mut resolved, runs): (imagegen_pipeline::Settings, usize),
         watcher: &mut dyn Watcher,
         pipeline: impl FnOnce(
             imagegen_pipeline::Settings,
@@ -406,7 +409,6 @@ impl Model {
         ) -> Result<imagegen_pipeline::Outcome, imagegen_pipeline::Error>,
     ) -> Result<imagegen_pipeline::Outcome, Error> {
         watcher.stage(Stage::Text);
-        let mut resolved = planned.pipeline;
         let guidance_scale = resolved.guidance_scale;
         if self.hears_guidance() {
             resolved.guidance_scale = 1.0; // the network does it
@@ -422,7 +424,7 @@ impl Model {
             })
         };
         for (which, unused) in [(Prompt::Positive, 0.0), (Prompt::Negative, 1.0)] {
-            if resolved.guidance_scale != unused && planned.runs > 0 {
+            if resolved.guidance_scale != unused && runs > 0 {
                 network(which)?; // its text is kept for the run
             }
         }
@@ -442,7 +444,7 @@ impl Model {
     }
 
     /// The recipe of a text-to-image run; sizes are still to be filled in.
-    fn recipe(
+    pub(crate) fn recipe(
         &self,
         settings: &Settings,
         resolved: &imagegen_pipeline::Settings,
@@ -466,6 +468,7 @@ impl Model {
             fit: None,
             model: self.mark.clone(),
             source: None,
+            inpaint: None,
             fidelity: None,
         }
     }
@@ -488,6 +491,7 @@ fn enlarged_outcome(
             start_timestep: None,
             work,
             fidelity: None,
+            inpaint: None,
         },
         warnings,
         notes: Note::of(&request.source.decoded.facts),
@@ -496,11 +500,11 @@ fn enlarged_outcome(
     }
 }
 
-fn sides(size: Size) -> [u32; 2] {
+pub(crate) fn sides(size: Size) -> [u32; 2] {
     [size.width, size.height]
 }
 
-fn resampled(fit: &FitPlan) -> Option<Warning> {
+pub(crate) fn resampled(fit: &FitPlan) -> Option<Warning> {
     let content = fit.content_rect().size;
     let scaled = content != fit.result_size();
     scaled.then(|| Warning::Resampled {
@@ -509,7 +513,11 @@ fn resampled(fit: &FitPlan) -> Option<Warning> {
     })
 }
 
-fn facts(mut recipe: Recipe, run: &imagegen_pipeline::Facts, fidelity: Option<Fidelity>) -> Facts {
+pub(crate) fn facts(
+    mut recipe: Recipe,
+    run: &imagegen_pipeline::Facts,
+    fidelity: Option<Fidelity>,
+) -> Facts {
     recipe.fidelity = fidelity.map(FidelityMark::from);
     Facts {
         fidelity,
@@ -517,18 +525,19 @@ fn facts(mut recipe: Recipe, run: &imagegen_pipeline::Facts, fidelity: Option<Fi
         start_sigma: run.start_sigma,
         start_timestep: run.start_timestep,
         work: recipe.work_size,
+        inpaint: None,
         recipe,
     }
 }
 
 /// A picture as pixels `[1, H, W, 3]` in -1..1.
-fn unit_tensor(picture: &Picture) -> Result<Tensor, Error> {
+pub(crate) fn unit_tensor(picture: &Picture) -> Result<Tensor, Error> {
     let size = picture.size();
     let shape = [1, size.height as usize, size.width as usize, 3];
     Ok(Tensor::new(shape, to_unit(picture.rgb()))?)
 }
 
-fn to_picture(pixels: &Tensor, size: Size) -> Result<Picture, Error> {
+pub(crate) fn to_picture(pixels: &Tensor, size: Size) -> Result<Picture, Error> {
     let rgb = from_unit(pixels.data())?;
     Ok(Picture::new(size, rgb, None).expect("the pipeline keeps the working size"))
 }

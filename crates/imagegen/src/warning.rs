@@ -10,6 +10,15 @@ pub enum Warning {
     Source(imagegen_picture::Warning),
     /// Something about how the result was written.
     Encode(imagegen_picture::EncodeWarning),
+    /// Something about a mask.
+    Mask(imagegen_picture::mask::MaskWarning),
+    /// Faces were to be found and none was.
+    NoFace,
+    /// The edge of what was repainted is likely to be seen.
+    Seam {
+        /// Steps across the edge against those just outside.
+        figure: f64,
+    },
     /// The prompt is empty.
     NoPrompt,
     /// The model knows none of the prompt's words.
@@ -86,6 +95,15 @@ impl fmt::Display for Warning {
         match self {
             Self::Source(warning) => warning.fmt(f),
             Self::Encode(warning) => warning.fmt(f),
+            Self::Mask(warning) => warning.fmt(f),
+            Self::NoFace => f.write_str(
+                "no face was found; faces under an eighth of the longer side are not seen",
+            ),
+            Self::Seam { figure } => write!(
+                f,
+                "the edge of what was repainted may be seen (seam {figure:.1}, 1 is none); a feathered or larger \
+                 mask, or a lower strength, helps"
+            ),
             Self::NoPrompt => f.write_str("the prompt is empty, nothing says what to make"),
             Self::NoKnownWord { styles } => write!(
                 f,

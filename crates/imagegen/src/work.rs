@@ -1,5 +1,6 @@
 //! How much work a request is, so that its time can be told from that of others.
 
+use crate::inpaint::inpaint_runs;
 use crate::run::planned_runs;
 use crate::tiled::Tiled;
 use crate::{Error, Model, Request};
@@ -31,6 +32,7 @@ impl Model {
         let runs = match request {
             Request::Transform(request) => planned_runs(self, request)?.0,
             Request::Generate(_) => recipe.steps,
+            Request::Inpaint(request) => inpaint_runs(self, request)?,
         };
         let scale = recipe.guidance_scale;
         let weighed = scale != 0.0 && scale != 1.0 && !self.hears_guidance();

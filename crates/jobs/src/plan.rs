@@ -154,7 +154,7 @@ pub(crate) fn work(
         let field = match request {
             Request::Generate(_) => "width",
             Request::Transform(request) if request.enlarge.is_some() => "by",
-            Request::Transform(_) => "size",
+            Request::Transform(_) | Request::Inpaint(_) => "size",
         };
         let recipe = model.plan(request).map_err(|error| match error {
             imagegen::Error::Setting {

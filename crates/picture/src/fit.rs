@@ -434,9 +434,20 @@ impl FitPlan {
     ///
     /// Panics where `plane` is not of the plan's source size.
     pub fn plane_to_work(&self, plane: &[u8]) -> Vec<u8> {
+        self.plane_to_work_by(plane, |plane, from, to| {
+            resize_plane(&plane, from, to, Filter::Bilinear)
+        })
+    }
+
+    /// [`Self::plane_to_work`] with another way to resize.
+    pub(crate) fn plane_to_work_by(
+        &self,
+        plane: &[u8],
+        resize: impl Fn(Vec<u8>, Size, Size) -> Vec<u8>,
+    ) -> Vec<u8> {
         let size = self.content.size;
         let plane = cut::<1>(plane, self.source, self.crop);
-        let plane = resize_plane(&plane, self.crop.size, size, Filter::Bilinear);
+        let plane = resize(plane, self.crop.size, size);
         frame::<1>(plane, size, self.content, self.work)
     }
 
@@ -449,7 +460,7 @@ impl FitPlan {
     }
 }
 
-fn cut_picture(picture: &Picture, rect: Rect) -> Picture {
+pub(crate) fn cut_picture(picture: &Picture, rect: Rect) -> Picture {
     let rgb = cut::<3>(picture.rgb(), picture.size(), rect);
     let alpha = picture
         .alpha()
@@ -457,7 +468,7 @@ fn cut_picture(picture: &Picture, rect: Rect) -> Picture {
     Picture::from_planes(rect.size, rgb, alpha)
 }
 
-fn cut<const CHANNELS: usize>(samples: &[u8], size: Size, rect: Rect) -> Vec<u8> {
+pub(crate) fn cut<const CHANNELS: usize>(samples: &[u8], size: Size, rect: Rect) -> Vec<u8> {
     assert_eq!(
         samples.len(),
         size.len() * CHANNELS,

@@ -15,11 +15,15 @@ mod decode;
 mod encode;
 mod exif;
 pub mod fidelity;
+mod fill;
 mod fit;
+pub mod mask;
 pub mod metadata;
 mod orient;
+mod paste;
 mod picture;
 mod resize;
+mod seam;
 mod sniff;
 mod unit;
 
@@ -28,10 +32,13 @@ pub use decode::{
     ColourKind, DecodeError, Decoded, Facts, Fault, Limits, SourceFormat, Warning, decode,
 };
 pub use encode::{EncodeError, EncodeWarning, Encoded, Format, UnknownExtension, encode};
+pub use fill::fill;
 pub use fit::{Fit, FitError, FitPlan, FitRequest, Rect, Wanted, plan};
 pub use metadata::{Carried, Metadata};
 pub use orient::Orientation;
+pub use paste::{Kept, Paste, kept, paste};
 pub use picture::{Picture, PictureError, Size};
 pub use resize::{Filter, resize, resize_plane};
+pub use seam::{Seam, seam};
 pub use sniff::LooksLike;
 pub use unit::{NotANumber, from_unit, to_unit};

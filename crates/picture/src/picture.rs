@@ -1,6 +1,9 @@
 //! The picture everything here works on: 8-bit sRGB with an optional alpha plane.
 //! Knows nothing of files. Produced by `decode`, consumed by all else.
 
+use crate::Rect;
+use crate::fit::cut_picture;
+
 /// Width and height in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Size {
@@ -148,6 +151,32 @@ impl Picture {
         );
         let at = (y as usize * self.size.width as usize + x as usize) * 3;
         [self.rgb[at], self.rgb[at + 1], self.rgb[at + 2]]
+    }
+
+    /// The part of the picture in `rect`.
+    ///
+    /// Panics where it does not lie inside.
+    pub fn part(&self, rect: Rect) -> Self {
+        cut_picture(self, rect)
+    }
+
+    /// A black picture of `size` with this one at column `x` of row `y`; opaque around it where this one has
+    /// alpha.
+    ///
+    /// Panics where it does not fit.
+    pub fn placed(&self, size: Size, [x, y]: [u32; 2]) -> Self {
+        let mut rgb = vec![0; size.len() * 3];
+        let mut alpha = self.alpha.as_ref().map(|_| vec![255; size.len()]);
+        let width = self.size.width as usize;
+        for row in 0..self.size.height as usize {
+            let to = (y as usize + row) * size.width as usize + x as usize;
+            let from = row * width;
+            rgb[to * 3..(to + width) * 3].copy_from_slice(&self.rgb[from * 3..(from + width) * 3]);
+            if let (Some(to_alpha), Some(from_alpha)) = (&mut alpha, &self.alpha) {
+                to_alpha[to..to + width].copy_from_slice(&from_alpha[from..from + width]);
+            }
+        }
+        Self::from_planes(size, rgb, alpha)
     }
 
     /// The same colours with `alpha` `[H, W]` in place of what was there; `None` makes it opaque.

@@ -202,24 +202,35 @@ fn carry_out(
     let noised = plan
         .sampler
         .run(&mut denoiser, noised, &plan.schedule, &mut noise, progress)?;
-    // Where the last step stops above sigma 0, latents are those of variance 1, as in diffusers.
-    let left = variance_of_noised(plan.schedule.final_sigma()).sqrt();
-    let latents = scaled(noised, 1.0 / left);
-    let pixels = networks
-        .codec
-        .decode(&latents)
-        .map_err(Error::failed(Stage::Decode))?;
-    let pixels = map(finite(pixels, Stage::Decode)?, |value| {
-        value.clamp(-1.0, 1.0)
-    });
+    let latents = ended(noised, plan);
     Ok(Outcome {
-        pixels,
+        pixels: decoded(&latents, networks.codec)?,
         facts: facts(plan, low_pass_factor),
     })
 }
 
+/// The latents that a run ended with. Where the last step stops above sigma 0 they are those of variance 1,
+/// as in diffusers.
+pub(crate) fn ended(noised: Tensor, plan: &Plan) -> Tensor {
+    let left = variance_of_noised(plan.schedule.final_sigma()).sqrt();
+    scaled(noised, 1.0 / left)
+}
+
+/// Pixels in -1..1.
+pub(crate) fn decoded(latents: &Tensor, codec: &mut dyn LatentCodec) -> Result<Tensor, Error> {
+    let pixels = codec
+        .decode(latents)
+        .map_err(Error::failed(Stage::Decode))?;
+    Ok(map(finite(pixels, Stage::Decode)?, |value| {
+        value.clamp(-1.0, 1.0)
+    }))
+}
+
 /// Shape of the latents of a picture `[height, width]`. Fails unless both are multiples of the grid.
-fn latents_shape([h, w]: [usize; 2], codec: &dyn LatentCodec) -> Result<[usize; 4], Error> {
+pub(crate) fn latents_shape(
+    [h, w]: [usize; 2],
+    codec: &dyn LatentCodec,
+) -> Result<[usize; 4], Error> {
     let grid = codec.grid();
     for (subject, side) in [("height", h), ("width", w)] {
         if side == 0 || !side.is_multiple_of(grid) {
@@ -282,10 +293,10 @@ fn start(
     )?)
 }
 
-type BoundNetwork<'a> = Discrete<Box<dyn Network + 'a>>;
+pub(crate) type BoundNetwork<'a> = Discrete<Box<dyn Network + 'a>>;
 
 /// The denoiser of a run: prompt and negative prompt, each bound to the source, joined by guidance.
-fn guided<'n>(
+pub(crate) fn guided<'n>(
     guidance_scale: f64,
     channels: Option<Tensor>,
     networks: &Networks<'_, 'n>,
@@ -317,7 +328,7 @@ fn guided<'n>(
     Guided::new(cond, uncond, guidance_scale)
 }
 
-fn finite(tensor: Tensor, stage: Stage) -> Result<Tensor, Error> {
+pub(crate) fn finite(tensor: Tensor, stage: Stage) -> Result<Tensor, Error> {
     if tensor.is_finite() {
         Ok(tensor)
     } else {
@@ -325,7 +336,7 @@ fn finite(tensor: Tensor, stage: Stage) -> Result<Tensor, Error> {
     }
 }
 
-fn facts(plan: &Plan, source_low_pass: Option<usize>) -> Facts {
+pub(crate) fn facts(plan: &Plan, source_low_pass: Option<usize>) -> Facts {
     Facts {
         rule: plan.rule,
         strength: plan.strength,

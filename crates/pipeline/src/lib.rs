@@ -3,8 +3,8 @@
 //! Three nouns with no overlap. A [`Schedule`] is a list of descending noise levels. A [`Denoiser`]
 //! maps (noised, level) to the clean estimate and hides what the network predicts. A [`Sampler`] is
 //! one loop over the levels that calls a denoiser. Guidance and source conditioning wrap networks and
-//! are invisible to samplers. [`Plan`] is where strength becomes a start of the loop; [`img2img`] and
-//! [`text2img`] carry a plan out.
+//! are invisible to samplers. [`Plan`] is where strength becomes a start of the loop; [`img2img`],
+//! [`text2img`] and [`inpaint`](fn@inpaint) carry a plan out.
 //!
 //! Knows nothing of files, clocks, threads, networks, JSON or the environment. Scalars are f64 and go
 //! through `libm`; tensors are host [`Tensor`]s, `[N, H, W, C]`, stepped in plain f32 in one fixed
@@ -16,6 +16,7 @@ mod denoiser;
 mod elementwise;
 mod error;
 mod img2img;
+mod inpaint;
 mod noise;
 mod progress;
 mod samplers;
@@ -31,6 +32,7 @@ pub use img2img::{
     Facts, Img2Img, NetworkFactory, Networks, Outcome, Prompt, Settings, Text2Img, img2img,
     text2img,
 };
+pub use inpaint::{Inpaint, MaskedContent, inpaint};
 pub use noise::Noise;
 pub use progress::{Progress, Silent, StepRecord};
 pub use samplers::Sampler;

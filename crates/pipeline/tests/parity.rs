@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use common::{Tolerance, close};
 use imagegen_engine::random::Generator;
 use imagegen_pipeline::{
-    BetaSchedule, BoxedError, Denoiser, Discrete, Error, LatentCodec, Network, Noise, NoiseLevel,
-    PatchLatents, Plan, PlanRequest, PredictionType, Sampler, Schedule, ScheduleConfig,
-    SchedulerClass, Silent, Start, StepRecord, Stepping, Strength, StrengthRule, Tensor,
-    TimestepSpacing, TrainingSchedule, low_pass,
+    BetaSchedule, BoxedError, Denoiser, Discrete, Error, Inpaint, LatentCodec, MaskedContent,
+    Network, Networks, Noise, NoiseLevel, PatchLatents, Plan, PlanRequest, PredictionType, Prompt,
+    Sampler, Schedule, ScheduleConfig, SchedulerClass, Settings, Silent, Start, StepRecord,
+    Stepping, Strength, StrengthRule, Tensor, TimestepSpacing, TrainingSchedule, inpaint, low_pass,
 };
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
@@ -422,6 +422,50 @@ fn samplers_match_diffusers_step_by_step() {
         }
     }
     println!("largest differences: {worst:?}");
+}
+
+fn formula<'a>(_: Prompt) -> Result<Box<dyn Network + 'a>, BoxedError> {
+    Ok(Box::new(Formula))
+}
+
+#[test]
+fn inpainting_matches_diffusers() {
+    let (index, file) = (json("inpaint.json"), tensors("inpaint.safetensors"));
+    let runs = index["runs"].as_array().unwrap();
+    assert!(runs.len() >= 60);
+    let nhwc = |name: &str| file[name].nchw_to_nhwc().unwrap();
+    let (pixels, mask) = (nhwc("pixels"), nhwc("mask"));
+    let mut worst = 0.0f64;
+    for run in runs {
+        let sampler = sampler(&run["scheduler"]);
+        let training = training(&index["configs"][run["config"].as_str().unwrap()], sampler);
+        let mut codec = PatchLatents::new(4, 1.0, 4).unwrap();
+        let mut networks = Networks {
+            codec: &mut codec,
+            network: &formula,
+            training: &training,
+            conditioning: None,
+        };
+        let request = Inpaint {
+            source: &pixels,
+            filled: &pixels,
+            mask: &mask,
+            content: MaskedContent::Original,
+            strength: Strength::new(number(&run["strength"])).unwrap(),
+            settings: Settings {
+                sampler,
+                steps: number(&run["steps"]) as usize,
+                rule: StrengthRule::Diffusers,
+                guidance_scale: 1.0,
+                seed: 11,
+            },
+        };
+        let made = inpaint(&request, &mut networks, &mut Silent).unwrap();
+        let want = nhwc(run["key"].as_str().unwrap());
+        let off = close(made.pixels.data(), want.data(), LATENTS);
+        worst = worst.max(off.unwrap_or_else(|fault| panic!("{run}: {fault}")));
+    }
+    println!("largest difference: {worst:.1e}");
 }
 
 // diffusers 0.39 in f32: set_timesteps(4), the formula as network, from [0.3, -1.2, 2.0, 0.05] *

@@ -2,6 +2,8 @@
 //! laid under it here, so that every value passes one parser wherever it comes from.
 
 mod commands;
+mod inpaint;
+mod masks;
 mod service;
 mod shared;
 mod values;
@@ -22,6 +24,8 @@ pub(crate) use commands::{
     LadderArguments, ManArguments, ModelsArguments, ReplayArguments, TransformArguments,
     UpscaleArguments, VaryArguments, VerifyArguments,
 };
+pub(crate) use inpaint::InpaintArguments;
+pub(crate) use masks::{MaskArguments, MaskOptions};
 pub(crate) use service::{ADDRESS, DataFolder, KeysArguments, KeysCommand, ServeArguments};
 pub(crate) use shared::{
     Compute, FitName, Machine, ModelChoice, OneStrength, Prompted, Shaping, Target, default_model,
@@ -65,6 +69,10 @@ pub(crate) enum Command {
     Vary(VaryArguments),
     /// Make pictures larger, and draw their detail anew where there is a prompt
     Upscale(UpscaleArguments),
+    /// Make a part of a picture anew and keep the rest bit for bit
+    Inpaint(InpaintArguments),
+    /// Show what a mask covers, or write it
+    Mask(MaskArguments),
     /// Say what stands in a source's way, without making anything
     Advise(AdviseArguments),
     /// Make a picture again from what it says of its making
@@ -116,6 +124,8 @@ impl Cli {
             Command::Ladder(arguments) => Some(&mut arguments.target),
             Command::Vary(arguments) => Some(&mut arguments.target),
             Command::Upscale(arguments) => Some(&mut arguments.target),
+            Command::Inpaint(arguments) => Some(&mut arguments.target),
+            Command::Mask(arguments) => Some(&mut arguments.target),
             Command::Replay(arguments) => Some(&mut arguments.target),
             _ => None,
         }

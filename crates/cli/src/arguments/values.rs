@@ -2,7 +2,11 @@
 
 use std::str::FromStr;
 
-use imagegen::{Enlarge, Enlarger, Level, Sampler, Strength, StrengthRule, Wanted};
+use imagegen::{
+    Area, Enlarge, Enlarger, Expand, Intent, Level, MaskedContent, Rect, Region, Sampler, Size,
+    Strength, StrengthRule, Wanted,
+};
+use imagegen_picture::mask::ColourKey;
 
 /// Most rungs of a ladder.
 const MOST_STRENGTHS: usize = 16;
@@ -94,6 +98,49 @@ pub(super) fn level(text: &str) -> Result<Level, String> {
     text.parse::<Level>().map_err(|error| error.to_string())
 }
 
+pub(super) fn intent(text: &str) -> Result<Intent, String> {
+    text.parse::<Intent>().map_err(|error| error.to_string())
+}
+
+pub(super) fn content(text: &str) -> Result<MaskedContent, String> {
+    text.parse::<MaskedContent>()
+        .map_err(|error| error.to_string())
+}
+
+pub(super) fn area(text: &str) -> Result<Area, String> {
+    text.parse::<Area>().map_err(|error| error.to_string())
+}
+
+pub(super) fn expand(text: &str) -> Result<Expand, String> {
+    text.parse::<Expand>().map_err(|error| error.to_string())
+}
+
+pub(super) fn region(text: &str) -> Result<Region, String> {
+    text.parse::<Region>().map_err(|error| error.to_string())
+}
+
+pub(super) fn colour_key(text: &str) -> Result<ColourKey, String> {
+    text.parse()
+}
+
+/// Reads `x,y,w,h`; whether it is inside a picture is known later.
+pub(super) fn rect(text: &str) -> Result<Rect, String> {
+    let numbers: Option<Vec<u32>> = text
+        .split(',')
+        .map(|part| part.trim().parse().ok())
+        .collect();
+    match numbers.as_deref() {
+        Some(&[x, y, width, height]) if width > 0 && height > 0 => Ok(Rect {
+            x,
+            y,
+            size: Size::new(width, height),
+        }),
+        _ => Err(format!(
+            "box is {text}, expected X,Y,W,H in pixels with W and H of at least 1"
+        )),
+    }
+}
+
 fn side(text: &str) -> Option<u32> {
     text.parse().ok().filter(|side| (1..=16384).contains(side))
 }
@@ -122,6 +169,23 @@ mod tests {
         assert_eq!(wanted("640x480").unwrap(), Wanted::Exact(640, 480));
         for bad in ["", "0", "0x5", "-4", "axb", "640x", "99999x5", "1e3"] {
             assert!(wanted(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn boxes_are_read() {
+        let read = rect("1, 2,3,4").unwrap();
+        assert_eq!((read.x, read.y, read.size), (1, 2, Size::new(3, 4)));
+        for bad in [
+            "",
+            "1,2,3",
+            "1,2,0,4",
+            "1,2,3,4,5",
+            "-1,2,3,4",
+            "a,b,c,d",
+            "1.5,2,3,4",
+        ] {
+            assert!(rect(bad).unwrap_err().contains("expected X,Y,W,H"), "{bad}");
         }
     }
 

@@ -3,7 +3,9 @@
 
 mod advise;
 mod config;
+mod inpaint;
 mod ladder;
+mod mask;
 mod models;
 mod pages;
 mod pipes;

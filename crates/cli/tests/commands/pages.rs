@@ -3,12 +3,14 @@
 use crate::place::Place;
 use crate::{run, succeed};
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 17] = [
     "transform",
     "generate",
     "ladder",
     "vary",
     "upscale",
+    "inpaint",
+    "mask",
     "advise",
     "replay",
     "verify",

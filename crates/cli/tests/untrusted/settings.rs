@@ -118,7 +118,7 @@ fn what_this_program_does_not_do_is_refused_by_name() {
         let name = option.split(' ').next().unwrap();
         done.assert_refused(2, &["unexpected argument", name]);
     }
-    for command in ["inpaint", "batch", "png-info"] {
+    for command in ["batch", "png-info"] {
         let done = place.run(&format!("{command} a.png"));
         done.assert_refused(2, &["unrecognized subcommand", command]);
     }

@@ -22,6 +22,7 @@ use imagegen_model::{AddedInput, TextEncoding, UNetInput};
 use imagegen_picture::advice::{Measures, Tokens};
 use imagegen_pipeline::{BoxedError, ConditioningRule, Network, Prompt, Sampler, TrainingSchedule};
 
+use crate::inpaint::LastMask;
 use crate::recipe::ModelMark;
 use crate::run::Prepared;
 use crate::{Error, Warning};
@@ -72,6 +73,8 @@ pub struct Model {
     encoded: Mutex<VecDeque<(String, Arc<Encoding>)>>,
     /// The source of the last run.
     pub(crate) prepared: Mutex<Option<Prepared>>,
+    /// The last mask that was made.
+    pub(crate) masked: Mutex<LastMask>,
     /// The figures of the last source that was looked at, by its hash.
     pub(crate) measured: Mutex<Option<(String, Measures)>>,
 }
@@ -103,6 +106,7 @@ impl Model {
             zeros_for_no_prompt: parts.zeros_for_no_prompt,
             encoded: Mutex::default(),
             prepared: Mutex::default(),
+            masked: Mutex::default(),
             measured: Mutex::default(),
         })
     }

@@ -12,8 +12,8 @@ use imagegen_picture::{
     plan, to_unit,
 };
 use imagegen_pipeline::{
-    BoxedError, Img2Img, Network, Networks, Plan, PlanRequest, Prompt, StepRecord, Strength,
-    Text2Img, img2img, text2img,
+    BoxedError, Img2Img, Network, Networks, Plan, Prompt, Spacing, StepRecord, Strength, Text2Img,
+    img2img, text2img,
 };
 
 use crate::model::{BoundUNet, Heard};
@@ -172,12 +172,7 @@ impl Model {
         }
         let runs = Plan::img2img(
             &self.training(pipeline.sampler)?,
-            PlanRequest {
-                sampler: pipeline.sampler,
-                steps: pipeline.steps,
-                strength: request.strength,
-                rule: pipeline.rule,
-            },
+            pipeline.plan_request(request.strength),
         )?
         .runs;
         let mut recipe = self.recipe(&request.settings, &pipeline, request.strength);
@@ -358,9 +353,11 @@ impl Model {
         let sampler = settings.sampler.unwrap_or(defaults.sampler);
         Ok(imagegen_pipeline::Settings {
             sampler,
+            spacing: Spacing::Model,
             steps,
             rule: settings.rule,
             guidance_scale,
+            guidance_rescale: 0.0,
             seed: settings.seed,
         })
     }

@@ -200,8 +200,13 @@ fn settings(order: &Order) -> Result<Settings, Error> {
         })
     });
     let rule = order.strength_rule.as_deref().map(|name| {
-        name.parse::<StrengthRule>()
-            .map_err(|_| Error::value("strength_rule", quoted(name), "share, exact or diffusers"))
+        name.parse::<StrengthRule>().map_err(|_| {
+            Error::value(
+                "strength_rule",
+                quoted(name),
+                "share, exact, diffusers or a1111",
+            )
+        })
     });
     Ok(Settings {
         prompt: order.prompt.clone(),

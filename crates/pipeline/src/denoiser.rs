@@ -57,11 +57,11 @@ impl<T: Network> Denoiser for Discrete<T> {
             .network
             .predict(&input, level.timestep)
             .map_err(Error::failed(Stage::Network))?;
-        // Weights of noised latents and of the output in the clean estimate.
-        let (skip, out) = match self.prediction {
-            PredictionType::Epsilon => (1.0, -level.sigma),
-            PredictionType::VPrediction => (1.0 / variance, -level.sigma / variance.sqrt()),
-            PredictionType::Sample => (0.0, 1.0),
+        let skip = skip(self.prediction, level.sigma);
+        let out = match self.prediction {
+            PredictionType::Epsilon => -level.sigma,
+            PredictionType::VPrediction => -level.sigma / variance.sqrt(),
+            PredictionType::Sample => 1.0,
         };
         let (skip, out) = (skip as f32, out as f32);
         let denoised = match self.prediction {
@@ -73,6 +73,15 @@ impl<T: Network> Denoiser for Discrete<T> {
             }
         };
         Ok(denoised?)
+    }
+}
+
+/// The noised latents' weight in the clean estimate; the rest is the network's output times a number.
+fn skip(prediction: PredictionType, sigma: f64) -> f64 {
+    match prediction {
+        PredictionType::Epsilon => 1.0,
+        PredictionType::VPrediction => 1.0 / variance_of_noised(sigma),
+        PredictionType::Sample => 0.0,
     }
 }
 
@@ -145,6 +154,8 @@ pub struct Guided<D> {
     cond: Option<D>,
     uncond: Option<D>,
     guidance_scale: f64,
+    rescale: f64,
+    prediction: PredictionType,
 }
 
 impl<D: Denoiser> Guided<D> {
@@ -161,11 +172,70 @@ impl<D: Denoiser> Guided<D> {
                     cond,
                     uncond,
                     guidance_scale,
+                    rescale: 0.0,
+                    prediction: PredictionType::Sample,
                 });
             }
         };
         Err(Error::value("guidance_scale", guidance_scale, expected))
     }
+
+    /// Brings a `share` of the guided output back to the spread of the prompt's own (Lin et al. 2024,
+    /// section 3.4), where the output means `prediction`. 0 changes nothing. Where only one of the two
+    /// denoisers runs, there is nothing to bring back.
+    ///
+    /// Fails with [`Error::Value`] outside 0 to 1.
+    pub fn rescaled(mut self, share: f64, prediction: PredictionType) -> Result<Self, Error> {
+        if !(0.0..=1.0).contains(&share) {
+            return Err(Error::value("guidance_rescale", share, "0 to 1"));
+        }
+        (self.rescale, self.prediction) = (share, prediction);
+        Ok(self)
+    }
+
+    /// `guided` with its output's spread brought back to that of `cond`'s.
+    ///
+    /// An estimate is `skip * noised` plus the output times a number, so the output is scaled, and its
+    /// spread measured, without the number.
+    fn rescale(
+        &self,
+        guided: Tensor,
+        (cond, noised): (&Tensor, &Tensor),
+        level: NoiseLevel,
+    ) -> Result<Tensor, Error> {
+        let skip = skip(self.prediction, level.sigma) as f32;
+        let output = |estimate: &Tensor| {
+            zip("estimate", noised, estimate, |noised, estimate| {
+                estimate - skip * noised
+            })
+        };
+        let (own, pushed) = (spreads(&output(cond)?)?, spreads(&output(&guided)?)?);
+        let pictures = guided.data().len() / own.len().max(1);
+        let mut rescaled = guided;
+        let all = rescaled.data_mut().chunks_exact_mut(pictures.max(1));
+        let all = all.zip(noised.data().chunks_exact(pictures.max(1)));
+        for ((picture, noised), (own, pushed)) in all.zip(own.into_iter().zip(pushed)) {
+            let ratio = if pushed > 0.0 { own / pushed } else { 1.0 };
+            let factor = (self.rescale * ratio + (1.0 - self.rescale)) as f32;
+            for (value, noised) in picture.iter_mut().zip(noised) {
+                *value = factor * (*value - skip * noised) + skip * noised;
+            }
+        }
+        Ok(rescaled)
+    }
+}
+
+/// Standard deviation of each picture of `[N, H, W, C]`.
+fn spreads(tensor: &Tensor) -> Result<Vec<f64>, Error> {
+    let [n, h, w, c] = tensor.nhwc("network output")?;
+    let numbers = (h * w * c).max(1);
+    let spread = |picture: &[f32]| {
+        let count = numbers as f64;
+        let mean = picture.iter().map(|&v| f64::from(v)).sum::<f64>() / count;
+        let squares = picture.iter().map(|&v| (f64::from(v) - mean).powi(2));
+        (squares.sum::<f64>() / count).sqrt()
+    };
+    Ok((tensor.data().chunks_exact(numbers).take(n).map(spread)).collect())
 }
 
 impl<D: Denoiser> Denoiser for Guided<D> {
@@ -182,7 +252,11 @@ impl<D: Denoiser> Denoiser for Guided<D> {
         match (cond, uncond) {
             (Some(cond), Some(uncond)) => {
                 let guide = |uncond: f32, cond: f32| uncond + scale * (cond - uncond);
-                Ok(zip("cond estimate", &uncond, &cond, guide)?)
+                let guided = zip("cond estimate", &uncond, &cond, guide)?;
+                if self.rescale == 0.0 {
+                    return Ok(guided);
+                }
+                self.rescale(guided, (&cond, noised), level)
             }
             (Some(only), None) | (None, Some(only)) => Ok(only),
             (None, None) => unreachable!("`new` asks for the denoiser that the scale needs"),
@@ -296,6 +370,48 @@ mod tests {
             let mut guided = Guided::new(Some(&mut cond), Some(&mut uncond), scale).unwrap();
             assert_eq!(guided.denoise(&noised, LEVEL).unwrap().data(), [want; 3]);
             assert_eq!((cond.1, uncond.1), (cond_runs, uncond_runs));
+        }
+    }
+
+    // diffusers 0.39, rescale_noise_cfg with guidance_rescale 0.7 on outputs cond and
+    // uncond + 2.5 * (cond - uncond), float64.
+    #[test]
+    fn guidance_is_brought_back_to_the_spread_of_the_prompt() {
+        let (cond, uncond) = ([0.4f32, -1.0, 0.7, 0.1], [0.1f32, -0.2, 0.3, 0.2]);
+        let want = [0.538_802, -1.394_546, 0.824_05, -0.031_694];
+        struct Output([f32; 4]);
+        impl Network for Output {
+            fn predict(&mut self, input: &Tensor, _: f64) -> Result<Tensor, BoxedError> {
+                Ok(Tensor::new(input.shape(), self.0.to_vec())?)
+            }
+        }
+        let noised = tensor(1, &[2.0, -1.0, 0.5, 3.0]);
+        for prediction in [
+            PredictionType::Epsilon,
+            PredictionType::VPrediction,
+            PredictionType::Sample,
+        ] {
+            let denoiser = |output| Discrete::new(Output(output), prediction);
+            let mut guided = Guided::new(Some(denoiser(cond)), Some(denoiser(uncond)), 2.5)
+                .unwrap()
+                .rescaled(0.7, prediction)
+                .unwrap();
+            let got = guided.denoise(&noised, LEVEL).unwrap();
+            let want = denoiser(want).denoise(&noised, LEVEL).unwrap();
+            assert_close(&got, want.data());
+        }
+    }
+
+    #[test]
+    fn a_rescale_outside_its_range_is_refused() {
+        for share in [f64::NAN, -0.1, 1.1] {
+            let mut only = Always(0.0, 0);
+            let guided = Guided::new(Some(&mut only), None, 1.0).unwrap();
+            let error = guided.rescaled(share, PredictionType::Sample).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("guidance_rescale is {share}, expected 0 to 1")
+            );
         }
     }
 

@@ -49,3 +49,16 @@ pub(crate) fn add_scaled(base: &Tensor, noise: &Tensor, weight: f64) -> Result<T
     let weight = weight as f32;
     zip("noise", base, noise, |base, noise| base + weight * noise)
 }
+
+/// The sum of `weight * t` over all terms, in their order. Fails unless there is a term and all shapes
+/// agree.
+pub(crate) fn weighted(terms: &[(f64, Tensor)]) -> Result<Tensor, Error> {
+    let [(weight, first), rest @ ..] = terms else {
+        return Err(Error::shape("terms", &[0], "at least one"));
+    };
+    let mut sum = scaled(first.clone(), *weight);
+    for (weight, term) in rest {
+        sum = add_scaled(&sum, term, *weight)?;
+    }
+    Ok(sum)
+}

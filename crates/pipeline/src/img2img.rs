@@ -6,8 +6,8 @@ use crate::elementwise::{add_scaled, map, scaled};
 use crate::schedule::variance_of_noised;
 use crate::{
     BoxedError, ConditioningRule, Discrete, Error, Guided, LatentCodec, Network, Noise, Plan,
-    PlanRequest, PredictionType, Progress, Sampler, SourceConditioned, Stage, Start, Strength,
-    StrengthRule, TrainingSchedule, low_pass,
+    PlanRequest, PredictionType, Progress, Sampler, SourceConditioned, Spacing, Stage, Start,
+    Strength, StrengthRule, TrainingSchedule, low_pass,
 };
 
 /// Which text a network is asked to follow.
@@ -49,14 +49,31 @@ impl std::fmt::Debug for Networks<'_, '_> {
 pub struct Settings {
     /// The algorithm.
     pub sampler: Sampler,
+    /// How noise levels are laid out.
+    pub spacing: Spacing,
     /// Steps of the full schedule, at least 1.
     pub steps: usize,
     /// What strength means, and whether diffusers' quirks are followed.
     pub rule: StrengthRule,
     /// Weight of the prompt over the negative prompt. 1 leaves the negative prompt out, 0 the prompt.
     pub guidance_scale: f64,
+    /// Share of the guided output that is brought back to the spread of the prompt's own, 0 to 1.
+    pub guidance_rescale: f64,
     /// Seed of all noise. torch's generator uses its low 32 bits alone.
     pub seed: u64,
+}
+
+impl Settings {
+    /// What a plan is made from at a strength.
+    pub fn plan_request(&self, strength: Strength) -> PlanRequest {
+        PlanRequest {
+            sampler: self.sampler,
+            spacing: self.spacing,
+            steps: self.steps,
+            strength,
+            rule: self.rule,
+        }
+    }
 }
 
 /// An image-to-image request.
@@ -99,6 +116,8 @@ pub struct Facts {
     pub strength: Strength,
     /// The algorithm.
     pub sampler: Sampler,
+    /// How noise levels were laid out.
+    pub spacing: Spacing,
     /// What the first step started from.
     pub start: Start,
     /// Steps asked for.
@@ -125,21 +144,9 @@ pub fn img2img(
     networks: &mut Networks<'_, '_>,
     progress: &mut dyn Progress,
 ) -> Result<Outcome, Error> {
-    let Settings {
-        sampler,
-        steps,
-        rule,
-        ..
-    } = request.settings;
-    let strength = request.strength;
     let plan = Plan::img2img(
         networks.training,
-        PlanRequest {
-            sampler,
-            steps,
-            strength,
-            rule,
-        },
+        request.settings.plan_request(request.strength),
     )?;
     if plan.start == Start::Nothing {
         return Ok(Outcome {
@@ -168,13 +175,10 @@ pub fn text2img(
     networks: &mut Networks<'_, '_>,
     progress: &mut dyn Progress,
 ) -> Result<Outcome, Error> {
-    let Settings {
-        sampler,
-        steps,
-        rule,
-        ..
-    } = request.settings;
-    let plan = Plan::text2img(networks.training, sampler, steps, rule)?;
+    let plan = Plan::text2img(
+        networks.training,
+        request.settings.plan_request(Strength::FULL),
+    )?;
     let size = [request.height, request.width];
     carry_out(&plan, &request.settings, (size, None), networks, progress)
 }
@@ -196,7 +200,7 @@ fn carry_out(
         Some(factor) => Some(source_channels(source, factor, shape, networks.codec)?),
         None => None,
     };
-    let mut denoiser = guided(settings.guidance_scale, channels, networks)?;
+    let mut denoiser = guided(settings, channels, networks)?;
     let mut noise = Generator::new(settings.seed);
     let noised = start(plan, source, shape, networks.codec, &mut noise)?;
     let noised = plan
@@ -297,10 +301,11 @@ pub(crate) type BoundNetwork<'a> = Discrete<Box<dyn Network + 'a>>;
 
 /// The denoiser of a run: prompt and negative prompt, each bound to the source, joined by guidance.
 pub(crate) fn guided<'n>(
-    guidance_scale: f64,
+    settings: &Settings,
     channels: Option<Tensor>,
     networks: &Networks<'_, 'n>,
 ) -> Result<Guided<BoundNetwork<'n>>, Error> {
+    let guidance_scale = settings.guidance_scale;
     let prediction = networks.training.config().prediction_type;
     let relative = networks.conditioning.is_some_and(|rule| rule.relative);
     if relative && prediction != PredictionType::Sample {
@@ -325,7 +330,7 @@ pub(crate) fn guided<'n>(
     let uncond = (guidance_scale != 1.0)
         .then(|| bound(Prompt::Negative))
         .transpose()?;
-    Guided::new(cond, uncond, guidance_scale)
+    Guided::new(cond, uncond, guidance_scale)?.rescaled(settings.guidance_rescale, prediction)
 }
 
 pub(crate) fn finite(tensor: Tensor, stage: Stage) -> Result<Tensor, Error> {
@@ -341,6 +346,7 @@ pub(crate) fn facts(plan: &Plan, source_low_pass: Option<usize>) -> Facts {
         rule: plan.rule,
         strength: plan.strength,
         sampler: plan.sampler,
+        spacing: plan.spacing,
         start: plan.start,
         steps_asked: plan.steps_asked,
         runs: plan.runs,

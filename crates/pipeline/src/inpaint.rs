@@ -6,8 +6,8 @@ use imagegen_engine::{Tensor, random::Generator};
 use crate::elementwise::{add_scaled, scaled};
 use crate::img2img::{decoded, ended, facts, finite, guided, latents_shape};
 use crate::{
-    Denoiser, Error, LatentCodec, Networks, Noise, NoiseLevel, Outcome, Plan, PlanRequest,
-    Progress, Settings, Stage, Start, Strength, StrengthRule, low_pass,
+    Denoiser, Error, LatentCodec, Networks, Noise, NoiseLevel, Outcome, Plan, Progress, Settings,
+    Stage, Start, Strength, StrengthRule, low_pass,
 };
 
 /// What the loop starts from under the mask.
@@ -84,21 +84,8 @@ pub fn inpaint(
     networks: &mut Networks<'_, '_>,
     progress: &mut dyn Progress,
 ) -> Result<Outcome, Error> {
-    let Settings {
-        sampler,
-        steps,
-        rule,
-        ..
-    } = request.settings;
-    let plan = Plan::img2img(
-        networks.training,
-        PlanRequest {
-            sampler,
-            steps,
-            strength: request.strength,
-            rule,
-        },
-    )?;
+    let settings = &request.settings;
+    let plan = Plan::img2img(networks.training, settings.plan_request(request.strength))?;
     if plan.start == Start::Nothing {
         return Ok(Outcome {
             pixels: request.source.clone(),
@@ -117,7 +104,7 @@ pub fn inpaint(
     let latents = request.latents(&cells, shape, networks.codec, &mut noise)?;
     let (known, noised) = (latents.known.clone(), request.start(&plan, &latents)?);
     let mut denoiser = Masked {
-        inner: guided(request.settings.guidance_scale, channels, networks)?,
+        inner: guided(settings, channels, networks)?,
         known: latents.known,
         noise: latents.noise,
         cells,
@@ -128,7 +115,7 @@ pub fn inpaint(
             .map(|level| level.sigma)
             .collect(),
         // In diffusers the first step at strength 1 sees noise alone.
-        blind: rule == StrengthRule::Diffusers && request.is_whole(),
+        blind: settings.rule == StrengthRule::Diffusers && request.is_whole(),
     };
     let noised = plan
         .sampler

@@ -37,7 +37,7 @@ pub use noise::Noise;
 pub use progress::{Progress, Silent, StepRecord};
 pub use samplers::Sampler;
 pub use schedule::{
-    BetaSchedule, NoiseLevel, PredictionType, Schedule, ScheduleConfig, SchedulerClass, Stepping,
-    TimestepSpacing, TrainingSchedule,
+    BetaSchedule, Layout, NoiseLevel, PredictionType, Schedule, ScheduleConfig, SchedulerClass,
+    Spacing, Stepping, TimestepSpacing, TrainingSchedule,
 };
 pub use strength::{Plan, PlanRequest, Start, Strength, StrengthRule};

@@ -4,14 +4,18 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{Error, NoiseLevel, Sampler, Schedule, Stepping, TrainingSchedule};
+use crate::{Error, Layout, NoiseLevel, Sampler, Schedule, Spacing, Stepping, TrainingSchedule};
 
 /// How far to move away from the source, 0 to 1. 0 returns the source untouched, 1 is text-to-image
-/// (but under [`StrengthRule::Diffusers`], where the source still shows through the first noise).
+/// (but under [`StrengthRule::Diffusers`] and [`StrengthRule::A1111`], where the source still shows
+/// through the first noise).
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Strength(f64); // `Strength::new` is the only door and rejects NaN
 
 impl Strength {
+    /// 1: all the way.
+    pub const FULL: Self = Self(1.0);
+
     /// Checks the range. Fails with [`Error::Value`] for NaN and anything outside 0 to 1.
     pub fn new(strength: f64) -> Result<Self, Error> {
         if !(0.0..=1.0).contains(&strength) {
@@ -43,11 +47,17 @@ pub enum StrengthRule {
     Exact,
     /// diffusers' formula with its quirks, for comparison with it.
     Diffusers,
+    /// AUTOMATIC1111's formula, for its users' habits and recipes: one step more than
+    /// floor(steps * strength), all of them from 0.999 on.
+    A1111,
 }
+
+/// The strength that AUTOMATIC1111 takes every higher one for.
+const A1111_MOST: f64 = 0.999;
 
 impl StrengthRule {
     /// Every rule.
-    pub const ALL: [Self; 3] = [Self::Share, Self::Exact, Self::Diffusers];
+    pub const ALL: [Self; 4] = [Self::Share, Self::Exact, Self::Diffusers, Self::A1111];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -55,6 +65,7 @@ impl StrengthRule {
             Self::Share => "share",
             Self::Exact => "exact",
             Self::Diffusers => "diffusers",
+            Self::A1111 => "a1111",
         }
     }
 }
@@ -64,7 +75,7 @@ impl FromStr for StrengthRule {
 
     fn from_str(name: &str) -> Result<Self, Error> {
         let found = Self::ALL.into_iter().find(|rule| rule.name() == name);
-        found.ok_or_else(|| Error::value("strength rule", name, "share, exact or diffusers"))
+        found.ok_or_else(|| Error::value("strength rule", name, "share, exact, diffusers or a1111"))
     }
 }
 
@@ -84,6 +95,8 @@ pub enum Start {
 pub struct PlanRequest {
     /// The algorithm.
     pub sampler: Sampler,
+    /// How noise levels are laid out.
+    pub spacing: Spacing,
     /// Steps of the full schedule, at least 1.
     pub steps: usize,
     /// How far to move away from the source.
@@ -101,16 +114,29 @@ pub struct Plan {
     pub strength: Strength,
     /// The algorithm.
     pub sampler: Sampler,
+    /// How noise levels are laid out.
+    pub spacing: Spacing,
     /// What the first step starts from.
     pub start: Start,
     /// The levels that run.
     pub schedule: Schedule,
     /// The steps asked for.
     pub steps_asked: usize,
-    /// The steps that run.
+    /// The steps that run. PNDM under rule `diffusers` counts the step that it takes over again.
     pub runs: usize,
     /// The level of the first step; none if nothing runs.
     pub start_level: Option<NoiseLevel>,
+}
+
+impl PlanRequest {
+    fn layout(self) -> Layout {
+        Layout {
+            sampler: self.sampler,
+            spacing: self.spacing,
+            steps: self.steps,
+            stepping: self.rule.stepping(),
+        }
+    }
 }
 
 impl Plan {
@@ -119,25 +145,21 @@ impl Plan {
     /// Fails with [`Error::Value`] if `steps` is 0 or too many for the training schedule, and with
     /// [`Error::NoSteps`] where rule `diffusers` rounds a strength above 0 down to no step.
     pub fn img2img(training: &TrainingSchedule, request: PlanRequest) -> Result<Self, Error> {
-        let PlanRequest {
-            sampler,
-            steps,
-            strength,
-            rule,
-        } = request;
-        let full = training.schedule(sampler, steps, rule.stepping())?;
-        let share = strength.get();
+        let (steps, rule) = (request.steps, request.rule);
+        let full = training.schedule(request.layout())?;
+        let share = request.strength.get();
+        let last = |runs: usize| steps - runs;
         let (start, schedule) = match rule {
-            _ if share == 0.0 => (Start::Nothing, Schedule::empty()),
+            _ if share == 0.0 => (Start::Nothing, full.without_first(usize::MAX)),
             StrengthRule::Share | StrengthRule::Exact if share == 1.0 => (Start::PureNoise, full),
             // One step cannot be a share of the steps: it starts where `exact` starts.
             StrengthRule::Share if steps > 1 => {
                 let runs = ((steps as f64 * share).round() as usize).clamp(1, steps);
-                (Start::NoisedSource, full.tail(runs))
+                (Start::NoisedSource, full.without_first(last(runs)))
             }
             StrengthRule::Share | StrengthRule::Exact => (
                 Start::NoisedSource,
-                training.schedule_from(sampler, steps, share)?,
+                training.schedule_from(request.layout(), share)?,
             ),
             StrengthRule::Diffusers => match ((steps as f64 * share) as usize).min(steps) {
                 0 => {
@@ -146,28 +168,28 @@ impl Plan {
                         strength: share,
                     });
                 }
-                runs => (Start::NoisedSource, full.tail(runs)),
+                runs => (Start::NoisedSource, full.without_first(last(runs))),
             },
+            StrengthRule::A1111 => {
+                let runs = (steps as f64 * share.min(A1111_MOST)) as usize + 1;
+                (
+                    Start::NoisedSource,
+                    full.without_first(last(runs.min(steps))),
+                )
+            }
         };
         Ok(Self::of(request, start, schedule))
     }
 
-    /// Resolves a text-to-image request: all steps from pure noise.
+    /// Resolves a text-to-image request: all steps from pure noise, whatever its strength.
     ///
     /// `rule` decides only whether the schedule follows diffusers' quirks. Fails as
     /// [`Plan::img2img`].
-    pub fn text2img(
-        training: &TrainingSchedule,
-        sampler: Sampler,
-        steps: usize,
-        rule: StrengthRule,
-    ) -> Result<Self, Error> {
-        let schedule = training.schedule(sampler, steps, rule.stepping())?;
+    pub fn text2img(training: &TrainingSchedule, request: PlanRequest) -> Result<Self, Error> {
+        let schedule = training.schedule(request.layout())?;
         let request = PlanRequest {
-            sampler,
-            steps,
-            strength: Strength(1.0),
-            rule,
+            strength: Strength::FULL,
+            ..request
         };
         Ok(Self::of(request, Start::PureNoise, schedule))
     }
@@ -182,6 +204,7 @@ impl Plan {
             rule: request.rule,
             strength: request.strength,
             sampler: request.sampler,
+            spacing: request.spacing,
             start,
             steps_asked: request.steps,
             runs: schedule.levels().len(),
@@ -194,7 +217,7 @@ impl Plan {
 impl StrengthRule {
     fn stepping(self) -> Stepping {
         match self {
-            Self::Share | Self::Exact => Stepping::Consistent,
+            Self::Share | Self::Exact | Self::A1111 => Stepping::Consistent,
             Self::Diffusers => Stepping::Diffusers,
         }
     }
@@ -213,6 +236,7 @@ mod tests {
             &training,
             PlanRequest {
                 sampler: Sampler::Euler,
+                spacing: Spacing::Model,
                 steps,
                 strength,
                 rule,
@@ -247,7 +271,7 @@ mod tests {
             );
             let all = plan(10, 1.0, rule).unwrap();
             assert_eq!(all.runs, 10);
-            let quirk = rule == StrengthRule::Diffusers;
+            let quirk = matches!(rule, StrengthRule::Diffusers | StrengthRule::A1111);
             assert_eq!(
                 all.start,
                 if quirk {

@@ -8,8 +8,8 @@ use common::{stable_diffusion, starter};
 use imagegen_engine::random::Generator;
 use imagegen_pipeline::{
     BoxedError, ConditioningRule, Error, Img2Img, LatentCodec, Network, Networks, Noise,
-    PatchLatents, Prompt, Sampler, Settings, Silent, Stage, Start, Strength, StrengthRule, Tensor,
-    Text2Img, TrainingSchedule, img2img, text2img,
+    PatchLatents, Prompt, Sampler, Settings, Silent, Spacing, Stage, Start, Strength, StrengthRule,
+    Tensor, Text2Img, TrainingSchedule, img2img, text2img,
 };
 
 /// Pulls towards a colour of its own; sees the source channels if there are any.
@@ -68,9 +68,11 @@ fn picture(seed: u64) -> Tensor {
 fn settings(sampler: Sampler, rule: StrengthRule) -> Settings {
     Settings {
         sampler,
+        spacing: Spacing::Model,
         steps: 10,
         rule,
         guidance_scale: 1.5,
+        guidance_rescale: 0.0,
         seed: 7,
     }
 }
@@ -214,7 +216,7 @@ fn change_grows_with_strength_and_pixels_stay_in_range() {
 
 #[test]
 fn several_sources_never_mix() {
-    let settings = settings(Sampler::EulerAncestral, StrengthRule::Share);
+    let settings = settings(Sampler::EulerAncestral { eta: 1.0 }, StrengthRule::Share);
     let alone = run(&picture(2), 0.5, settings);
     run(&picture(1), 0.5, settings);
     assert_eq!(run(&picture(2), 0.5, settings), alone);

@@ -6,8 +6,8 @@ use common::starter;
 use imagegen_engine::random::Generator;
 use imagegen_pipeline::{
     BoxedError, ConditioningRule, Error, Img2Img, Inpaint, MaskedContent, Network, Networks,
-    Outcome, PatchLatents, Prompt, Sampler, Settings, Silent, Strength, StrengthRule, Tensor,
-    Text2Img, img2img, inpaint, text2img,
+    Outcome, PatchLatents, Prompt, Sampler, Settings, Silent, Spacing, Strength, StrengthRule,
+    Tensor, Text2Img, img2img, inpaint, text2img,
 };
 
 /// Sides of the test's pictures, in pixels; cells of latents have 4.
@@ -82,9 +82,11 @@ fn boxed(x: usize, y: usize) -> f32 {
 fn settings(sampler: Sampler, rule: StrengthRule) -> Settings {
     Settings {
         sampler,
+        spacing: Spacing::Model,
         steps: 8,
         rule,
         guidance_scale: 1.5,
+        guidance_rescale: 0.0,
         seed: 7,
     }
 }

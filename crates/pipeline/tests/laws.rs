@@ -2,11 +2,11 @@
 
 mod common;
 
-use common::{Tolerance, assert_close, close, stable_diffusion, starter, zero_snr};
+use common::{Tolerance, assert_close, close, layout, stable_diffusion, starter, zero_snr};
 use imagegen_engine::random::Generator;
 use imagegen_pipeline::{
-    Denoiser, Error, Noise, NoiseLevel, Plan, PlanRequest, Sampler, Silent, Stage, Start,
-    StepRecord, Stepping, Strength, StrengthRule, Tensor, TrainingSchedule,
+    Denoiser, Error, Layout, Noise, NoiseLevel, Plan, PlanRequest, Sampler, Silent, Spacing, Stage,
+    Start, StepRecord, Stepping, Strength, StrengthRule, Tensor, TrainingSchedule,
 };
 use std::ops::ControlFlow;
 
@@ -75,6 +75,7 @@ fn plan(
         training,
         PlanRequest {
             sampler,
+            spacing: Spacing::Model,
             steps,
             strength,
             rule,
@@ -120,10 +121,11 @@ fn a_denoiser_that_always_answers_c_ends_at_c() {
         for training in [starter(sampler), zero_snr(sampler)] {
             for steps in STEPS {
                 for stepping in [Stepping::Consistent, Stepping::Diffusers] {
-                    let schedule = training.schedule(sampler, steps, stepping).unwrap();
+                    let schedule = training.schedule(layout(sampler, steps, stepping)).unwrap();
                     if schedule.final_sigma() > 0.0 {
-                        // diffusers' DDIM can fall one timestep short of the end.
-                        assert_eq!(stepping, Stepping::Diffusers);
+                        // diffusers' DDIM can fall one timestep short of the end, PNDM always does,
+                        // and DEIS and TCD stop there.
+                        assert!(stepping == Stepping::Diffusers || sampler == Sampler::Pndm);
                         assert_eq!(schedule.final_sigma(), training.sigmas()[0]);
                         continue;
                     }
@@ -140,12 +142,55 @@ fn a_denoiser_that_always_answers_c_ends_at_c() {
                             &mut Silent,
                         )
                         .unwrap();
-                    assert_close(
-                        &end,
-                        &c,
-                        Tolerance::ROUNDING_F32,
-                        (sampler, steps, stepping),
-                    );
+                    assert_close(&end, &c, end_of(sampler), (sampler, steps, stepping));
+                }
+            }
+        }
+    }
+}
+
+/// How close to c a sampler ends, for sound reasons.
+fn end_of(sampler: Sampler) -> Tolerance {
+    match sampler {
+        // Consistency models leave the latents a share of 0.25 / (10 t)^2, which is 3e-5 at timestep 9.
+        Sampler::Lcm => Tolerance {
+            atol: 2e-4,
+            rtol: 1e-6,
+        },
+        // Slopes of all steps have their say in the last one; each is rounded by itself.
+        Sampler::Lms | Sampler::Pndm => Tolerance {
+            atol: 5e-5,
+            rtol: 1e-6,
+        },
+        _ => Tolerance::ROUNDING_F32,
+    }
+}
+
+#[test]
+fn every_spacing_ends_clean_with_every_sampler() {
+    let c = source();
+    for sampler in samplers() {
+        let training = stable_diffusion(sampler);
+        for spacing in Spacing::ALL {
+            for steps in [1, 2, 3, 4, 20] {
+                let schedule = training
+                    .schedule(Layout {
+                        spacing,
+                        ..layout(sampler, steps, Stepping::Consistent)
+                    })
+                    .unwrap();
+                let mut noise = Generator::new(5);
+                let mut noised = noise.normal_nhwc(SHAPE);
+                let scale = schedule.pure_noise_scale() as f32;
+                noised.data_mut().iter_mut().for_each(|v| *v *= scale);
+                let mut always = Always(c.clone());
+                let end = sampler
+                    .run(&mut always, noised, &schedule, &mut noise, &mut Silent)
+                    .unwrap();
+                assert!(end.is_finite(), "{sampler:?} {spacing:?} {steps}");
+                // LCM's share of the latents is large at the low timesteps of spacings by sigma.
+                if schedule.final_sigma() == 0.0 && sampler != Sampler::Lcm {
+                    assert_close(&end, &c, end_of(sampler), (sampler, spacing, steps));
                 }
             }
         }
@@ -165,9 +210,15 @@ fn zeros_do_not_pass_for_a_result() {
     );
 }
 
+/// Where diffusers, entered in the middle of its list, reckons with steps that were never made.
+fn misfires(sampler: Sampler, rule: StrengthRule) -> bool {
+    rule == StrengthRule::Diffusers && matches!(sampler, Sampler::Pndm | Sampler::Lms)
+}
+
 #[test]
 fn every_pair_of_steps_and_strength_is_finite_and_change_grows_with_strength() {
     let source = source();
+    let mut faults = Vec::new();
     for sampler in samplers() {
         for training in [
             starter(sampler),
@@ -190,7 +241,12 @@ fn every_pair_of_steps_and_strength_is_finite_and_change_grows_with_strength() {
                         assert!(end.is_finite(), "{plan:?}");
                         let change = mean_change(&end, &source);
                         // Few steps may pick the same level for two strengths; fresh noise adds a little.
-                        assert!(change >= 0.93 * last, "{plan:?}: {change} after {last}");
+                        // PNDM weighs slopes as if steps were even, which so few are not.
+                        let uneven = sampler == Sampler::Pndm && steps <= 3;
+                        if change < 0.93 * last && !uneven && !misfires(sampler, rule) {
+                            let at = (sampler, rule, steps, strength);
+                            faults.push(format!("{at:?}: {change} after {last}"));
+                        }
                         last = change;
                     }
                     assert!(
@@ -201,6 +257,7 @@ fn every_pair_of_steps_and_strength_is_finite_and_change_grows_with_strength() {
             }
         }
     }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[test]
@@ -214,8 +271,11 @@ fn a_small_strength_keeps_the_source_and_a_large_one_does_not() {
                     mean_change(&run(&plan, &source, &mut Ideal { mean: 0.5 }, 3), &source)
                 };
                 let (little, much) = (change(0.1), change(0.9));
+                // LCM puts new noise in the place of all that is left of the old.
+                let loose = sampler == Sampler::Lcm || misfires(sampler, rule);
+                let most = if loose { 0.9 } else { 0.75 };
                 assert!(
-                    little < 0.75 * much,
+                    little < most * much,
                     "{sampler:?} {rule:?}: {little}, {much}"
                 );
             }
@@ -252,7 +312,7 @@ fn same_seed_same_bytes_and_other_seed_other_bytes() {
 fn noise_is_drawn_only_where_it_is_used() {
     let run_without_noise = |sampler: Sampler, steps| {
         let schedule = starter(sampler)
-            .schedule(sampler, steps, Stepping::Consistent)
+            .schedule(layout(sampler, steps, Stepping::Consistent))
             .unwrap();
         sampler
             .run(
@@ -264,9 +324,12 @@ fn noise_is_drawn_only_where_it_is_used() {
             )
             .unwrap();
     };
-    let draws_nothing = [Sampler::Ddim { eta: 0.0 }, Sampler::Euler, Sampler::DpmPP2M];
-    for sampler in draws_nothing {
-        run_without_noise(sampler, 5);
+    for sampler in Sampler::ALL {
+        match sampler.eta() {
+            Some(_) => run_without_noise(sampler.with_eta(0.0).unwrap(), 5),
+            None if matches!(sampler, Sampler::Ddpm | Sampler::Lcm) => {}
+            None => run_without_noise(sampler, 5),
+        }
     }
     // A single step to sigma 0 uses none either.
     for sampler in samplers() {
@@ -278,7 +341,7 @@ fn noise_is_drawn_only_where_it_is_used() {
 fn progress_hears_of_every_step_and_can_cancel() {
     for sampler in samplers() {
         let schedule = starter(sampler)
-            .schedule(sampler, 5, Stepping::Consistent)
+            .schedule(layout(sampler, 5, Stepping::Consistent))
             .unwrap();
         let mut heard = Vec::new();
         let mut listener = |record: &StepRecord<'_>| {
@@ -322,7 +385,7 @@ fn nan_is_an_error_that_names_the_step() {
     }
     for sampler in samplers() {
         let schedule = starter(sampler)
-            .schedule(sampler, 4, Stepping::Consistent)
+            .schedule(layout(sampler, 4, Stepping::Consistent))
             .unwrap();
         let error = sampler
             .run(
@@ -333,22 +396,31 @@ fn nan_is_an_error_that_names_the_step() {
                 &mut Silent,
             )
             .unwrap_err();
-        let stage = Stage::Denoise { step: 2, steps: 4 };
+        // The second call is the first step's where a step asks twice.
+        let asks_twice = matches!(
+            sampler,
+            Sampler::Pndm
+                | Sampler::Heun
+                | Sampler::Dpm2
+                | Sampler::Dpm2Ancestral { .. }
+                | Sampler::DpmPP2SAncestral { .. }
+                | Sampler::DpmPPSde { .. }
+        );
+        let step = if asks_twice { 1 } else { 2 };
+        let stage = Stage::Denoise { step, steps: 4 };
         assert!(
             matches!(error, Error::NotFinite { stage: got } if got == stage),
             "{error}"
         );
-        assert_eq!(
-            error.to_string(),
-            "the denoiser at step 2 of 4 gave NaN or infinite numbers, expected finite ones"
-        );
+        let said = format!("the denoiser at step {step} of 4 gave NaN or infinite numbers");
+        assert_eq!(error.to_string(), said + ", expected finite ones");
     }
 }
 
 #[test]
 fn ddim_clips_the_estimate_but_not_the_direction() {
     let schedule = starter(Sampler::Ddim { eta: 0.0 })
-        .schedule(Sampler::Ddim { eta: 0.0 }, 2, Stepping::Consistent)
+        .schedule(layout(Sampler::Ddim { eta: 0.0 }, 2, Stepping::Consistent))
         .unwrap();
     let [first, last] = [0, 1].map(|i| schedule.levels()[i].sigma);
     let noised = Tensor::new([1, 1, 1, 1], vec![5.0]).unwrap();

@@ -4,17 +4,18 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 
-use common::{Tolerance, close};
+use common::reference::{
+    Formula, Stored, Trail, json, number, numbers, sampler, slice, tensors, times, training,
+};
+use common::{Tolerance, close, layout};
 use imagegen_engine::random::Generator;
 use imagegen_pipeline::{
-    BetaSchedule, BoxedError, Denoiser, Discrete, Error, Inpaint, LatentCodec, MaskedContent,
-    Network, Networks, Noise, NoiseLevel, PatchLatents, Plan, PlanRequest, PredictionType, Prompt,
-    Sampler, Schedule, ScheduleConfig, SchedulerClass, Settings, Silent, Start, StepRecord,
-    Stepping, Strength, StrengthRule, Tensor, TimestepSpacing, TrainingSchedule, inpaint, low_pass,
+    BoxedError, Denoiser, Discrete, Error, Inpaint, LatentCodec, MaskedContent, Network, Networks,
+    Noise, NoiseLevel, PatchLatents, Plan, PlanRequest, PredictionType, Prompt, Sampler, Schedule,
+    Settings, Silent, Spacing, Start, StepRecord, Stepping, Strength, StrengthRule, Tensor,
+    TrainingSchedule, inpaint, low_pass,
 };
-use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
 /// diffusers multiplies 1000 betas in f32: its last sigmas are off by up to 1e-4 of themselves.
@@ -41,107 +42,6 @@ const PIXELS: Tolerance = Tolerance {
     rtol: 1e-7,
 };
 
-fn reference(name: &str) -> Vec<u8> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../conformance/reference");
-    std::fs::read(folder.join(name)).unwrap_or_else(|e| panic!("reference {name}: {e}"))
-}
-
-fn json(name: &str) -> Value {
-    serde_json::from_slice(&reference(name)).expect("reference files are JSON")
-}
-
-/// Every f32 tensor of a file, as stored (`[N, C, H, W]`).
-fn tensors(name: &str) -> BTreeMap<String, Tensor> {
-    let bytes = reference(name);
-    let file = SafeTensors::deserialize(&bytes).expect("reference files are safetensors");
-    let read = |(key, view): (String, safetensors::tensor::TensorView<'_>)| {
-        let chunks = view.data().chunks_exact(4);
-        let data = chunks
-            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-            .collect();
-        (
-            key,
-            Tensor::new(view.shape(), data).expect("shape and bytes agree"),
-        )
-    };
-    let is_f32 = |(_, view): &(_, safetensors::tensor::TensorView<'_>)| view.dtype() == Dtype::F32;
-    file.tensors()
-        .into_iter()
-        .filter(is_f32)
-        .map(read)
-        .collect()
-}
-
-fn number(value: &Value) -> f64 {
-    value
-        .as_f64()
-        .unwrap_or_else(|| panic!("{value} is no number"))
-}
-
-fn numbers(value: &Value) -> Vec<f64> {
-    value
-        .as_array()
-        .unwrap_or_else(|| panic!("{value} is no list"))
-        .iter()
-        .map(number)
-        .collect()
-}
-
-/// What a scheduler file states, over the defaults of `class`.
-fn config(stated: &Value, class: SchedulerClass) -> ScheduleConfig {
-    let mut config = ScheduleConfig::defaults(class);
-    let mut clip = (
-        config.clip_sample.is_some(),
-        config.clip_sample.unwrap_or(1.0),
-    );
-    for (key, value) in stated.as_object().expect("a configuration is an object") {
-        match (key.as_str(), value) {
-            ("num_train_timesteps", v) => config.num_train_timesteps = number(v) as usize,
-            ("beta_start", v) => config.beta_start = number(v),
-            ("beta_end", v) => config.beta_end = number(v),
-            ("steps_offset", v) => config.steps_offset = number(v) as usize,
-            ("clip_sample_range", v) => clip.1 = number(v),
-            ("clip_sample", Value::Bool(v)) => clip.0 = *v,
-            ("set_alpha_to_one", Value::Bool(v)) => config.set_alpha_to_one = *v,
-            ("beta_schedule", Value::String(v)) => {
-                config.beta_schedule = match v.as_str() {
-                    "linear" => BetaSchedule::Linear,
-                    "scaled_linear" => BetaSchedule::ScaledLinear,
-                    "squaredcos_cap_v2" => BetaSchedule::SquaredcosCapV2,
-                    other => panic!("beta schedule {other}"),
-                }
-            }
-            ("timestep_spacing", Value::String(v)) => {
-                config.timestep_spacing = match v.as_str() {
-                    "leading" => TimestepSpacing::Leading,
-                    "linspace" => TimestepSpacing::Linspace,
-                    "trailing" => TimestepSpacing::Trailing,
-                    other => panic!("spacing {other}"),
-                }
-            }
-            ("prediction_type", Value::String(v)) => {
-                config.prediction_type = match v.as_str() {
-                    "epsilon" => PredictionType::Epsilon,
-                    "v_prediction" => PredictionType::VPrediction,
-                    "sample" => PredictionType::Sample,
-                    other => panic!("prediction type {other}"),
-                }
-            }
-            (key, value) => panic!("{key}: {value}"),
-        }
-    }
-    config.clip_sample = clip.0.then_some(clip.1);
-    config
-}
-
-fn sampler(scheduler: &Value) -> Sampler {
-    Sampler::parse(scheduler.as_str().expect("a class name")).expect("a sampler of ours")
-}
-
-fn training(stated: &Value, sampler: Sampler) -> TrainingSchedule {
-    TrainingSchedule::new(config(stated, sampler.scheduler_class())).expect("sound settings")
-}
-
 #[test]
 fn cumulative_alphas_match_float64_and_diffusers() {
     let file = json("schedulers.json");
@@ -161,7 +61,7 @@ fn cumulative_alphas_match_float64_and_diffusers() {
             );
         }
         let schedule = training
-            .schedule(Sampler::Ddim { eta: 0.0 }, 10, Stepping::Consistent)
+            .schedule(layout(Sampler::Ddim { eta: 0.0 }, 10, Stepping::Consistent))
             .unwrap();
         let last = 1.0 / (1.0 + schedule.final_sigma() * schedule.final_sigma());
         assert!(
@@ -241,7 +141,7 @@ fn schedules_match_diffusers() {
         let training = training(&file["configs"][want["config"].as_str().unwrap()], sampler);
         let steps = number(&want["steps"]) as usize;
         let schedule = training
-            .schedule(sampler, steps, Stepping::Diffusers)
+            .schedule(layout(sampler, steps, Stepping::Diffusers))
             .unwrap();
         match compare_schedule(want, &schedule, &training) {
             Ok(off) => worst = worst.max(off),
@@ -264,6 +164,7 @@ fn rule_diffusers_starts_where_diffusers_starts() {
         let first = number(&want["t_start"]) as usize;
         let request = PlanRequest {
             sampler: Sampler::Euler,
+            spacing: Spacing::Model,
             steps,
             strength,
             rule: StrengthRule::Diffusers,
@@ -271,7 +172,7 @@ fn rule_diffusers_starts_where_diffusers_starts() {
         match Plan::img2img(&training, request) {
             Ok(plan) => {
                 let full = training
-                    .schedule(Sampler::Euler, steps, Stepping::Diffusers)
+                    .schedule(layout(Sampler::Euler, steps, Stepping::Diffusers))
                     .unwrap();
                 assert_eq!(plan.schedule.levels(), &full.levels()[first..]);
             }
@@ -281,79 +182,23 @@ fn rule_diffusers_starts_where_diffusers_starts() {
     }
 }
 
-/// The network of the reference runs: a formula, in f32.
-struct Formula;
-
-impl Network for Formula {
-    fn predict(&mut self, input: &Tensor, timestep: f64) -> Result<Tensor, BoxedError> {
-        let shift = (0.1 * (timestep / 100.0).sin()) as f32;
-        let data = input
-            .data()
-            .iter()
-            .map(|v| (0.7 * v + shift).tanh() * 0.9)
-            .collect();
-        Ok(Tensor::new(input.shape(), data)?)
-    }
-}
-
-/// Hands out the draws of the reference file in order.
-struct Stored(Vec<Tensor>);
-
-impl Noise for Stored {
-    fn normal(&mut self, _: [usize; 4]) -> Tensor {
-        self.0.remove(0)
-    }
-}
-
-/// Picture `i` of a stack `[k, 1, C, H, W]`, as `[1, H, W, C]`.
-fn slice(stack: &Tensor, i: usize) -> Tensor {
-    let shape = &stack.shape()[1..];
-    let size: usize = shape.iter().product();
-    let data = stack.data()[i * size..][..size].to_vec();
-    let picture = Tensor::new(shape, data).expect("as many numbers as the shape");
-    picture.nchw_to_nhwc().expect("four sizes")
-}
-
-/// Keeps what the sampler holds before each step.
-struct Trail<'a> {
-    inner: &'a mut dyn Denoiser,
-    held: Vec<Tensor>,
-}
-
-impl Denoiser for Trail<'_> {
-    fn denoise(&mut self, noised: &Tensor, level: NoiseLevel) -> Result<Tensor, Error> {
-        self.held.push(noised.clone());
-        self.inner.denoise(noised, level)
-    }
-}
-
-fn times(tensor: &Tensor, factor: f64) -> Tensor {
-    let data = tensor
-        .data()
-        .iter()
-        .map(|v| (factor * f64::from(*v)) as f32)
-        .collect();
-    Tensor::new(tensor.shape(), data).expect("the shape stays")
-}
-
 /// Latents before each step and after the last, in diffusers' scale for the class.
 fn our_run(run: &Value, configs: &Value, file: &BTreeMap<String, Tensor>) -> Vec<Tensor> {
     let sampler = sampler(&run["scheduler"]);
     let training = training(&configs[run["config"].as_str().expect("a name")], sampler);
     let strength = Strength::new(number(&run["strength"])).expect("in range");
     let (steps, rule) = (number(&run["steps"]) as usize, StrengthRule::Diffusers);
+    let request = PlanRequest {
+        sampler,
+        spacing: Spacing::Model,
+        steps,
+        strength,
+        rule,
+    };
     let plan = if strength.get() < 1.0 {
-        Plan::img2img(
-            &training,
-            PlanRequest {
-                sampler,
-                steps,
-                strength,
-                rule,
-            },
-        )
+        Plan::img2img(&training, request)
     } else {
-        Plan::text2img(&training, sampler, steps, rule)
+        Plan::text2img(&training, request)
     };
     let plan = plan.expect("diffusers ran it");
     let noise = file["noise"].nchw_to_nhwc().expect("four sizes");
@@ -377,13 +222,14 @@ fn our_run(run: &Value, configs: &Value, file: &BTreeMap<String, Tensor>) -> Vec
     let mut trail = Trail {
         inner: &mut network,
         held: Vec::new(),
+        levels: Vec::new(),
     };
     let end = sampler
         .run(&mut trail, noised, &plan.schedule, &mut stored, &mut Silent)
         .expect("the formula never fails");
     trail.held.push(end);
     // Euler's classes hold clean + sigma * noise as we do, the others latents of variance 1.
-    let euler = matches!(sampler, Sampler::Euler | Sampler::EulerAncestral);
+    let euler = matches!(sampler, Sampler::Euler | Sampler::EulerAncestral { .. });
     let sigmas = plan.schedule.levels().iter().map(|l| l.sigma);
     let sigmas = sigmas.chain([plan.schedule.final_sigma()]);
     let scale = |sigma: f64| {
@@ -454,9 +300,11 @@ fn inpainting_matches_diffusers() {
             strength: Strength::new(number(&run["strength"])).unwrap(),
             settings: Settings {
                 sampler,
+                spacing: Spacing::Model,
                 steps: number(&run["steps"]) as usize,
                 rule: StrengthRule::Diffusers,
                 guidance_scale: 1.0,
+                guidance_rescale: 0.0,
                 seed: 11,
             },
         };
@@ -488,7 +336,9 @@ fn zero_terminal_snr_matches_diffusers() {
         ),
     ] {
         let training = common::zero_snr(sampler);
-        let schedule = training.schedule(sampler, 4, Stepping::Diffusers).unwrap();
+        let schedule = training
+            .schedule(layout(sampler, 4, Stepping::Diffusers))
+            .unwrap();
         let unit = Tensor::new([1, 1, 1, 4], vec![0.3, -1.2, 2.0, 0.05]).unwrap();
         let noised = times(&unit, schedule.pure_noise_scale());
         let mut network = Discrete::new(Formula, PredictionType::VPrediction);
@@ -602,6 +452,7 @@ fn the_starter_starts_and_steps_as_its_reference() {
     let strength = Strength::new(0.5).unwrap();
     let request = PlanRequest {
         sampler,
+        spacing: Spacing::Model,
         steps: 10,
         strength,
         rule: StrengthRule::Share,
@@ -640,6 +491,7 @@ fn the_starter_starts_and_steps_as_its_reference() {
     let mut trail = Trail {
         inner: &mut answers,
         held: Vec::new(),
+        levels: Vec::new(),
     };
     let mut stop = |record: &StepRecord<'_>| match record.step {
         2 => ControlFlow::Break(()),

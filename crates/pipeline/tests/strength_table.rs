@@ -4,16 +4,18 @@ mod common;
 
 use std::path::PathBuf;
 
-use common::{stable_diffusion, starter};
-use imagegen_pipeline::{Error, Plan, PlanRequest, Sampler, Start, Strength, StrengthRule};
+use common::{layout, stable_diffusion, starter};
+use imagegen_pipeline::{
+    Error, Plan, PlanRequest, Sampler, Spacing, Start, Stepping, Strength, StrengthRule,
+};
 
-/// The table's rows, each as its cells.
-fn rows() -> Vec<Vec<String>> {
+/// The rows of the table with this head, each as its cells.
+fn rows(head: &str) -> Vec<Vec<String>> {
     let page = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/strength.md");
     let page = std::fs::read_to_string(page).expect("the page is part of the repository");
     let lines = page
         .lines()
-        .skip_while(|line| !line.starts_with("| model | sampler |"))
+        .skip_while(|line| !line.starts_with(head))
         .skip(2);
     let cells = |line: &str| {
         let cells = line.trim_matches('|').split('|');
@@ -27,7 +29,7 @@ fn rows() -> Vec<Vec<String>> {
 
 #[test]
 fn the_page_tells_what_runs() {
-    let rows = rows();
+    let rows = rows("| model | sampler |");
     assert!(rows.len() >= 60, "only {} rows were found", rows.len());
     for row in rows {
         let [
@@ -57,6 +59,7 @@ fn the_page_tells_what_runs() {
             &training,
             PlanRequest {
                 sampler,
+                spacing: Spacing::Model,
                 steps,
                 strength,
                 rule,
@@ -84,5 +87,41 @@ fn the_page_tells_what_runs() {
             let want: f64 = want.parse().unwrap();
             assert!((got - want).abs() < 6e-5, "{row:?}: {got}");
         }
+    }
+}
+
+/// Runs and start sigma as the page writes them.
+fn cell(runs: usize, sigma: f64) -> String {
+    format!("{runs} from {sigma:.4}")
+}
+
+#[test]
+fn the_page_tells_what_other_programs_run() {
+    let rows = rows("| steps | strength | share |");
+    assert!(rows.len() >= 20, "only {} rows were found", rows.len());
+    let training = stable_diffusion(Sampler::Euler);
+    for row in rows {
+        let (steps, strength): (usize, f64) = (row[0].parse().unwrap(), row[1].parse().unwrap());
+        for (rule, told) in StrengthRule::ALL.into_iter().zip(&row[2..6]) {
+            let request = PlanRequest {
+                sampler: Sampler::Euler,
+                spacing: Spacing::Model,
+                steps,
+                strength: Strength::new(strength).unwrap(),
+                rule,
+            };
+            let plan = Plan::img2img(&training, request).unwrap();
+            assert_eq!(
+                cell(plan.runs, plan.start_sigma()),
+                *told,
+                "{row:?} {rule:?}"
+            );
+        }
+        // ComfyUI: the last `steps` of as many as strength says.
+        let laid_out = (steps as f64 / strength) as usize;
+        let full = layout(Sampler::Euler, laid_out, Stepping::Consistent);
+        let full = training.schedule(full).unwrap();
+        let start = full.levels()[laid_out - steps].sigma;
+        assert_eq!(cell(steps, start), row[6], "{row:?}");
     }
 }

@@ -50,8 +50,11 @@ pub(crate) struct Prompted {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
 
-    /// Sampler: ddim, euler, euler_a or dpmpp_2m, or a name other tools have for them
-    /// [default: the model's own]
+    /// Sampler, by our name or one that other tools have for it [default: the model's own]
+    ///
+    /// ddim, pndm, euler, euler_a, heun, lms, dpm2, dpm2_a, dpmpp_2s_a, dpmpp_2m, dpmpp_sde,
+    /// dpmpp_2m_sde, unipc, deis, lcm, tcd or ddpm. Those of two calls a step (heun, dpm2, dpm2_a,
+    /// dpmpp_2s_a, dpmpp_sde) take twice the time; lcm and tcd are for models made for them.
     #[arg(
         long,
         value_name = "NAME",
@@ -102,10 +105,11 @@ pub(crate) struct StepsChoice {
 /// What strength means.
 #[derive(Debug, Args)]
 pub(crate) struct RuleChoice {
-    /// What strength means: share, exact or diffusers
+    /// What strength means: share, exact, diffusers or a1111
     ///
     /// share: the last round(steps * strength) steps run. exact: all steps run, below the noise
-    /// level that strength names. diffusers: that library's formula, for comparison with it.
+    /// level that strength names. diffusers and a1111: those programs'
+    /// formulas, for comparison with them.
     #[arg(
         long,
         value_name = "RULE",

@@ -43,13 +43,13 @@ fn wrong_usage_is_refused_with_code_2() {
         ),
         (
             transform,
-            "--sampler heun",
-            &["--sampler", "heun", "expected one of", "dpmpp_2m"],
+            "--sampler restart",
+            &["--sampler", "restart", "expected one of", "dpmpp_2m"],
         ),
         (
             transform,
             "--strength-rule most",
-            &["most", "expected share, exact or diffusers"],
+            &["most", "expected share, exact, diffusers or a1111"],
         ),
         (
             transform,

@@ -115,8 +115,8 @@ fn bad_values_are_refused_by_every_command_and_named() {
             ],
         ),
         (
-            "sampler = \"heun\"\n",
-            &["line 1", "\"sampler\" is heun", "expected one of"],
+            "sampler = \"restart\"\n",
+            &["line 1", "\"sampler\" is restart", "expected one of"],
         ),
         (
             "steps = \"ten\"\n",

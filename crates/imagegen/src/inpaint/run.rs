@@ -8,7 +8,7 @@ use imagegen_picture::mask::Mask;
 use imagegen_picture::{
     Carried, FitPlan, Limits, Paste, Picture, Rect, Size, WHITE, fill, flatten, kept, paste, seam,
 };
-use imagegen_pipeline::{MaskedContent, Plan, PlanRequest, Strength, inpaint};
+use imagegen_pipeline::{MaskedContent, Plan, Strength, inpaint};
 
 use super::area::{EdgePlan, Native, seen};
 use super::{Inpaint, InpaintMark, Intent, MaskMark, Painted};
@@ -201,12 +201,7 @@ impl Model {
         };
         let plan = Plan::img2img(
             &self.training(pipeline.sampler)?,
-            PlanRequest {
-                sampler: pipeline.sampler,
-                steps: pipeline.steps,
-                strength,
-                rule: pipeline.rule,
-            },
+            pipeline.plan_request(strength),
         )?;
         let mut recipe = self.recipe(&request.settings, &pipeline, strength);
         recipe.size = sides(size);

@@ -51,31 +51,40 @@ impl SchedulerFile {
 
     /// The sampler of the file's class; DDIM, which every discrete schedule has, for other classes.
     pub(super) fn sampler(&self) -> Sampler {
-        let class = self.class.parse::<SchedulerClass>().ok();
-        class
-            .and_then(SchedulerClass::sampler)
-            .unwrap_or(Sampler::Ddim { eta: 0.0 })
+        self.own_sampler().unwrap_or(Sampler::Ddim { eta: 0.0 })
     }
 
     /// The class the file names, where another sampler takes its place.
     pub(super) fn replaced(&self) -> Option<&str> {
-        let known = self
-            .class
-            .parse::<SchedulerClass>()
-            .ok()
-            .and_then(SchedulerClass::sampler);
-        known.is_none().then_some(self.class.as_str())
+        self.own_sampler().is_none().then_some(self.class.as_str())
+    }
+
+    /// The sampler that the file names, if it is offered: PNDM is without its Runge-Kutta steps alone.
+    fn own_sampler(&self) -> Option<Sampler> {
+        let class = self.class.parse::<SchedulerClass>().ok()?;
+        let named = |field, name| self.get(field).and_then(Value::as_str) == Some(name);
+        match class {
+            SchedulerClass::Pndm if self.get("skip_prk_steps") != Some(&Value::Bool(true)) => None,
+            SchedulerClass::DpmSolverMultistep if named("algorithm_type", "sde-dpmsolver++") => {
+                Some(Sampler::DpmPP2MSde { eta: 1.0 })
+            }
+            class => Some(class.sampler()),
+        }
     }
 
     /// The settings for a sampler.
     pub(super) fn config(&self, sampler: Sampler) -> Result<ScheduleConfig, Error> {
         let mut config = ScheduleConfig::defaults(sampler.scheduler_class());
-        let ddim = matches!(sampler, Sampler::Ddim { .. });
         self.whole("num_train_timesteps", &mut config.num_train_timesteps)?;
         self.whole("steps_offset", &mut config.steps_offset)?;
         self.number("beta_start", &mut config.beta_start)?;
         self.number("beta_end", &mut config.beta_end)?;
         self.flag("rescale_betas_zero_snr", &mut config.rescale_betas_zero_snr)?;
+        self.whole(
+            "original_inference_steps",
+            &mut config.original_inference_steps,
+        )?;
+        self.number("timestep_scaling", &mut config.timestep_scaling)?;
         if let Some(name) = self.name("beta_schedule")? {
             config.beta_schedule = match name {
                 "linear" => BetaSchedule::Linear,
@@ -113,8 +122,10 @@ impl SchedulerFile {
             let wrong = || self.wrong("trained_betas", "a list of numbers");
             config.trained_betas = Some(betas.flatten().ok_or_else(wrong)?);
         }
-        if ddim {
+        if matches!(sampler, Sampler::Ddim { .. } | Sampler::Pndm) {
             self.flag("set_alpha_to_one", &mut config.set_alpha_to_one)?;
+        }
+        if sampler.clips() {
             let (mut clip, mut range) = (config.clip_sample.is_some(), 1.0);
             self.flag("clip_sample", &mut clip)?;
             self.number("clip_sample_range", &mut range)?;
@@ -199,7 +210,16 @@ mod tests {
     #[test]
     fn a_class_without_a_sampler_is_replaced_and_said() {
         let file = SchedulerFile::parse(SD1).unwrap();
+        assert_eq!(file.replaced(), None);
+        assert_eq!(file.sampler().name(), "pndm");
+        let file = SchedulerFile::parse(&SD1.replace("true", "false")).unwrap();
         assert_eq!(file.replaced(), Some("PNDMScheduler"));
+        let sde = r#"{"_class_name": "DPMSolverMultistepScheduler",
+            "algorithm_type": "sde-dpmsolver++"}"#;
+        let file = SchedulerFile::parse(sde).unwrap();
+        assert_eq!(file.sampler().name(), "dpmpp_2m_sde");
+        let file = SchedulerFile::parse(&SD1.replace("PNDM", "SASolver")).unwrap();
+        assert_eq!(file.replaced(), Some("SASolverScheduler"));
         assert_eq!(file.sampler().name(), "ddim");
     }
 

@@ -2,7 +2,7 @@
 
 use imagegen_engine::Tensor;
 
-use super::Step;
+use super::step::Step;
 use crate::Error;
 use crate::elementwise::{toward, zip};
 
@@ -10,18 +10,25 @@ use crate::elementwise::{toward, zip};
 /// one to sigma 0 have nothing to extrapolate over and take this step's estimate alone.
 pub(super) fn step(step: &Step<'_>) -> Result<Tensor, Error> {
     let keep = step.to / step.from;
-    let (previous, previous_sigma) = match step.previous {
-        Some(previous) if step.to > 0.0 => previous,
-        _ => return Ok(toward(step.denoised, step.noised, keep)?),
+    match ahead(step)? {
+        Some(ahead) => Ok(toward(&ahead, step.noised, keep)?),
+        None => Ok(toward(step.denoised, step.noised, keep)?),
+    }
+}
+
+/// The clean estimate extrapolated to the middle of this step; `None` where there is nothing to
+/// extrapolate over.
+pub(super) fn ahead(step: &Step<'_>) -> Result<Option<Tensor>, Error> {
+    let Some(past) = step.history.first().filter(|_| step.to > 0.0) else {
+        return Ok(None);
     };
     // Half the ratio of this step's length to the last one's, both in log sigma.
     let length = libm::log(step.from / step.to);
-    let weight = (0.5 * length / libm::log(previous_sigma / step.from)) as f32;
-    let ahead = zip(
+    let weight = (0.5 * length / libm::log(past.sigma / step.from)) as f32;
+    Ok(Some(zip(
         "denoised latents",
         step.denoised,
-        previous,
+        &past.denoised,
         |denoised, previous| denoised + weight * (denoised - previous),
-    )?;
-    Ok(toward(&ahead, step.noised, keep)?)
+    )?))
 }

@@ -2,11 +2,10 @@
 
 use imagegen_engine::Tensor;
 
-use super::Step;
+use super::step::Step;
 use crate::Error;
-use crate::elementwise::toward;
 
 /// Goes straight towards the clean estimate until the noise has shrunk to the next sigma.
 pub(super) fn step(step: &Step<'_>) -> Result<Tensor, Error> {
-    Ok(toward(step.denoised, step.noised, step.to / step.from)?)
+    step.toward_denoised(step.to)
 }

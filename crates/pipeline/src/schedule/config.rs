@@ -42,19 +42,39 @@ pub enum TimestepSpacing {
 pub enum SchedulerClass {
     /// `DDIMScheduler`.
     Ddim,
-    /// `PNDMScheduler`; files name it, no sampler of ours runs it.
+    /// `PNDMScheduler`.
     Pndm,
     /// `EulerDiscreteScheduler`.
     EulerDiscrete,
     /// `EulerAncestralDiscreteScheduler`.
     EulerAncestralDiscrete,
+    /// `HeunDiscreteScheduler`.
+    HeunDiscrete,
+    /// `LMSDiscreteScheduler`.
+    LmsDiscrete,
+    /// `KDPM2DiscreteScheduler`.
+    Kdpm2Discrete,
+    /// `KDPM2AncestralDiscreteScheduler`.
+    Kdpm2AncestralDiscrete,
     /// `DPMSolverMultistepScheduler`.
     DpmSolverMultistep,
+    /// `DPMSolverSDEScheduler`.
+    DpmSolverSde,
+    /// `UniPCMultistepScheduler`.
+    UniPcMultistep,
+    /// `DEISMultistepScheduler`.
+    DeisMultistep,
+    /// `LCMScheduler`.
+    Lcm,
+    /// `TCDScheduler`.
+    Tcd,
+    /// `DDPMScheduler`.
+    Ddpm,
 }
 
 impl SchedulerClass {
     /// Every class with its name in `_class_name`.
-    pub const ALL: [(Self, &'static str); 5] = [
+    pub const ALL: [(Self, &'static str); 15] = [
         (Self::Ddim, "DDIMScheduler"),
         (Self::Pndm, "PNDMScheduler"),
         (Self::EulerDiscrete, "EulerDiscreteScheduler"),
@@ -62,18 +82,27 @@ impl SchedulerClass {
             Self::EulerAncestralDiscrete,
             "EulerAncestralDiscreteScheduler",
         ),
+        (Self::HeunDiscrete, "HeunDiscreteScheduler"),
+        (Self::LmsDiscrete, "LMSDiscreteScheduler"),
+        (Self::Kdpm2Discrete, "KDPM2DiscreteScheduler"),
+        (
+            Self::Kdpm2AncestralDiscrete,
+            "KDPM2AncestralDiscreteScheduler",
+        ),
         (Self::DpmSolverMultistep, "DPMSolverMultistepScheduler"),
+        (Self::DpmSolverSde, "DPMSolverSDEScheduler"),
+        (Self::UniPcMultistep, "UniPCMultistepScheduler"),
+        (Self::DeisMultistep, "DEISMultistepScheduler"),
+        (Self::Lcm, "LCMScheduler"),
+        (Self::Tcd, "TCDScheduler"),
+        (Self::Ddpm, "DDPMScheduler"),
     ];
 
-    /// The sampler of this class; none for PNDM.
-    pub fn sampler(self) -> Option<Sampler> {
-        match self {
-            Self::Ddim => Some(Sampler::Ddim { eta: 0.0 }),
-            Self::Pndm => None,
-            Self::EulerDiscrete => Some(Sampler::Euler),
-            Self::EulerAncestralDiscrete => Some(Sampler::EulerAncestral),
-            Self::DpmSolverMultistep => Some(Sampler::DpmPP2M),
-        }
+    /// The sampler of this class, with its default share of fresh noise.
+    pub fn sampler(self) -> Sampler {
+        let of_class = |sampler: &Sampler| sampler.scheduler_class() == self;
+        let found = Sampler::ALL.into_iter().find(of_class);
+        found.expect("every class is some sampler's")
     }
 }
 
@@ -115,10 +144,14 @@ pub struct ScheduleConfig {
     pub timestep_spacing: TimestepSpacing,
     /// Added to every timestep of `Leading`.
     pub steps_offset: usize,
-    /// DDIM alone: the last step goes to sigma 0 if true, else to the sigma of timestep 0.
+    /// DDIM and PNDM alone: the last step goes to sigma 0 if true, else to the sigma of timestep 0.
     pub set_alpha_to_one: bool,
-    /// DDIM alone: the clean estimate is clamped to plus or minus this range.
+    /// DDIM, DDPM and LCM alone: the clean estimate is clamped to plus or minus this range.
     pub clip_sample: Option<f64>,
+    /// LCM and TCD alone: steps of the schedule the model was distilled on, of which a run takes some.
+    pub original_inference_steps: usize,
+    /// LCM alone: how fast the latents' own share in the estimate falls with the timestep.
+    pub timestep_scaling: f64,
     /// Rescale the betas so that the last timestep is pure noise.
     pub rescale_betas_zero_snr: bool,
 }
@@ -126,24 +159,44 @@ pub struct ScheduleConfig {
 impl ScheduleConfig {
     /// The defaults of `class` in diffusers 0.39.
     pub fn defaults(class: SchedulerClass) -> Self {
+        use SchedulerClass as Class;
         let spacing = match class {
-            SchedulerClass::Ddim | SchedulerClass::Pndm => TimestepSpacing::Leading,
-            SchedulerClass::EulerDiscrete
-            | SchedulerClass::EulerAncestralDiscrete
-            | SchedulerClass::DpmSolverMultistep => TimestepSpacing::Linspace,
+            Class::Ddim | Class::Pndm | Class::Ddpm | Class::Lcm | Class::Tcd => {
+                TimestepSpacing::Leading
+            }
+            _ => TimestepSpacing::Linspace,
+        };
+        let latent = matches!(
+            class,
+            Class::HeunDiscrete
+                | Class::Kdpm2Discrete
+                | Class::Kdpm2AncestralDiscrete
+                | Class::DpmSolverSde
+                | Class::Lcm
+                | Class::Tcd
+        );
+        let (beta_start, beta_end) = if latent {
+            (0.00085, 0.012)
+        } else {
+            (1e-4, 0.02)
         };
         Self {
             num_train_timesteps: 1000,
-            beta_start: 1e-4,
-            beta_end: 0.02,
-            beta_schedule: BetaSchedule::Linear,
+            beta_start,
+            beta_end,
+            beta_schedule: match class {
+                Class::Lcm | Class::Tcd => BetaSchedule::ScaledLinear,
+                _ => BetaSchedule::Linear,
+            },
             trained_betas: None,
             prediction_type: PredictionType::Epsilon,
             timestep_spacing: spacing,
             steps_offset: 0,
             // Classes without the key end at sigma 0, which is what true means.
-            set_alpha_to_one: class != SchedulerClass::Pndm,
-            clip_sample: (class == SchedulerClass::Ddim).then_some(1.0),
+            set_alpha_to_one: class != Class::Pndm,
+            clip_sample: matches!(class, Class::Ddim | Class::Ddpm).then_some(1.0),
+            original_inference_steps: 50,
+            timestep_scaling: 10.0,
             rescale_betas_zero_snr: false,
         }
     }

@@ -1,5 +1,7 @@
 //! The noise levels a network was trained on: betas, cumulative alphas, and sigma of a timestep.
 
+use std::sync::Arc;
+
 use super::{BetaSchedule, ScheduleConfig};
 use crate::Error;
 
@@ -17,14 +19,15 @@ pub struct TrainingSchedule {
     config: ScheduleConfig,
     betas: Vec<f64>,
     alphas_cumprod: Vec<f64>,
-    sigmas: Vec<f64>,
+    sigmas: Arc<[f64]>,
 }
 
 impl TrainingSchedule {
     /// Computes the tables.
     ///
     /// Fails with [`Error::Value`] if there are fewer than two timesteps, a beta lies outside (0, 1)
-    /// or a clip range is not positive.
+    /// or a clip range or LCM's timestep scaling is not positive, or LCM's steps are not within the
+    /// training scale.
     pub fn new(config: ScheduleConfig) -> Result<Self, Error> {
         let betas = betas(&config)?;
         if betas.len() < 2 {
@@ -48,13 +51,29 @@ impl TrainingSchedule {
                 "a positive number",
             ));
         }
+        let original = config.original_inference_steps;
+        if !(1..=betas.len()).contains(&original) {
+            return Err(Error::value(
+                "original_inference_steps",
+                original,
+                format!("1 to {}", betas.len()),
+            ));
+        }
+        let scaling = config.timestep_scaling;
+        if !(scaling > 0.0 && scaling.is_finite()) {
+            return Err(Error::value(
+                "timestep_scaling",
+                scaling,
+                "a positive number",
+            ));
+        }
         let mut alphas_cumprod = cumulative_alphas(&betas);
         let mut betas = betas;
         if config.rescale_betas_zero_snr {
             alphas_cumprod = zero_terminal_snr(&alphas_cumprod);
             betas = betas_of(&alphas_cumprod);
         }
-        let sigmas: Vec<f64> = alphas_cumprod
+        let sigmas: Arc<[f64]> = alphas_cumprod
             .iter()
             .map(|a| ((1.0 - a) / a).sqrt())
             .collect();
@@ -116,35 +135,53 @@ impl TrainingSchedule {
     /// The (fractional) timestep of a sigma, interpolated in log sigma: the inverse of
     /// [`TrainingSchedule::sigma`]. Clamped to the training scale at both ends.
     pub fn timestep(&self, sigma: f64) -> f64 {
-        let above = self.sigmas.partition_point(|&s| s <= sigma);
-        if above == 0 {
-            return 0.0;
-        }
-        if above == self.sigmas.len() {
-            return self.last_timestep() as f64;
-        }
-        let (low, high) = (
-            libm::log(self.sigmas[above - 1]),
-            libm::log(self.sigmas[above]),
-        );
-        (above - 1) as f64 + (libm::log(sigma) - low) / (high - low)
+        timestep_of(&self.sigmas, sigma)
+    }
+
+    /// The sigmas of all training timesteps, to be kept by the schedules made from them.
+    pub(super) fn shared_sigmas(&self) -> Arc<[f64]> {
+        Arc::clone(&self.sigmas)
     }
 
     /// Sigma of a timestep, interpolated in sigma itself, as diffusers' schedulers lay out their steps.
     /// Equal to [`TrainingSchedule::sigma`] at whole timesteps.
     pub(super) fn sigma_linear(&self, timestep: f64) -> f64 {
-        let (below, share) = self.place(timestep);
-        if share == 0.0 {
-            return self.sigmas[below];
-        }
-        self.sigmas[below] + share * (self.sigmas[below + 1] - self.sigmas[below])
+        sigma_between(&self.sigmas, timestep)
     }
 
     /// The training timestep at or below, and the way to the next one as a share in [0, 1).
     fn place(&self, timestep: f64) -> (usize, f64) {
-        let timestep = timestep.clamp(0.0, self.last_timestep() as f64);
-        (timestep.floor() as usize, timestep - timestep.floor())
+        place(&self.sigmas, timestep)
     }
+}
+
+/// The timestep of `sigma` among the rising `sigmas` of a training scale, interpolated in log sigma and
+/// clamped at both ends.
+pub(super) fn timestep_of(sigmas: &[f64], sigma: f64) -> f64 {
+    let above = sigmas.partition_point(|&s| s <= sigma);
+    if above == 0 {
+        return 0.0;
+    }
+    if above == sigmas.len() {
+        return (sigmas.len() - 1) as f64;
+    }
+    let (low, high) = (libm::log(sigmas[above - 1]), libm::log(sigmas[above]));
+    (above - 1) as f64 + (libm::log(sigma) - low) / (high - low)
+}
+
+/// The sigma at `timestep` among the `sigmas` of a training scale, interpolated in sigma and clamped at
+/// both ends.
+pub(super) fn sigma_between(sigmas: &[f64], timestep: f64) -> f64 {
+    let (below, share) = place(sigmas, timestep);
+    if share == 0.0 {
+        return sigmas[below];
+    }
+    sigmas[below] + share * (sigmas[below + 1] - sigmas[below])
+}
+
+fn place(sigmas: &[f64], timestep: f64) -> (usize, f64) {
+    let timestep = timestep.clamp(0.0, (sigmas.len() - 1) as f64);
+    (timestep.floor() as usize, timestep - timestep.floor())
 }
 
 fn betas(config: &ScheduleConfig) -> Result<Vec<f64>, Error> {

@@ -2,11 +2,13 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(unreachable_pub, reason = "shared by several test crates")]
 
+pub mod reference;
+
 use std::fmt::Debug;
 
 use imagegen_pipeline::{
-    BetaSchedule, PredictionType, Sampler, ScheduleConfig, Tensor, TimestepSpacing,
-    TrainingSchedule,
+    BetaSchedule, Layout, PredictionType, Sampler, ScheduleConfig, Spacing, Stepping, Tensor,
+    TimestepSpacing, TrainingSchedule,
 };
 
 /// How far two values may be apart: |got - want| <= atol + rtol * |want|.
@@ -47,6 +49,16 @@ pub fn assert_close(got: &Tensor, want: &Tensor, tolerance: Tolerance, subject: 
     assert_eq!(got.shape(), want.shape(), "{subject:?}");
     if let Err(fault) = close(got.data(), want.data(), tolerance) {
         panic!("{subject:?}: {fault}");
+    }
+}
+
+/// Steps in the model's own spacing.
+pub fn layout(sampler: Sampler, steps: usize, stepping: Stepping) -> Layout {
+    Layout {
+        sampler,
+        spacing: Spacing::Model,
+        steps,
+        stepping,
     }
 }
 

@@ -44,6 +44,7 @@ pub(crate) const SCENARIOS: &[Scenario] = scenarios![
     sources::recall with_key false,
     results::ladder with_key false,
     results::variations with_key false,
+    results::choices with_key false,
     results::history with_key false,
     trouble::cancel with_key false,
     trouble::reload with_key false,

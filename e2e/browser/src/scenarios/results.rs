@@ -72,6 +72,43 @@ pub(crate) async fn variations(place: &mut Place) -> Result<()> {
     Ok(())
 }
 
+/// A ladder of chosen strengths; one of its pictures twice as large.
+pub(crate) async fn choices(place: &mut Place) -> Result<()> {
+    let page = &place.page;
+    page.take_example("cat").await?;
+    page.few_steps().await?;
+    page.fill("rungs", "0.8 0.2").await?;
+    page.fill("prompt", "pencil sketch").await?;
+    page.click("generate").await?;
+    page.result_at(0.5).await?;
+    page.click("ladder").await?;
+    page.find_within("ladder-result", pictures()).await?;
+    page.find_within("result-1", pictures()).await?;
+    page.gone("progress", pictures()).await?;
+    let text = page.text("ladder-result").await?;
+    ensure!(
+        text.contains("Strength 0.2") && text.contains("Strength 0.8") && !text.contains("0.65"),
+        "chosen 0.2 and 0.8, shown {text:?}"
+    );
+    page.click("result-1").await?;
+    page.result_at(0.8).await?;
+    let before = page.jobs().await?[0]["results"][1].clone();
+    let side = |result: &serde_json::Value, name: &str| result[name].as_u64().unwrap_or_default();
+    page.click("upscale").await?;
+    let size = format!(
+        "{} × {}",
+        2 * side(&before, "width"),
+        2 * side(&before, "height")
+    );
+    let shown =
+        format!("document.querySelector('[data-testid=result]')?.innerText.includes('{size}')");
+    page.until("a result twice as large", pictures(), &shown)
+        .await?;
+    page.drawn("result").await?;
+    place.screenshot("upscaled").await?;
+    Ok(())
+}
+
 /// Search, favourites, two side by side, gone for good; a reload changes nothing.
 pub(crate) async fn history(place: &mut Place) -> Result<()> {
     let page = &place.page;

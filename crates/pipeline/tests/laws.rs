@@ -263,24 +263,30 @@ fn every_pair_of_steps_and_strength_is_finite_and_change_grows_with_strength() {
 #[test]
 fn a_small_strength_keeps_the_source_and_a_large_one_does_not() {
     let source = source();
+    let mut faults = Vec::new();
     for sampler in samplers() {
+        // LCM and TCD draw noise anew in each step, so that many of them forget any source; they are made for few.
+        let forgets = matches!(sampler, Sampler::Lcm | Sampler::Tcd { .. });
+        let steps = if forgets { 10 } else { 30 };
         for training in [starter(sampler), stable_diffusion(sampler)] {
             for rule in StrengthRule::ALL {
+                if forgets && rule == StrengthRule::Exact {
+                    continue; // all steps run there, whatever the strength
+                }
                 let change = |strength| {
-                    let plan = plan(&training, (sampler, 30, strength, rule)).unwrap();
+                    let plan = plan(&training, (sampler, steps, strength, rule)).unwrap();
                     mean_change(&run(&plan, &source, &mut Ideal { mean: 0.5 }, 3), &source)
                 };
                 let (little, much) = (change(0.1), change(0.9));
-                // LCM puts new noise in the place of all that is left of the old.
-                let loose = sampler == Sampler::Lcm || misfires(sampler, rule);
-                let most = if loose { 0.9 } else { 0.75 };
-                assert!(
-                    little < most * much,
-                    "{sampler:?} {rule:?}: {little}, {much}"
-                );
+                let loose = forgets || misfires(sampler, rule);
+                let most = if loose { 0.95 } else { 0.75 };
+                if little >= most * much {
+                    faults.push(format!("{sampler:?} {rule:?}: {little}, {much}"));
+                }
             }
         }
     }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use common::{Tolerance, close, layout};
 use imagegen_engine::random::Generator;
 use imagegen_pipeline::{
     BoxedError, Denoiser, Discrete, Error, Inpaint, LatentCodec, MaskedContent, Network, Networks,
-    Noise, NoiseLevel, PatchLatents, Plan, PlanRequest, PredictionType, Prompt, Sampler, Schedule,
+    NoiseLevel, PatchLatents, Plan, PlanRequest, PredictionType, Prompt, Sampler, Schedule,
     Settings, Silent, Spacing, Start, StepRecord, Stepping, Strength, StrengthRule, Tensor,
     TrainingSchedule, inpaint, low_pass,
 };

@@ -7,6 +7,7 @@
 mod clock;
 mod error;
 mod event;
+mod inpainting;
 mod job;
 mod limits;
 mod lock;
@@ -25,6 +26,7 @@ mod worker;
 
 pub use error::Error;
 pub use event::{Event, StepDone};
+pub use inpainting::Inpainting;
 pub use job::{AdviceMark, Failure, Job, JobId, JobResult, NoJobId, PictureKind, Progress, State};
 pub use limits::Limits;
 pub use order::{Kind, KindName, Order};

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Inpainting;
+
 /// An order for pictures. `None` takes the model's own default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,6 +79,17 @@ pub enum Kind {
         /// How the source is brought to that size.
         fit: Option<String>,
     },
+    /// A part of a source made anew, with seeds counted up from the first.
+    Inpaint {
+        /// The source.
+        source: String,
+        /// How far to move away from it under the mask, 0 to 1. Stored orders always have it.
+        strength: Option<f64>,
+        /// Pictures, 1 to 8.
+        count: u8,
+        /// What changes, and how.
+        painting: Box<Inpainting>,
+    },
     /// A source, larger; with a prompt its detail is drawn anew.
     Upscale {
         /// The source.
@@ -101,17 +114,20 @@ pub enum KindName {
     Ladder,
     /// [`Kind::Vary`].
     Vary,
+    /// [`Kind::Inpaint`].
+    Inpaint,
     /// [`Kind::Upscale`].
     Upscale,
 }
 
 impl KindName {
     /// Every kind.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Transform,
         Self::Generate,
         Self::Ladder,
         Self::Vary,
+        Self::Inpaint,
         Self::Upscale,
     ];
 
@@ -122,6 +138,7 @@ impl KindName {
             Self::Generate => "generate",
             Self::Ladder => "ladder",
             Self::Vary => "vary",
+            Self::Inpaint => "inpaint",
             Self::Upscale => "upscale",
         }
     }
@@ -135,6 +152,7 @@ impl Kind {
             Self::Generate { .. } => KindName::Generate,
             Self::Ladder { .. } => KindName::Ladder,
             Self::Vary { .. } => KindName::Vary,
+            Self::Inpaint { .. } => KindName::Inpaint,
             Self::Upscale { .. } => KindName::Upscale,
         }
     }
@@ -146,7 +164,16 @@ impl Kind {
             Self::Transform { source, .. }
             | Self::Ladder { source, .. }
             | Self::Vary { source, .. }
+            | Self::Inpaint { source, .. }
             | Self::Upscale { source, .. } => Some(source),
+        }
+    }
+
+    /// SHA-256 of the mask picture, where one is named.
+    pub fn mask(&self) -> Option<&str> {
+        match self {
+            Self::Inpaint { painting, .. } => painting.mask.as_deref(),
+            _ => None,
         }
     }
 
@@ -155,6 +182,7 @@ impl Kind {
         match self {
             Self::Transform { count, .. }
             | Self::Generate { count, .. }
+            | Self::Inpaint { count, .. }
             | Self::Vary { count, .. } => usize::from(*count),
             Self::Ladder { strengths, .. } => strengths.len(),
             Self::Upscale { .. } => 1,

@@ -10,6 +10,8 @@ use crate::{Error, Kind, Order};
 
 /// Longest prompt or negative prompt, in bytes; models read far less.
 const TEXT_BYTES: usize = 8192;
+/// Fields of an inpainting that the library checks.
+const EDGES: [&str; 6] = ["mask", "expand", "padding", "wide", "band", "ring"];
 /// Longest side that can be asked for, in pixels.
 const SIDE: u32 = 16_384;
 
@@ -27,6 +29,13 @@ pub(crate) fn filled_in(order: &Order, model: &Model, drawn_seed: u64) -> Order 
             with.get_or_insert_with(|| Enlarger::default().name().to_owned());
             strength.get_or_insert(if prompted { DETAIL_STRENGTH } else { 0.0 });
         }
+        Kind::Inpaint {
+            strength, painting, ..
+        } => {
+            // A name of no intent is refused with the order.
+            let intent = painting.intent().unwrap_or_default();
+            strength.get_or_insert(intent.strength());
+        }
         Kind::Transform { strength, .. } | Kind::Vary { strength, .. } => {
             strength.get_or_insert(model.defaults().strength);
         }
@@ -38,11 +47,12 @@ pub(crate) fn filled_in(order: &Order, model: &Model, drawn_seed: u64) -> Order 
 /// Every request that an order may need, in the order they are carried out: for variations also those of
 /// the seeds that replace near-duplicates.
 ///
-/// `order` must be filled in, and `source` be given for all kinds but pictures from text alone. Fails with
-/// [`Error::Value`].
+/// `order` must be filled in, `source` be given for all kinds but pictures from text alone, and `mask` where
+/// the order names one. Fails with [`Error::Value`].
 pub(crate) fn requests<'a>(
     order: &Order,
     source: Option<&'a Source>,
+    mask: Option<&'a Source>,
 ) -> Result<Vec<Request<'a>>, Error> {
     let settings = settings(order)?;
     let first = settings.seed;
@@ -109,6 +119,22 @@ pub(crate) fn requests<'a>(
             let rung = |&strength: &f64| Ok(Request::Transform(from((strength, size, fit))?));
             strengths.iter().map(rung).collect()
         }
+        Kind::Inpaint {
+            strength,
+            count,
+            painting,
+            ..
+        } => {
+            in_range("count", *count, 1..=8)?;
+            let source = source.ok_or_else(|| Error::value("source", "none", "a source"))?;
+            let strength = self::strength(given(*strength)?)?;
+            let request = |seed| {
+                let settings = seeded(&settings, seed);
+                let request = painting.request(source, mask, strength, settings)?;
+                Ok(Request::Inpaint(request))
+            };
+            counted(*count).map(request).collect()
+        }
         Kind::Upscale {
             by, with, strength, ..
         } => {
@@ -154,7 +180,8 @@ pub(crate) fn work(
         let field = match request {
             Request::Generate(_) => "width",
             Request::Transform(request) if request.enlarge.is_some() => "by",
-            Request::Transform(_) | Request::Inpaint(_) => "size",
+            Request::Transform(_) => "size",
+            Request::Inpaint(_) => "expand",
         };
         let recipe = model.plan(request).map_err(|error| match error {
             imagegen::Error::Setting {
@@ -162,6 +189,14 @@ pub(crate) fn work(
                 got,
                 expected,
             } if subject == "size" => Error::value(field, got, expected),
+            imagegen::Error::Setting {
+                subject,
+                got,
+                expected,
+            } if matches!(request, Request::Inpaint(_)) && EDGES.contains(&subject.as_str()) => {
+                let field = EDGES.into_iter().find(|field| *field == subject);
+                Error::value(field.unwrap_or("mask"), got, expected)
+            }
             other => other.into(),
         })?;
         recipe.check(Format::Png)?;

@@ -171,7 +171,9 @@ impl Jobs {
         let order = plan::filled_in(&order, &model, drawn_seed());
         let source = order.kind.source();
         let source = source.map(|sha256| shared.decoded(sha256)).transpose()?;
-        let requests = plan::requests(&order, source.as_deref())?;
+        let mask = order.kind.mask();
+        let mask = mask.map(|sha256| shared.decoded(sha256)).transpose()?;
+        let requests = plan::requests(&order, source.as_deref(), mask.as_deref())?;
         let work = plan::work(&model, &order, &requests, shared.limits.result_pixels)?;
         let new = NewJob {
             id: JobId::new(),

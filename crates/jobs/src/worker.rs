@@ -220,6 +220,7 @@ struct Work<'s> {
     row: JobRow,
     model: Arc<Model>,
     source: Option<Arc<Source>>,
+    mask: Option<Arc<Source>>,
     /// Results of an earlier attempt and of this one.
     results: Vec<JobResult>,
     pace: Pace,
@@ -241,6 +242,8 @@ impl<'s> Work<'s> {
         let model = shared.models.get(Some(&claimed.model))?;
         let source = row.order.kind.source();
         let source = source.map(|sha256| shared.decoded(sha256)).transpose()?;
+        let mask = row.order.kind.mask();
+        let mask = mask.map(|sha256| shared.decoded(sha256)).transpose()?;
         let speed = shared.live().speeds.get(&claimed.model).copied();
         Ok(Some(Self {
             shared,
@@ -250,12 +253,13 @@ impl<'s> Work<'s> {
             row,
             model,
             source,
+            mask,
         }))
     }
 
     fn carry_out(mut self) -> Result<End, Error> {
-        let source = self.source.clone();
-        let requests = plan::requests(&self.row.order, source.as_deref())?;
+        let (source, mask) = (self.source.clone(), self.mask.clone());
+        let requests = plan::requests(&self.row.order, source.as_deref(), mask.as_deref())?;
         let sheet = match requests.first() {
             Some(Request::Transform(first)) if self.row.order.kind.has_sheet() => {
                 Some(Sheet::of(&self.model.framed_source(first)?))

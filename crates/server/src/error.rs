@@ -188,6 +188,7 @@ fn library(error: imagegen::Error) -> ApiError {
             }
             None => ApiError::internal("model", &message),
         },
+        E::Mask(_) => ApiError::field("invalid_value", "mask", message),
         E::Fit(_) => ApiError::field("invalid_value", "size", message),
         E::Encode(_) => ApiError::field("invalid_value", "prompt", message),
         E::Run(RunError::Value { subject, got, .. }) => match request_field(subject) {

@@ -56,6 +56,11 @@ impl Intent {
         }
     }
 
+    /// How far it moves away from the source where nobody says, 0 to 1.
+    pub fn strength(self) -> f64 {
+        self.means().strength
+    }
+
     /// What it stands for.
     pub(crate) fn means(self) -> Meaning {
         use MaskedContent::{Fill, Original};

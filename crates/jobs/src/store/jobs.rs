@@ -261,6 +261,11 @@ impl Database {
                     found => found,
                 },
             };
+            if let Some(sha256) = new.order.kind.mask()
+                && super::sources::use_source(write, sha256, new)?.is_none()
+            {
+                return Ok(Taken::NoSource);
+            }
             insert(write, new, source_name.as_deref())?;
             if let Some((key, asked)) = new.key {
                 let seq = write.last_insert_rowid();

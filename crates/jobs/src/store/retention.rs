@@ -12,7 +12,7 @@ use crate::{Error, JobId};
 pub(crate) enum Old {
     /// A finished job with its pictures.
     Job(JobId),
-    /// A source that no job uses.
+    /// A source that no job uses, be it as a mask.
     Source(String),
 }
 
@@ -33,7 +33,8 @@ impl Database {
                    WHERE state IN ('done', 'failed', 'cancelled') AND favourite = 0 AND since < ?1 \
                    UNION ALL \
                    SELECT NULL, sha256, used_ms AS since FROM sources WHERE since < ?2 \
-                   AND NOT EXISTS (SELECT 1 FROM jobs WHERE source = sha256) \
+                   AND NOT EXISTS (SELECT 1 FROM jobs WHERE source = sha256 \
+                       OR (kind = 'inpaint' AND instr(asked, sha256) > 0)) \
                    ORDER BY since LIMIT 1";
         let read = self.read();
         let mut statement = read.prepare_cached(sql)?;
@@ -59,7 +60,8 @@ impl Database {
     /// Drops a source unless it is used. False where it is still there.
     pub(crate) fn drop_source(&self, sha256: &str) -> Result<bool, Error> {
         let sql = "DELETE FROM sources WHERE sha256 = ?1 \
-                   AND NOT EXISTS (SELECT 1 FROM jobs WHERE source = ?1)";
+                   AND NOT EXISTS (SELECT 1 FROM jobs WHERE source = ?1 \
+                       OR (kind = 'inpaint' AND instr(asked, ?1) > 0))";
         self.write(|write| Ok(write.execute(sql, [sha256])? > 0))
     }
 }

@@ -82,7 +82,13 @@ impl ListParams {
         };
         let kind = |name: &String| {
             let found = KindName::ALL.into_iter().find(|kind| kind.name() == name);
-            found.ok_or_else(|| wrong("kind", name, "transform, generate, ladder, vary or upscale"))
+            found.ok_or_else(|| {
+                wrong(
+                    "kind",
+                    name,
+                    "transform, generate, ladder, vary, inpaint or upscale",
+                )
+            })
         };
         let before = |id: &String| {
             let read = id.parse::<JobId>();

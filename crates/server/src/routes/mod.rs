@@ -43,6 +43,7 @@ pub(crate) fn guarded() -> Routes {
         .routes(routes!(orders::generate))
         .routes(routes!(orders::ladder))
         .routes(routes!(orders::vary))
+        .routes(routes!(orders::inpaint))
         .routes(routes!(orders::upscale))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::get, jobs::remove))

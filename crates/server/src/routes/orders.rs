@@ -14,7 +14,8 @@ use crate::auth::Caller;
 use crate::body::Json;
 use crate::error::{ApiError, ErrorBody};
 use crate::wire::{
-    GenerationRequest, JobBody, LadderRequest, TransformRequest, UpscaleRequest, VariationRequest,
+    GenerationRequest, InpaintRequest, JobBody, LadderRequest, TransformRequest, UpscaleRequest,
+    VariationRequest,
 };
 
 /// Longest idempotency key, in bytes.
@@ -153,6 +154,23 @@ pub(crate) async fn vary(
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     Json(request): Json<VariationRequest>,
+) -> Result<Response, ApiError> {
+    submit(app, caller, &headers, request.order()).await
+}
+
+/// Order a part of a picture made anew
+///
+/// Wherever the mask is 0, results are the source bit for bit. Mask pictures are put as sources are.
+#[utoipa::path(
+    post, path = "/inpaintings", tag = "orders", operation_id = "inpaint", request_body = InpaintRequest,
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key again gives the same job")),
+    responses(Answers)
+)]
+pub(crate) async fn inpaint(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    Json(request): Json<InpaintRequest>,
 ) -> Result<Response, ApiError> {
     submit(app, caller, &headers, request.order()).await
 }

@@ -5,6 +5,7 @@ use imagegen_jobs::{Job, JobResult, Kind, Order, Progress, StepDone};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::inpainting::InpaintingBody;
 use super::{AdviceBody, Seed};
 
 /// A job as it stands.
@@ -12,7 +13,7 @@ use super::{AdviceBody, Seed};
 pub(crate) struct JobBody {
     /// Its name, a UUID; later jobs have higher names.
     id: String,
-    /// `transform`, `generate`, `ladder`, `vary` or `upscale`.
+    /// `transform`, `generate`, `ladder`, `vary`, `inpaint` or `upscale`.
     kind: &'static str,
     /// `queued`, `running`, `done`, `failed` or `cancelled`.
     state: &'static str,
@@ -61,6 +62,9 @@ pub(crate) struct OrderBody {
     count: Option<u8>,
     by: Option<u32>,
     with: Option<String>,
+    /// What an inpainting changes and how.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inpaint: Option<InpaintingBody>,
     model: Option<String>,
     sampler: Option<String>,
     strength_rule: Option<String>,
@@ -201,6 +205,7 @@ impl From<&Order> for OrderBody {
             count: None,
             by: None,
             with: None,
+            inpaint: None,
             model: order.model.clone(),
             sampler: order.sampler.clone(),
             strength_rule: order.strength_rule.clone(),
@@ -233,6 +238,16 @@ impl From<&Order> for OrderBody {
                 count,
             } => {
                 (body.width, body.height) = (Some(*width), Some(*height));
+                body.count = Some(*count);
+            }
+            Kind::Inpaint {
+                strength,
+                count,
+                painting,
+                ..
+            } => {
+                body.strength = *strength;
+                body.inpaint = Some(InpaintingBody::from(&**painting));
                 body.count = Some(*count);
             }
             Kind::Upscale {

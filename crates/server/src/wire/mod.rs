@@ -1,6 +1,7 @@
 //! What goes over the wire: the only types here that are JSON.
 
 mod advice;
+mod inpainting;
 mod job;
 mod model;
 mod order;
@@ -12,7 +13,8 @@ pub(crate) use advice::{AdviceBody, AdviceRequest, ForecastBody};
 pub(crate) use job::{EventBody, JobBody, PageBody, QueuedBody, StepBody};
 pub(crate) use model::ModelBody;
 pub(crate) use order::{
-    GenerationRequest, LadderRequest, TransformRequest, UpscaleRequest, VariationRequest,
+    GenerationRequest, InpaintRequest, LadderRequest, TransformRequest, UpscaleRequest,
+    VariationRequest,
 };
 pub(crate) use seed::Seed;
 pub(crate) use session::{LimitsBody, SessionBody, SignIn};

@@ -1,10 +1,11 @@
 //! Requests for pictures.
 
-use imagegen_jobs::{Kind, Order};
+use imagegen_jobs::{Inpainting, Kind, Order};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::Seed;
+use super::inpainting::InpaintingBody;
 
 /// Strengths of a ladder where none are named.
 const RUNGS: [f64; 3] = [0.35, 0.5, 0.65];
@@ -124,6 +125,36 @@ request! {
         size: Option<String>,
         /// What to do where `WxH` is not the source's shape: `keep` (where absent), `crop`, `pad` or `stretch`.
         fit: Option<String>,
+    }
+}
+
+request! {
+    /// A part of a source made anew.
+    InpaintRequest {
+        /// SHA-256 of the source, as `POST /sources` gave it.
+        #[schema(pattern = "^[0-9a-f]{64}$")]
+        source: String,
+        /// How far to move away from the source under the mask: 0 returns it, 1 reads nothing of what was there.
+        /// The intent's own where absent.
+        #[schema(minimum = 0, maximum = 1, example = 0.75)]
+        strength: Option<f64>,
+        /// What changes and how.
+        #[serde(default)]
+        inpaint: InpaintingBody,
+        /// Pictures, with seeds counted up from the first; 1 where absent.
+        #[schema(minimum = 1, maximum = 8)]
+        count: Option<u8>,
+    }
+}
+
+impl InpaintRequest {
+    pub(crate) fn order(self) -> Order {
+        self.with(Kind::Inpaint {
+            source: self.source.clone(),
+            strength: self.strength,
+            count: self.count.unwrap_or(1),
+            painting: Box::new(Inpainting::from(&self.inpaint)),
+        })
     }
 }
 

@@ -26,6 +26,7 @@ async fn every_address_is_described_with_its_answers() {
         "/examples",
         "/examples/{id}",
         "/generations",
+        "/inpaintings",
         "/jobs",
         "/jobs/{id}",
         "/jobs/{id}/cancel",

@@ -1,7 +1,8 @@
 //! From an order to its pictures.
 
 use imagegen::Recipe;
-use imagegen_picture::{Limits, decode};
+use imagegen_picture::mask::Mask;
+use imagegen_picture::{Format, Limits, Metadata, decode, encode, kept};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -177,6 +178,71 @@ async fn sources_are_enlarged() {
             refusal(answer, 422).await.1.as_deref(),
             Some(field),
             "{body}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_are_made_anew_and_the_rest_is_kept() {
+    let hall = Hall::open().await;
+    let source = hall.put("a.png").await;
+    let size = imagegen_picture::Size::new(80, 64);
+    let mut drawn = Mask::empty(size);
+    let part = imagegen_picture::Rect {
+        x: 20,
+        y: 16,
+        size: imagegen_picture::Size::new(40, 32),
+    };
+    drawn.add_box(part).unwrap();
+    let file = encode(&drawn.picture(), Format::Png, &Metadata::default()).unwrap();
+    let answer = hall.upload("/sources?name=mask.png", file.bytes).await;
+    let mask = text(&json_of(answer, 201).await["sha256"]);
+    let order = |inpaint: serde_json::Value| json!({"source": source, "prompt": "winter", "steps": 2, "seed": 5, "guidance_scale": 1, "inpaint": inpaint});
+    let id = hall
+        .order(
+            "/inpaintings",
+            &order(json!({"mask": mask, "intent": "change"})),
+        )
+        .await;
+    let events = hall.follow(&id).await;
+    let (name, job) = events.last().unwrap();
+    assert_eq!(name, "done", "{job}");
+    assert_eq!(job["kind"], "inpaint");
+    assert_eq!(job["order"]["strength"], 0.75, "the intent's");
+    assert_eq!(job["order"]["inpaint"]["mask"], json!(mask));
+    let picture = |bytes: &[u8]| decode(bytes, &Limits::default()).unwrap().picture;
+    let result = hall.get(&format!("/jobs/{id}/results/0?format=png")).await;
+    let made = picture(&result.bytes().await.unwrap());
+    let before = hall.get(&format!("/sources/{source}")).await;
+    let before = picture(&before.bytes().await.unwrap());
+    assert_eq!(
+        kept(&before, &made, &drawn).differing,
+        0,
+        "outside the mask"
+    );
+    let pairs = made.rgb().chunks_exact(3).zip(before.rgb().chunks_exact(3));
+    let changed = pairs.filter(|(new, old)| new != old).count();
+    assert!(changed > 600, "{changed}");
+    for (inpaint, field) in [
+        (json!({}), "mask"),
+        (json!({"boxes": [[70, 0, 20, 10]]}), "mask"),
+        (json!({"mask": source}), "mask"),
+        (json!({"mask": mask, "intent": "paint"}), "intent"),
+        (json!({"mask": mask, "content": "paint"}), "content"),
+        (json!({"mask": mask, "area": "part"}), "area"),
+        (json!({"expand": "left=0"}), "expand"),
+        (json!({"expand": "left=40000,top=40000"}), "expand"),
+        (json!({"mask": mask, "grow": 2000}), "grow"),
+        (json!({"mask": mask, "padding": 9000}), "padding"),
+        (json!({"only": ["hands"]}), "only"),
+        (json!({"colours": ["blue"]}), "colours"),
+        (json!({"mask": "ab".repeat(32)}), "source"),
+    ] {
+        let answer = hall.post("/inpaintings", &order(inpaint.clone())).await;
+        assert_eq!(
+            refusal(answer, 422).await.1.as_deref(),
+            Some(field),
+            "{inpaint}"
         );
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use imagegen::{Fit, Forecast, LookForFaces, Request, Settings, Transform, Wanted};
+use imagegen::{Fit, Forecast, LookForFaces, Request, Sampling, Settings, Transform, Wanted};
 use imagegen_picture::Size;
 use imagegen_picture::advice::{Advice, Measures, Suggestion};
 use serde_json::{Map, Value, json};
@@ -45,6 +45,7 @@ fn advise(session: &mut Session<'_>, arguments: &AdviseArguments, path: &Path) -
             guidance_scale: None,
             seed: 0,
             sampler: None,
+            sampling: Sampling::default(),
             rule: arguments.rule.strength_rule,
         },
     };

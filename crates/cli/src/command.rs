@@ -44,6 +44,15 @@ pub(crate) fn transform(
     if prompted.sampler.is_some() {
         option("--sampler", &recipe.sampler);
     }
+    if let Some(schedule) = prompted.sampling().schedule {
+        option("--schedule", schedule.name());
+    }
+    if let Some(eta) = prompted.eta {
+        option("--eta", &eta.to_string());
+    }
+    if let Some(share) = prompted.guidance_rescale {
+        option("--guidance-rescale", &share.to_string());
+    }
     let rule = shaping.rule.strength_rule;
     if rule != StrengthRule::default() {
         option("--strength-rule", rule.name());

@@ -99,6 +99,18 @@ pub(crate) const SETTINGS: &[Setting] = &[
         kind: Kind::Text,
     },
     Setting {
+        key: "schedule",
+        kind: Kind::Text,
+    },
+    Setting {
+        key: "eta",
+        kind: Kind::Number,
+    },
+    Setting {
+        key: "guidance-rescale",
+        kind: Kind::Number,
+    },
+    Setting {
         key: "negative",
         kind: Kind::Text,
     },

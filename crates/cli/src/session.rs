@@ -313,7 +313,8 @@ pub(crate) fn settings(
         steps: prompted.steps.steps.map(usize::from),
         guidance_scale: prompted.guidance,
         seed,
-        sampler: prompted.sampler,
+        sampler: prompted.sampler.map(|named| named.sampler),
+        sampling: prompted.sampling(),
         rule,
     })
 }

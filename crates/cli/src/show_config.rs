@@ -73,6 +73,7 @@ fn fallback(key: &str, defaults: &Defaults, model: &str) -> (String, String) {
         "steps" => Some(defaults.steps.to_string()),
         "guidance" => Some(defaults.guidance_scale.to_string()),
         "sampler" => Some(defaults.sampler.name().to_owned()),
+        "schedule" => Some(defaults.schedule.name().to_owned()),
         _ => None,
     };
     if let Some(value) = own {
@@ -82,6 +83,8 @@ fn fallback(key: &str, defaults: &Defaults, model: &str) -> (String, String) {
         "address" => ADDRESS,
         "data" => return (folder_in_words(), "built in".to_owned()),
         "strength-rule" => "share",
+        "eta" => "the sampler's own",
+        "guidance-rescale" => "0",
         "fit" => "keep",
         "format" => "png",
         "threads" => "all cores",

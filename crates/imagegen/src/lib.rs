@@ -35,7 +35,7 @@ pub use faces::{Face, faces};
 pub use imagegen_engine::cpu::Level;
 pub use imagegen_picture::{Fit, Format, Picture, Rect, Size, Wanted};
 pub use imagegen_pipeline::{
-    Error as RunError, MaskedContent, Sampler, Stage as RunStage, StepRecord, Strength,
+    Error as RunError, MaskedContent, Sampler, Spacing, Stage as RunStage, StepRecord, Strength,
     StrengthRule,
 };
 pub use inpaint::{Area, Edge, Expand, Inpaint, InpaintMark, Intent, MaskMark, Painted};
@@ -46,7 +46,7 @@ pub use model::{
 pub use outcome::{Facts, Outcome, Stage, Unwatched, Watcher};
 pub use recipe::{EnlargeMark, FidelityMark, ModelMark, Recipe, SourceMark};
 pub use replay::{Agreement, parse_fit, parse_wanted};
-pub use request::{Generate, Request, Settings, Source, Transform};
+pub use request::{Generate, Request, Sampling, Settings, Source, Transform};
 pub use sheet::{Cell, Sheet, contact_sheet};
 pub use variety::{Twin, Variety, View};
 pub use warning::{Note, Warning};

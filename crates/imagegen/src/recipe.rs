@@ -29,6 +29,15 @@ pub struct Recipe {
     pub steps: usize,
     /// The algorithm.
     pub sampler: String,
+    /// How noise levels were laid out; absent where the model's own way was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
+    /// Share of fresh noise; absent where the sampler's own was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eta: Option<f64>,
+    /// Share of the guided output that was brought back to the prompt's own spread; absent where none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guidance_rescale: Option<f64>,
     /// Weight of the prompt over the negative prompt.
     pub guidance_scale: f64,
     /// Seed of all noise; text above 2^53, so that no reader rounds it.
@@ -198,6 +207,15 @@ impl Recipe {
             extra.push(named("Upscale by", &by.to_string()));
             extra.push(named("Upscaler", with));
         }
+        if let Some(schedule) = &self.schedule {
+            extra.push(named("Schedule type", schedule_type(schedule)));
+        }
+        if let Some(eta) = self.eta {
+            extra.push(named("Eta", &eta.to_string()));
+        }
+        if let Some(share) = self.guidance_rescale {
+            extra.push(named("CFG Rescale phi", &share.to_string()));
+        }
         a1111_parameters(&A1111Fields {
             prompt: self.prompt.clone(),
             negative_prompt: self.negative_prompt.clone(),
@@ -212,6 +230,19 @@ impl Recipe {
             version: PROGRAM.to_owned(),
             extra,
         })
+    }
+}
+
+/// The name that AUTOMATIC1111 has for a schedule; our own where it has none.
+fn schedule_type(name: &str) -> &str {
+    match name {
+        "karras" => "Karras",
+        "exponential" => "Exponential",
+        "polyexponential" => "Polyexponential",
+        "sgm_uniform" => "SGM Uniform",
+        "simple" => "Simple",
+        "beta" => "Beta",
+        own => own,
     }
 }
 
@@ -259,6 +290,9 @@ mod tests {
             strength_rule: "share".into(),
             steps: 10,
             sampler: "ddim".into(),
+            schedule: None,
+            eta: None,
+            guidance_rescale: None,
             guidance_scale: 1.5,
             seed,
             size: [64, 32],

@@ -1,10 +1,10 @@
 //! Making a picture again from its recipe, and comparing two pictures.
 
 use imagegen_picture::{Fit, Picture, Wanted};
-use imagegen_pipeline::{Sampler, Strength, StrengthRule};
+use imagegen_pipeline::{Sampler, Spacing, Strength, StrengthRule};
 
 use crate::recipe::{EnlargeMark, Recipe};
-use crate::{Enlarge, Error, Generate, Request, Settings, Source, Transform};
+use crate::{Enlarge, Error, Generate, Request, Sampling, Settings, Source, Transform};
 
 impl Recipe {
     /// The request that makes the picture again, from `source` and mask picture where it was made from some.
@@ -23,6 +23,14 @@ impl Recipe {
             guidance_scale: Some(self.guidance_scale),
             seed: self.seed,
             sampler: Some(Sampler::parse(&self.sampler)?),
+            sampling: Sampling {
+                schedule: Some(match &self.schedule {
+                    Some(name) => Spacing::parse(name)?,
+                    None => Spacing::Model,
+                }),
+                eta: self.eta,
+                guidance_rescale: self.guidance_rescale,
+            },
             rule: self.strength_rule.parse::<StrengthRule>()?,
         };
         let hash = |hash: Option<&str>| hash.unwrap_or("none").to_owned();

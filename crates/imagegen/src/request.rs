@@ -1,7 +1,7 @@
 //! What is asked for.
 
 use imagegen_picture::{Decoded, Fit, Limits, Picture, Size, Wanted, decode};
-use imagegen_pipeline::{Sampler, Strength, StrengthRule};
+use imagegen_pipeline::{Sampler, Spacing, Strength, StrengthRule};
 use sha2::{Digest, Sha256};
 
 use crate::{Enlarge, Error, Inpaint};
@@ -45,6 +45,17 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// Finer choices of how noise is taken away. `None` takes the model's or the sampler's own default.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Sampling {
+    /// How noise levels are laid out.
+    pub schedule: Option<Spacing>,
+    /// Share of fresh noise, 0 to 1; an error with samplers that have no such choice.
+    pub eta: Option<f64>,
+    /// Share of the guided output that is brought back to the spread of the prompt's own, 0 to 1.
+    pub guidance_rescale: Option<f64>,
+}
+
 /// Settings of image-to-image and text-to-image. `None` takes the model's own default.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -60,6 +71,8 @@ pub struct Settings {
     pub seed: u64,
     /// The algorithm.
     pub sampler: Option<Sampler>,
+    /// What else there is to choose of how noise is taken away.
+    pub sampling: Sampling,
     /// What strength means.
     pub rule: StrengthRule,
 }

@@ -350,14 +350,22 @@ impl Model {
         if !(0.0..=100.0).contains(&guidance_scale) {
             return Err(Error::setting("guidance", guidance_scale, "0 to 100"));
         }
-        let sampler = settings.sampler.unwrap_or(defaults.sampler);
+        let mut sampler = settings.sampler.unwrap_or(defaults.sampler);
+        if let Some(eta) = settings.sampling.eta {
+            sampler = sampler.with_eta(eta)?;
+        }
+        let guidance_rescale = settings.sampling.guidance_rescale.unwrap_or(0.0);
+        if !(0.0..=1.0).contains(&guidance_rescale) {
+            let name = "guidance rescale";
+            return Err(Error::setting(name, guidance_rescale, "0 to 1"));
+        }
         Ok(imagegen_pipeline::Settings {
             sampler,
-            spacing: Spacing::Model,
+            spacing: settings.sampling.schedule.unwrap_or(defaults.schedule),
             steps,
             rule: settings.rule,
             guidance_scale,
-            guidance_rescale: 0.0,
+            guidance_rescale,
             seed: settings.seed,
         })
     }
@@ -456,6 +464,13 @@ impl Model {
             strength_rule: settings.rule.name().to_owned(),
             steps: resolved.steps,
             sampler: resolved.sampler.name().to_owned(),
+            schedule: (resolved.spacing != Spacing::Model)
+                .then(|| resolved.spacing.name().to_owned()),
+            eta: resolved
+                .sampler
+                .eta()
+                .filter(|_| settings.sampling.eta.is_some()),
+            guidance_rescale: Some(resolved.guidance_rescale).filter(|&share| share > 0.0),
             guidance_scale: resolved.guidance_scale,
             seed: settings.seed,
             size: [0; 2],

@@ -38,6 +38,7 @@ fn picture(model: &Model) -> Picture {
             guidance_scale: Some(3.0),
             seed: 5,
             sampler: None,
+            sampling: imagegen::Sampling::default(),
             rule: StrengthRule::Share,
         },
     };

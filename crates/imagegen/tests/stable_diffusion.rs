@@ -63,6 +63,7 @@ fn settings(run: &Value) -> Settings {
         guidance_scale: run["guidance"].as_f64(),
         seed: run["seed"].as_u64().unwrap(),
         sampler: Some(run["sampler"].as_str().unwrap().parse().unwrap()),
+        sampling: imagegen::Sampling::default(),
         rule: StrengthRule::Diffusers,
     }
 }

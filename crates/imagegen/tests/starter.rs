@@ -39,6 +39,7 @@ fn settings(prompt: &str, seed: u64) -> Settings {
         guidance_scale: None,
         seed,
         sampler: None,
+        sampling: imagegen::Sampling::default(),
         rule: StrengthRule::Share,
     }
 }

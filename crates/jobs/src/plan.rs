@@ -2,8 +2,8 @@
 //! of its field.
 
 use imagegen::{
-    Enlarge, Enlarger, Fit, Format, Generate, Model, Request, Sampler, Settings, Source, Strength,
-    StrengthRule, Transform, Variety, Wanted, parse_fit, parse_wanted,
+    Enlarge, Enlarger, Fit, Format, Generate, Model, Request, Sampler, Sampling, Settings, Source,
+    Strength, StrengthRule, Transform, Variety, Wanted, parse_fit, parse_wanted,
 };
 
 use crate::{Error, Kind, Order};
@@ -252,6 +252,7 @@ fn settings(order: &Order) -> Result<Settings, Error> {
             .seed
             .ok_or_else(|| Error::value("seed", "none", "a seed"))?,
         sampler: sampler.transpose()?,
+        sampling: Sampling::default(),
         rule: rule.transpose()?.unwrap_or(StrengthRule::Share),
     })
 }

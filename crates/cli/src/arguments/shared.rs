@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use imagegen::{
-    Fit, Format, Level, ModelSource, Sampler, Settings, Source, Strength, StrengthRule, Transform,
-    Wanted,
+    Fit, Format, Level, ModelSource, Sampling, Settings, Source, Spacing, Strength, StrengthRule,
+    Transform, Wanted,
 };
 
-use super::values;
+use super::values::{self, NamedSampler};
 
 /// What to make, for every command that makes pictures.
 #[derive(Debug, Args)]
@@ -54,7 +54,8 @@ pub(crate) struct Prompted {
     ///
     /// ddim, pndm, euler, euler_a, heun, lms, dpm2, dpm2_a, dpmpp_2s_a, dpmpp_2m, dpmpp_sde,
     /// dpmpp_2m_sde, unipc, deis, lcm, tcd or ddpm. Those of two calls a step (heun, dpm2, dpm2_a,
-    /// dpmpp_2s_a, dpmpp_sde) take twice the time; lcm and tcd are for models made for them.
+    /// dpmpp_2s_a, dpmpp_sde) take twice the time; lcm and tcd are for models made for them. A name
+    /// may end with a schedule, as "DPM++ 2M Karras"; --schedule goes before that.
     #[arg(
         long,
         value_name = "NAME",
@@ -62,7 +63,58 @@ pub(crate) struct Prompted {
         hide_env_values = true,
         value_parser = values::sampler
     )]
-    pub(crate) sampler: Option<Sampler>,
+    pub(crate) sampler: Option<NamedSampler>,
+
+    /// How noise levels are laid out [default: the model's own]
+    ///
+    /// model, leading, linspace, trailing, karras, exponential, polyexponential, sgm_uniform, simple
+    /// or beta. The same sampler reaches other results in few steps; karras and beta spend more of them
+    /// on detail.
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "IMAGEGEN_SCHEDULE",
+        hide_env_values = true,
+        value_parser = values::schedule
+    )]
+    pub(crate) schedule: Option<Spacing>,
+
+    /// Share of fresh noise in each step, 0 to 1 [default: the sampler's own]
+    ///
+    /// For ddim (0 by itself), tcd (0.3), euler_a, dpm2_a, dpmpp_2s_a, dpmpp_sde and dpmpp_2m_sde (1).
+    #[arg(
+        long,
+        value_name = "SHARE",
+        env = "IMAGEGEN_ETA",
+        hide_env_values = true,
+        allow_negative_numbers = true, value_parser = values::share
+    )]
+    pub(crate) eta: Option<f64>,
+
+    /// Share of guidance's contrast to take back, 0 to 1 [default: 0]
+    ///
+    /// High guidance burns colours in; 0.7 is usual with models of velocity.
+    #[arg(
+        long,
+        value_name = "SHARE",
+        env = "IMAGEGEN_GUIDANCE_RESCALE",
+        hide_env_values = true,
+        allow_negative_numbers = true, value_parser = values::share
+    )]
+    pub(crate) guidance_rescale: Option<f64>,
+}
+
+impl Prompted {
+    /// Finer choices than the sampler.
+    pub(crate) fn sampling(&self) -> Sampling {
+        Sampling {
+            schedule: self
+                .schedule
+                .or(self.sampler.and_then(|named| named.schedule)),
+            eta: self.eta,
+            guidance_rescale: self.guidance_rescale,
+        }
+    }
 }
 
 /// How a source becomes a result, apart from strength.

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use imagegen::{
     Area, Enlarge, Enlarger, Expand, Intent, Level, MaskedContent, Rect, Region, Sampler, Size,
-    Strength, StrengthRule, Wanted,
+    Spacing, Strength, StrengthRule, Wanted,
 };
 use imagegen_picture::mask::ColourKey;
 
@@ -86,8 +86,32 @@ pub(super) fn guidance(text: &str) -> Result<f64, String> {
     }
 }
 
-pub(super) fn sampler(text: &str) -> Result<Sampler, String> {
-    Sampler::parse(text).map_err(|error| error.to_string())
+/// A sampler, and the schedule that its name ends with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NamedSampler {
+    pub(crate) sampler: Sampler,
+    pub(crate) schedule: Option<Spacing>,
+}
+
+pub(super) fn sampler(text: &str) -> Result<NamedSampler, String> {
+    let (sampler, schedule) =
+        Sampler::parse_with_spacing(text).map_err(|error| error.to_string())?;
+    Ok(NamedSampler { sampler, schedule })
+}
+
+pub(super) fn schedule(text: &str) -> Result<Spacing, String> {
+    Spacing::parse(text).map_err(|error| error.to_string())
+}
+
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    let number: f64 = text
+        .parse()
+        .map_err(|_| "expected a number from 0 to 1".to_owned())?;
+    if (0.0..=1.0).contains(&number) {
+        Ok(number)
+    } else {
+        Err(format!("it is {number}, expected 0 to 1"))
+    }
 }
 
 pub(super) fn rule(text: &str) -> Result<StrengthRule, String> {

@@ -43,6 +43,12 @@ fn wrong_usage_is_refused_with_code_2() {
         ),
         (
             transform,
+            "--schedule fast",
+            &["--schedule", "fast", "expected one of", "karras"],
+        ),
+        (transform, "--eta 2", &["--eta", "it is 2, expected 0 to 1"]),
+        (
+            transform,
             "--sampler restart",
             &["--sampler", "restart", "expected one of", "dpmpp_2m"],
         ),

@@ -39,6 +39,38 @@ fn a_replay_has_the_same_bytes() {
 }
 
 #[test]
+fn schedule_fresh_noise_and_rescale_have_their_say_and_are_replayed() {
+    let place = Place::with_source();
+    let plain = "transform a.png -p winter -n night --steps 4 --guidance 3 --seed 4";
+    let all = "--sampler euler_a --schedule karras --eta 0.5 --guidance-rescale 0.7";
+    succeed(&place, &format!("{plain} {all} -o o.png"));
+    succeed(&place, "replay o.png -o again.png");
+    assert!(place.bytes("again.png") == place.bytes("o.png"));
+    for less in [
+        " --schedule karras",
+        " --eta 0.5",
+        " --guidance-rescale 0.7",
+    ] {
+        let options = all.replace(less, "");
+        succeed(&place, &format!("{plain} {options} -o less.png"));
+        assert!(
+            place.open("less.png") != place.open("o.png"),
+            "without{less}"
+        );
+    }
+    // The schedule at the end of the sampler's name.
+    let named = "--sampler euler_a_karras --eta 0.5 --guidance-rescale 0.7";
+    succeed(&place, &format!("{plain} {named} -o named.png"));
+    assert!(place.bytes("named.png") == place.bytes("o.png"));
+    let refused = run(
+        &place,
+        &format!("{plain} --sampler euler --eta 0.5 -o no.png"),
+    );
+    let said = "eta is 0.5, expected none, since sampler euler has no such choice";
+    refused.assert_refused(1, &[said]);
+}
+
+#[test]
 fn every_wanted_size_is_replayed() {
     let place = Place::with_source();
     // 33 rows of 100 columns do not come back from their own size.

@@ -20,7 +20,9 @@ use imagegen_engine::cpu::Level;
 use imagegen_engine::{Backend, CpuBackend, Tensor};
 use imagegen_model::{AddedInput, TextEncoding, UNetInput};
 use imagegen_picture::advice::{Measures, Tokens};
-use imagegen_pipeline::{BoxedError, ConditioningRule, Network, Prompt, Sampler, TrainingSchedule};
+use imagegen_pipeline::{
+    BoxedError, ConditioningRule, Network, Prompt, Sampler, Spacing, TrainingSchedule,
+};
 
 use crate::inpaint::LastMask;
 use crate::recipe::ModelMark;
@@ -53,6 +55,8 @@ pub struct Defaults {
     pub strength: f64,
     /// The algorithm.
     pub sampler: Sampler,
+    /// How noise levels are laid out.
+    pub schedule: Spacing,
 }
 
 type Encoding = TextEncoding<<CpuBackend as Backend>::Tensor>;
@@ -293,6 +297,7 @@ fn defaults(native: Native, scheduler: &SchedulerFile) -> Defaults {
         guidance_scale: native.guidance_scale,
         strength: native.strength,
         sampler: scheduler.sampler(),
+        schedule: scheduler.spacing(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `scheduler_config.json`: the noise schedule a network was trained with.
 
 use imagegen_pipeline::{
-    BetaSchedule, PredictionType, Sampler, ScheduleConfig, SchedulerClass, TimestepSpacing,
+    BetaSchedule, PredictionType, Sampler, ScheduleConfig, SchedulerClass, Spacing, TimestepSpacing,
 };
 use serde_json::{Map, Value};
 
@@ -11,10 +11,14 @@ use crate::Error;
 /// that means "off".
 const OFF: &[(&str, Value)] = &[
     ("thresholding", Value::Bool(false)),
-    ("use_karras_sigmas", Value::Bool(false)),
-    ("use_exponential_sigmas", Value::Bool(false)),
-    ("use_beta_sigmas", Value::Bool(false)),
     ("use_flow_sigmas", Value::Bool(false)),
+];
+
+/// Settings that lay noise levels out by sigma.
+const SPACINGS: [(&str, Spacing); 3] = [
+    ("use_karras_sigmas", Spacing::Karras),
+    ("use_exponential_sigmas", Spacing::Exponential),
+    ("use_beta_sigmas", Spacing::Beta),
 ];
 
 /// The parsed file. Keys it leaves out take the defaults of the class that is asked for.
@@ -45,6 +49,9 @@ impl SchedulerFile {
                 return Err(file.wrong(name, off.to_string()));
             }
         }
+        for (field, _) in SPACINGS {
+            file.flag(field, &mut false)?;
+        }
         file.config(file.sampler())?; // a bad file is found at loading, not at the first run
         Ok(file)
     }
@@ -52,6 +59,12 @@ impl SchedulerFile {
     /// The sampler of the file's class; DDIM, which every discrete schedule has, for other classes.
     pub(super) fn sampler(&self) -> Sampler {
         self.own_sampler().unwrap_or(Sampler::Ddim { eta: 0.0 })
+    }
+
+    /// How the file wants noise levels laid out.
+    pub(super) fn spacing(&self) -> Spacing {
+        let on = |(field, _): &&(&str, Spacing)| self.get(field) == Some(&Value::Bool(true));
+        SPACINGS.iter().find(on).map_or(Spacing::Model, |on| on.1)
     }
 
     /// The class the file names, where another sampler takes its place.
@@ -218,6 +231,15 @@ mod tests {
             "algorithm_type": "sde-dpmsolver++"}"#;
         let file = SchedulerFile::parse(sde).unwrap();
         assert_eq!(file.sampler().name(), "dpmpp_2m_sde");
+        assert_eq!(file.spacing(), Spacing::Model);
+        let karras = SD1.replace(
+            "\"clip_sample\"",
+            "\"use_karras_sigmas\": true, \"clip_sample\"",
+        );
+        assert_eq!(
+            SchedulerFile::parse(&karras).unwrap().spacing(),
+            Spacing::Karras
+        );
         let file = SchedulerFile::parse(&SD1.replace("PNDM", "SASolver")).unwrap();
         assert_eq!(file.replaced(), Some("SASolverScheduler"));
         assert_eq!(file.sampler().name(), "ddim");
@@ -228,8 +250,12 @@ mod tests {
         for (json, said) in [
             ("[]", "scheduler_config.json is"),
             (
-                r#"{"use_karras_sigmas": true}"#,
-                "\"use_karras_sigmas\" is true, expected false",
+                r#"{"use_karras_sigmas": 1}"#,
+                "\"use_karras_sigmas\" is 1, expected true or false",
+            ),
+            (
+                r#"{"use_flow_sigmas": true}"#,
+                "\"use_flow_sigmas\" is true, expected false",
             ),
             (
                 r#"{"beta_schedule": "sigmoid"}"#,

@@ -19,6 +19,7 @@ fn settings(order: &Order, seed: u64) -> Settings {
         guidance_scale: order.guidance_scale,
         seed,
         sampler: None,
+        sampling: imagegen::Sampling::default(),
         rule: StrengthRule::Share,
     }
 }

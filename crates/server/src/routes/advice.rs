@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::{Extension, Json as Answer};
-use imagegen::{Fit, LookForFaces, Settings, Strength, StrengthRule, Transform, Wanted};
+use imagegen::{Fit, LookForFaces, Sampling, Settings, Strength, StrengthRule, Transform, Wanted};
 
 use super::query::source_hash;
 use crate::app::{App, blocking};
@@ -54,6 +54,7 @@ pub(crate) async fn advise(
                 guidance_scale: None,
                 seed: 0,
                 sampler: None,
+                sampling: Sampling::default(),
                 rule: StrengthRule::default(),
             },
         };

@@ -3,7 +3,7 @@
 import type { Seed } from "./lib/seed";
 
 export type State = "queued" | "running" | "done" | "failed" | "cancelled";
-export type Kind = "transform" | "generate" | "ladder" | "vary" | "upscale";
+export type Kind = "transform" | "generate" | "ladder" | "vary" | "upscale" | "inpaint";
 
 export interface Limits {
   picture_bytes: number;

@@ -163,7 +163,7 @@ export function toStep(value: unknown): StepEvent {
 
 const KINDS: Record<string, Kind> = {
   transform: "transform", transforms: "transform", generate: "generate", generation: "generate",
-  ladder: "ladder", vary: "vary", variation: "vary", variations: "vary", upscale: "upscale",
+  ladder: "ladder", vary: "vary", variation: "vary", variations: "vary", upscale: "upscale", inpaint: "inpaint",
 };
 
 export function toJob(value: unknown): Job {

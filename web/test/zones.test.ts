@@ -60,5 +60,8 @@ describe("steps that run", () => {
   it("follow the rule", () => {
     expect(runs(10, 0.25, "exact")).toBe(10);
     expect(runs(10, 0.25, "diffusers")).toBe(2);
+    for (const [steps, strength, count] of [[10, 0, 0], [10, 0.25, 3], [10, 0.5, 6], [10, 1, 10], [1, 0.5, 1], [20, 0.35, 8]] as const) {
+      expect(runs(steps, strength, "a1111"), `${steps} ${strength}`).toBe(count);
+    }
   });
 });

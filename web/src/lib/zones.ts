@@ -63,6 +63,7 @@ export function moved(strength: number, by: number): number {
 export function runs(steps: number, strength: number, rule: string = "share"): number {
   if (strength <= 0) return 0;
   if (rule === "exact") return steps;
+  if (rule === "a1111") return Math.floor(steps * Math.min(strength, 0.999)) + 1;
   // A product like 0.35 * 10 is a hair off its half; the service rounds what was meant.
   const share = Math.round(steps * strength * 1e9) / 1e9;
   return rule === "diffusers" ? Math.floor(share) : Math.max(1, Math.floor(share + 0.5));

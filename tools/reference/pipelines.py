@@ -5,6 +5,8 @@
 Writes pipeline_KIND.json: `index` (model_index.json), `scheduler`, `parts` by folder (`config`, `prefix`, `tensors`: see formula_weights.py;
 weights are rounded to `dtype`), `pads` (the padding token of each tokenizer, which are else the starter's), `runs` (the requests). And
 pipeline_KIND.safetensors: for each run `RUN.denoised.N` (the guided clean estimate of step N) [1, C, h, w] and `RUN.picture` u8 [H, W, 3].
+A run with a `box` (x, y, width, height) repaints that box; with `crop` it works on the box and so many pixels around it, which are as large as
+`work` says, so that nothing is resized. One with `image_guidance` is an instruction.
 Run in float32, as the draws of float64 would be others. The source is starter_source.png.
 """
 import json
@@ -12,8 +14,9 @@ import json
 import numpy as np
 import torch
 from diffusers import (
-    AutoencoderKL, AutoencoderTiny, DDIMScheduler, EulerDiscreteScheduler, StableDiffusionImg2ImgPipeline, StableDiffusionPipeline,
-    StableDiffusionXLImg2ImgPipeline, StableDiffusionXLPipeline, UNet2DConditionModel,
+    AutoencoderKL, AutoencoderTiny, DDIMScheduler, EulerDiscreteScheduler, StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline,
+    StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline, StableDiffusionXLImg2ImgPipeline, StableDiffusionXLPipeline,
+    UNet2DConditionModel,
 )
 from PIL import Image
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizerFast
@@ -52,10 +55,12 @@ def autoencoder(**config):
     )
 
 
-def sd(**scheduler):
+def sd(in_channels=4, **scheduler):
     parts = {
         "text_encoder": text_encoder(24, 2),
-        "unet": unet(**blocks(True, True, False), block_out_channels=(16, 24, 24), attention_head_dim=4, cross_attention_dim=24),
+        "unet": unet(
+            **blocks(True, True, False), in_channels=in_channels, block_out_channels=(16, 24, 24), attention_head_dim=4, cross_attention_dim=24,
+        ),
         "vae": autoencoder(),
     }
     return parts, DDIMScheduler.from_config(DDIM.config | scheduler), {}
@@ -100,9 +105,16 @@ def refiner():
     )
 
 
-def run(name, sampler, steps, strength=None, negative=None, guidance=5.0):
+def run(name, sampler, steps, strength=None, negative=None, guidance=5.0, **more):
     """A request; without strength it is text to image, without `negative` the pipeline is given no negative prompt."""
-    return dict(name=name, sampler=sampler, steps=steps, strength=strength, prompt=PROMPT, negative=negative, guidance=guidance, seed=11)
+    return dict(name=name, sampler=sampler, steps=steps, strength=strength, prompt=PROMPT, negative=negative, guidance=guidance, seed=11) | more
+
+
+BOX = [24, 16, 40, 32]
+PAINTED = [
+    run("part", "ddim", 5, 0.6, NEGATIVE, box=BOX), run("most", "euler", 5, 0.9, NEGATIVE, box=BOX), run("unguided", "ddim", 3, 0.7, None, 1.0, box=BOX),
+    run("crop", "ddim", 4, 0.75, NEGATIVE, box=[16, 8, 64, 48], crop=8, work=[80, 64]),
+]
 
 
 KINDS = {
@@ -115,12 +127,20 @@ KINDS = {
     "sdxl": dict(make=sdxl, dtype="F16", runs=[
         run("zeros", "euler", 5, 0.6, None), run("empty", "euler", 5, 0.6, ""), run("text", "euler", 3, None, NEGATIVE),
     ]),
+    "sd_masked": dict(make=lambda: sd(9), dtype="F32", runs=PAINTED + [run("all", "euler", 4, 1.0, NEGATIVE, box=BOX)]),
+    "sd_held": dict(make=sd, dtype="F32", runs=PAINTED),
+    "sd_edit": dict(make=lambda: sd(8), dtype="F32", runs=[
+        run("edit", "ddim", 4, 1.0, NEGATIVE, 7.5, image_guidance=1.5), run("close", "euler", 4, 1.0, None, 3.0, image_guidance=2.5),
+    ]),
     "refiner": dict(make=refiner, dtype="F32", runs=[run("score", "euler", 5, 0.4, NEGATIVE)]),
 }
 CLASSES = {
     "sd": (StableDiffusionImg2ImgPipeline, StableDiffusionPipeline),
     "sd_v": (StableDiffusionImg2ImgPipeline, StableDiffusionPipeline),
     "sd_quick": (StableDiffusionImg2ImgPipeline, StableDiffusionPipeline),
+    "sd_masked": (StableDiffusionInpaintPipeline, None),
+    "sd_held": (StableDiffusionInpaintPipeline, None),
+    "sd_edit": (StableDiffusionInstructPix2PixPipeline, None),
     "sdxl": (StableDiffusionXLImg2ImgPipeline, StableDiffusionXLPipeline),
     "refiner": (StableDiffusionXLImg2ImgPipeline, None),
 }
@@ -168,6 +188,15 @@ def carry_out(request, kind, parts, scheduler, tokens, options):
     else:
         pipeline = changing(**components)
         extra = dict(image=Image.open(SOURCE).convert("RGB"), strength=request["strength"])
+        if "image_guidance" in request:
+            extra["image_guidance_scale"] = request["image_guidance"]
+            del extra["strength"]  # always all of it
+        if "box" in request:
+            x, y, width, height = request["box"]
+            extra["mask_image"] = Image.new("L", extra["image"].size, 0)
+            extra["mask_image"].paste(255, (x, y, x + width, y + height))
+            extra["width"], extra["height"] = request.get("work", extra["image"].size)
+            extra["padding_mask_crop"] = request.get("crop")
     pipeline.set_progress_bar_config(disable=True)
     estimates, step = [], pipeline.scheduler.step
 
@@ -179,10 +208,10 @@ def carry_out(request, kind, parts, scheduler, tokens, options):
     pipeline.scheduler.step = watched
     made = pipeline(
         prompt=request["prompt"], negative_prompt=request["negative"], num_inference_steps=request["steps"],
-        guidance_scale=request["guidance"], generator=torch.Generator().manual_seed(request["seed"]), output_type="np", **extra,
+        guidance_scale=request["guidance"], generator=torch.Generator().manual_seed(request["seed"]), output_type="pil", **extra,
     ).images[0]
     tensors = {f"denoised.{index}": estimate for index, estimate in enumerate(estimates)}
-    return tensors | {"picture": torch.from_numpy((made * 255).round().astype(np.uint8))}
+    return tensors | {"picture": torch.from_numpy(np.array(made))}
 
 
 def main():

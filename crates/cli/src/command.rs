@@ -53,6 +53,9 @@ pub(crate) fn transform(
     if let Some(share) = prompted.guidance_rescale {
         option("--guidance-rescale", &share.to_string());
     }
+    if let Some(weight) = prompted.image_guidance {
+        option("--image-guidance", &weight.to_string());
+    }
     let rule = shaping.rule.strength_rule;
     if rule != StrengthRule::default() {
         option("--strength-rule", rule.name());

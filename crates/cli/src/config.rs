@@ -111,6 +111,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
         kind: Kind::Number,
     },
     Setting {
+        key: "image-guidance",
+        kind: Kind::Number,
+    },
+    Setting {
         key: "negative",
         kind: Kind::Text,
     },

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use imagegen::{CodecKind, ModelInfo, ModelSource};
+use imagegen::{CodecKind, ModelInfo, ModelSource, Sees};
 use serde_json::{Value, json};
 
 use crate::arguments::{InfoArguments, ModelsArguments};
@@ -50,10 +50,12 @@ pub(crate) fn info(arguments: &InfoArguments) -> Result<ExitCode> {
 
 /// What kind of model it is.
 fn kind(info: &ModelInfo) -> &'static str {
-    match (info.codec, info.sees_source) {
-        (CodecKind::Autoencoder, _) => "learned autoencoder",
-        (CodecKind::Patches, true) => "pixel patches, sees its source",
-        (CodecKind::Patches, false) => "pixel patches",
+    match (info.codec, info.sees) {
+        (CodecKind::Autoencoder, Sees::Nothing) => "learned autoencoder",
+        (CodecKind::Autoencoder, Sees::Mask) => "learned autoencoder, made for inpainting",
+        (CodecKind::Autoencoder, _) => "learned autoencoder, edits its source as told",
+        (CodecKind::Patches, Sees::Nothing) => "pixel patches",
+        (CodecKind::Patches, _) => "pixel patches, sees its source",
     }
 }
 

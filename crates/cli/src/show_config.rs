@@ -85,6 +85,7 @@ fn fallback(key: &str, defaults: &Defaults, model: &str) -> (String, String) {
         "strength-rule" => "share",
         "eta" => "the sampler's own",
         "guidance-rescale" => "0",
+        "image-guidance" => "the model's own",
         "fit" => "keep",
         "format" => "png",
         "threads" => "all cores",

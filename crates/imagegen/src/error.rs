@@ -84,6 +84,15 @@ pub enum Error {
         /// What was needed.
         expected: String,
     },
+    /// A model repaints under masks alone.
+    #[error(
+        "model {model} is made for inpainting, got a request without a mask: repaint a part with it, or take \
+         another model"
+    )]
+    NeedsMask {
+        /// Which model.
+        model: String,
+    },
     /// A model's files could not be turned into networks.
     #[error("cannot load model {model}: {cause}")]
     Model {

@@ -42,6 +42,7 @@ pub use inpaint::{Area, Edge, Expand, Inpaint, InpaintMark, Intent, MaskMark, Pa
 pub use masks::{MadeMask, MaskRequest, OtherSize, Region};
 pub use model::{
     CodecKind, Cpu, Defaults, Memory, Model, ModelInfo, ModelSource, NetworkInfo, ScheduleInfo,
+    Sees,
 };
 pub use outcome::{Facts, Outcome, Stage, Unwatched, Watcher};
 pub use recipe::{EnlargeMark, FidelityMark, ModelMark, Recipe, SourceMark};

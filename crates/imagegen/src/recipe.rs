@@ -38,6 +38,9 @@ pub struct Recipe {
     /// Share of the guided output that was brought back to the prompt's own spread; absent where none was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guidance_rescale: Option<f64>,
+    /// Weight of the source over no source; absent where the model is not instructed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_guidance: Option<f64>,
     /// Weight of the prompt over the negative prompt.
     pub guidance_scale: f64,
     /// Seed of all noise; text above 2^53, so that no reader rounds it.
@@ -216,6 +219,9 @@ impl Recipe {
         if let Some(share) = self.guidance_rescale {
             extra.push(named("CFG Rescale phi", &share.to_string()));
         }
+        if let Some(weight) = self.image_guidance {
+            extra.push(named("Image CFG scale", &weight.to_string()));
+        }
         a1111_parameters(&A1111Fields {
             prompt: self.prompt.clone(),
             negative_prompt: self.negative_prompt.clone(),
@@ -293,6 +299,7 @@ mod tests {
             schedule: None,
             eta: None,
             guidance_rescale: None,
+            image_guidance: None,
             guidance_scale: 1.5,
             seed,
             size: [64, 32],

@@ -30,6 +30,7 @@ impl Recipe {
                 }),
                 eta: self.eta,
                 guidance_rescale: self.guidance_rescale,
+                image_guidance: self.image_guidance,
             },
             rule: self.strength_rule.parse::<StrengthRule>()?,
         };

@@ -54,6 +54,8 @@ pub struct Sampling {
     pub eta: Option<f64>,
     /// Share of the guided output that is brought back to the spread of the prompt's own, 0 to 1.
     pub guidance_rescale: Option<f64>,
+    /// Weight of the source over no source, 0 to 100; an error with models that are not instructed.
+    pub image_guidance: Option<f64>,
 }
 
 /// Settings of image-to-image and text-to-image. `None` takes the model's own default.

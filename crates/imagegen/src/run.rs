@@ -12,8 +12,8 @@ use imagegen_picture::{
     plan, to_unit,
 };
 use imagegen_pipeline::{
-    BoxedError, Img2Img, Network, Networks, Plan, Prompt, Spacing, StepRecord, Strength, Text2Img,
-    img2img, text2img,
+    BoxedError, Conditioning, Img2Img, Network, Networks, Plan, Prompt, Spacing, StepRecord,
+    Strength, Text2Img, img2img, text2img,
 };
 
 use crate::model::{BoundUNet, Heard};
@@ -26,6 +26,8 @@ use crate::{
 
 /// Least side of the size a model works at, in pixels; smaller sources are enlarged to it.
 pub(crate) const MIN_SIDE: u32 = 64;
+/// Weight of the source over no source where none is named, as in diffusers' pipeline.
+const IMAGE_GUIDANCE: f64 = 1.5;
 /// Most pixels that text-to-image makes.
 const GENERATE_PIXELS: u64 = 4 << 20;
 
@@ -151,6 +153,9 @@ impl Model {
     }
 
     fn plan_transform(&self, request: &Transform<'_>) -> Result<Planned, Error> {
+        if !request.only_enlarges() {
+            self.runs_without_mask()?;
+        }
         let pipeline = self.resolve(&request.settings)?;
         let fit = plan(&FitRequest {
             source: request.source_size(),
@@ -303,6 +308,7 @@ impl Model {
     }
 
     fn plan_generate(&self, request: &Generate) -> Result<Planned, Error> {
+        self.runs_without_mask()?;
         let pipeline = self.resolve(&request.settings)?;
         let size = Size::new(request.width, request.height);
         if size.pixels() > GENERATE_PIXELS {
@@ -359,6 +365,7 @@ impl Model {
             let name = "guidance rescale";
             return Err(Error::setting(name, guidance_rescale, "0 to 1"));
         }
+        let image_guidance = self.image_guidance(settings.sampling.image_guidance)?;
         Ok(imagegen_pipeline::Settings {
             sampler,
             spacing: settings.sampling.schedule.unwrap_or(defaults.schedule),
@@ -366,8 +373,35 @@ impl Model {
             rule: settings.rule,
             guidance_scale,
             guidance_rescale,
+            image_guidance,
             seed: settings.seed,
         })
+    }
+
+    /// Weight of the source over no source.
+    fn image_guidance(&self, asked: Option<f64>) -> Result<f64, Error> {
+        let refused =
+            |weight, expected: &str| Err(Error::setting("image guidance", weight, expected));
+        match (asked, self.is_instructed()) {
+            (None, true) => Ok(IMAGE_GUIDANCE),
+            (None, false) => Ok(1.0),
+            (Some(weight), false) => refused(
+                weight,
+                "none with this model, which is not instructed (InstructPix2Pix)",
+            ),
+            (Some(weight), true) if (0.0..=100.0).contains(&weight) => Ok(weight),
+            (Some(weight), true) => refused(weight, "0 to 100"),
+        }
+    }
+
+    /// Fails where the model runs under a mask alone.
+    fn runs_without_mask(&self) -> Result<(), Error> {
+        match self.conditioning() {
+            Some(Conditioning::Masked) => Err(Error::NeedsMask {
+                model: self.name().to_owned(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn warnings(
@@ -471,6 +505,7 @@ impl Model {
                 .eta()
                 .filter(|_| settings.sampling.eta.is_some()),
             guidance_rescale: Some(resolved.guidance_rescale).filter(|&share| share > 0.0),
+            image_guidance: self.is_instructed().then_some(resolved.image_guidance),
             guidance_scale: resolved.guidance_scale,
             seed: settings.seed,
             size: [0; 2],

@@ -171,9 +171,10 @@ impl Error {
 fn library_code(error: &imagegen::Error) -> &'static str {
     match error {
         imagegen::Error::Source { .. } => "unusable_source",
-        imagegen::Error::Setting { .. } | imagegen::Error::Fit(_) | imagegen::Error::Mask(_) => {
-            "invalid_value"
-        }
+        imagegen::Error::Setting { .. }
+        | imagegen::Error::Fit(_)
+        | imagegen::Error::Mask(_)
+        | imagegen::Error::NeedsMask { .. } => "invalid_value",
         imagegen::Error::Run(imagegen::RunError::Value { .. })
         | imagegen::Error::Run(imagegen::RunError::UnknownSampler { .. })
         | imagegen::Error::Run(imagegen::RunError::NoSteps { .. }) => "invalid_value",

@@ -1,4 +1,4 @@
-//! Source conditioning: what networks that see the source are shown of it, as a function of strength.
+//! Source conditioning: what networks that see the source are shown of it.
 
 use imagegen_engine::Tensor;
 
@@ -7,7 +7,34 @@ use crate::Strength;
 /// Strengths this close above a limit still count as the limit: 0.7 + 0.15 is not 0.85 in binary.
 const LIMIT_SLACK: f64 = 1e-6;
 
-/// How a model wants its source channels, read from the model's files.
+/// What a network is shown of the source, in channels behind those of the noised latents.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Conditioning {
+    /// The source, less of it the greater the strength.
+    Faded(ConditioningRule),
+    /// A mask, 1 where the picture is made anew, and the latents of what the mask leaves: networks made for
+    /// inpainting, which run under a mask alone.
+    Masked,
+    /// The source whatever the strength, and guidance by it: InstructPix2Pix.
+    Instructed,
+}
+
+impl Conditioning {
+    /// Channels of the network's input behind those of the noised latents, of which there are `latents`.
+    pub fn channels(&self, latents: usize) -> usize {
+        match self {
+            Self::Faded(_) | Self::Instructed => latents,
+            Self::Masked => 1 + latents,
+        }
+    }
+
+    /// Whether the network's output is relative to the source channels.
+    pub(crate) fn is_relative(&self) -> bool {
+        matches!(self, Self::Faded(rule) if rule.relative)
+    }
+}
+
+/// How a model wants its source faded, read from the model's files.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConditioningRule {
     /// Pairs (limit, factor), limits rising: up to the limit the source is low-passed by the factor.

@@ -148,12 +148,14 @@ fn concat_channels(a: &Tensor, b: &Tensor) -> Result<Tensor, imagegen_engine::Er
 /// Guidance: the estimate for the prompt, pushed away from the one for the negative prompt.
 ///
 /// `uncond + guidance_scale * (cond - uncond)`. At scale 1 only `cond` runs and at 0 only `uncond`, and
-/// the result is exactly theirs.
+/// the result is exactly theirs. Guidance by the source adds `(image_guidance - 1) * (uncond - blind)`, where
+/// `blind` is the estimate without text and source (Brooks et al. 2023, equation 3).
 #[derive(Debug)]
 pub struct Guided<D> {
     cond: Option<D>,
     uncond: Option<D>,
     guidance_scale: f64,
+    blind: Option<(D, f64)>,
     rescale: f64,
     prediction: PredictionType,
 }
@@ -172,12 +174,29 @@ impl<D: Denoiser> Guided<D> {
                     cond,
                     uncond,
                     guidance_scale,
+                    blind: None,
                     rescale: 0.0,
                     prediction: PredictionType::Sample,
                 });
             }
         };
         Err(Error::value("guidance_scale", guidance_scale, expected))
+    }
+
+    /// Pushes the estimate away from that of `blind`, which hears the negative prompt and sees no source.
+    /// 1 changes nothing.
+    ///
+    /// Fails with [`Error::Value`] unless the weight is finite and there is a denoiser for the negative prompt.
+    pub fn guided_by_source(mut self, blind: D, image_guidance: f64) -> Result<Self, Error> {
+        let expected = match &self.uncond {
+            _ if !image_guidance.is_finite() => "a finite number",
+            None => "1 where there is no negative prompt",
+            Some(_) => {
+                self.blind = Some((blind, image_guidance)).filter(|_| image_guidance != 1.0);
+                return Ok(self);
+            }
+        };
+        Err(Error::value("image_guidance", image_guidance, expected))
     }
 
     /// Brings a `share` of the guided output back to the spread of the prompt's own (Lin et al. 2024,
@@ -240,26 +259,44 @@ fn spreads(tensor: &Tensor) -> Result<Vec<f64>, Error> {
 
 impl<D: Denoiser> Denoiser for Guided<D> {
     fn denoise(&mut self, noised: &Tensor, level: NoiseLevel) -> Result<Tensor, Error> {
+        let by_source = self.blind.is_some();
         let uncond = match &mut self.uncond {
-            Some(uncond) if self.guidance_scale != 1.0 => Some(uncond.denoise(noised, level)?),
+            Some(uncond) if self.guidance_scale != 1.0 || by_source => {
+                Some(uncond.denoise(noised, level)?)
+            }
             _ => None,
         };
         let cond = match &mut self.cond {
             Some(cond) if self.guidance_scale != 0.0 => Some(cond.denoise(noised, level)?),
             _ => None,
         };
+        let push = match (&mut self.blind, &uncond) {
+            (Some((blind, weight)), Some(uncond)) => {
+                let (blind, weight) = (blind.denoise(noised, level)?, (*weight - 1.0) as f32);
+                let push = |blind: f32, uncond: f32| weight * (uncond - blind);
+                Some(zip("estimate without source", &blind, uncond, push)?)
+            }
+            _ => None,
+        };
         let scale = self.guidance_scale as f32;
-        match (cond, uncond) {
+        let estimate = match (cond, uncond) {
+            (Some(cond), Some(_)) if scale == 1.0 => cond,
             (Some(cond), Some(uncond)) => {
                 let guide = |uncond: f32, cond: f32| uncond + scale * (cond - uncond);
                 let guided = zip("cond estimate", &uncond, &cond, guide)?;
-                if self.rescale == 0.0 {
-                    return Ok(guided);
+                match self.rescale == 0.0 {
+                    true => guided,
+                    false => self.rescale(guided, (&cond, noised), level)?,
                 }
-                self.rescale(guided, (&cond, noised), level)
             }
-            (Some(only), None) | (None, Some(only)) => Ok(only),
+            (Some(only), None) | (None, Some(only)) => only,
             (None, None) => unreachable!("`new` asks for the denoiser that the scale needs"),
+        };
+        match push {
+            Some(push) => Ok(zip("estimate", &push, &estimate, |push, estimate| {
+                estimate + push
+            })?),
+            None => Ok(estimate),
         }
     }
 }
@@ -371,6 +408,30 @@ mod tests {
             assert_eq!(guided.denoise(&noised, LEVEL).unwrap().data(), [want; 3]);
             assert_eq!((cond.1, uncond.1), (cond_runs, uncond_runs));
         }
+    }
+
+    #[test]
+    fn guidance_by_the_source_runs_only_what_it_needs() {
+        let noised = tensor(1, &[0.0; 3]);
+        for (scale, weight, want, runs) in [
+            (2.5, 1.0, 0.1 + 2.5 * 0.6, [1, 1, 0]),
+            (2.5, 1.5, 0.1 + 2.5 * 0.6 + 0.5 * 0.4, [1, 1, 1]),
+            (1.0, 2.0, 0.7 + 0.4, [1, 1, 1]),
+            (0.0, 2.0, 0.1 + 0.4, [0, 1, 1]),
+        ] {
+            let [mut cond, mut uncond, mut blind] = [0.7, 0.1, -0.3].map(|v| Always(v, 0));
+            let guided = Guided::new(Some(&mut cond), Some(&mut uncond), scale).unwrap();
+            let mut guided = guided.guided_by_source(&mut blind, weight).unwrap();
+            assert_close(&guided.denoise(&noised, LEVEL).unwrap(), &[want; 3]);
+            assert_eq!([cond.1, uncond.1, blind.1], runs);
+        }
+        let (mut only, mut blind) = (Always(0.7, 0), Always(0.1, 0));
+        let guided = Guided::new(Some(&mut only), None, 1.0).unwrap();
+        let error = guided.guided_by_source(&mut blind, 2.0).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "image_guidance is 2, expected 1 where there is no negative prompt"
+        );
     }
 
     // diffusers 0.39, rescale_noise_cfg with guidance_rescale 0.7 on outputs cond and

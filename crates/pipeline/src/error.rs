@@ -77,6 +77,9 @@ pub enum Error {
         /// The strength asked for.
         strength: f64,
     },
+    /// The network paints under masks alone, and there is none.
+    #[error("the network is made for inpainting, expected a mask: use an inpainting request")]
+    NeedsMask,
     /// A stage gave NaN or infinite numbers.
     #[error("the {stage} gave NaN or infinite numbers, expected finite ones")]
     NotFinite {

@@ -5,7 +5,7 @@ use imagegen_engine::{Tensor, random::Generator};
 use crate::elementwise::{add_scaled, map, scaled};
 use crate::schedule::variance_of_noised;
 use crate::{
-    BoxedError, ConditioningRule, Discrete, Error, Guided, LatentCodec, Network, Noise, Plan,
+    BoxedError, Conditioning, Discrete, Error, Guided, LatentCodec, Network, Noise, Plan,
     PlanRequest, PredictionType, Progress, Sampler, SourceConditioned, Spacing, Stage, Start,
     Strength, StrengthRule, TrainingSchedule, low_pass,
 };
@@ -19,8 +19,8 @@ pub enum Prompt {
     Negative,
 }
 
-/// Makes the network bound to a prompt. Called at most once per prompt and run, and never for one
-/// that the guidance scale leaves out.
+/// Makes the network bound to a prompt. Called at most once per prompt and run, twice for the negative prompt
+/// where the source guides too, and never for one that guidance leaves out.
 pub type NetworkFactory<'a> = dyn Fn(Prompt) -> Result<Box<dyn Network + 'a>, BoxedError> + 'a;
 
 /// The model of a run. `'n` is what the networks borrow from, `'r` the run itself.
@@ -32,7 +32,7 @@ pub struct Networks<'r, 'n> {
     /// The noise levels the network was trained on, with the settings of its scheduler file.
     pub training: &'r TrainingSchedule,
     /// How the network wants to see the source; `None` for networks that do not.
-    pub conditioning: Option<&'r ConditioningRule>,
+    pub conditioning: Option<&'r Conditioning>,
 }
 
 impl std::fmt::Debug for Networks<'_, '_> {
@@ -57,6 +57,8 @@ pub struct Settings {
     pub rule: StrengthRule,
     /// Weight of the prompt over the negative prompt. 1 leaves the negative prompt out, 0 the prompt.
     pub guidance_scale: f64,
+    /// Weight of the source over no source, where the network is instructed; 1 leaves that out.
+    pub image_guidance: f64,
     /// Share of the guided output that is brought back to the spread of the prompt's own, 0 to 1.
     pub guidance_rescale: f64,
     /// Seed of all noise. torch's generator uses its low 32 bits alone.
@@ -135,7 +137,8 @@ pub struct Facts {
 /// Makes a new picture from a source.
 ///
 /// Strength 0 returns the source itself and runs nothing; at strength 1, but for rule `diffusers`, only
-/// the source's size is read and the result equals [`text2img`]'s. Noise is drawn in this order: the
+/// the source's size is read and the result equals [`text2img`]'s. Networks that are instructed see the source
+/// at every strength. Noise is drawn in this order: the
 /// codec's posterior sample, the start, each step that uses some. Fails with [`Error::Value`] or
 /// [`Error::Tensor`] for a request that cannot be carried out, before anything runs, with
 /// [`Error::Failed`] or [`Error::NotFinite`] naming the stage, and with [`Error::Cancelled`].
@@ -159,11 +162,14 @@ pub fn img2img(
         let shape = request.source.shape();
         return Err(imagegen_engine::Error::shape("source", shape, "[1, H, W, 3]").into());
     }
-    let source = (plan.start == Start::NoisedSource).then_some(request.source);
+    let sources = Sources {
+        start: (plan.start == Start::NoisedSource).then_some(request.source),
+        seen: Some(request.source),
+    };
     carry_out(
         &plan,
         &request.settings,
-        ([h, w], source),
+        ([h, w], sources),
         networks,
         progress,
     )
@@ -180,25 +186,47 @@ pub fn text2img(
         request.settings.plan_request(Strength::FULL),
     )?;
     let size = [request.height, request.width];
-    carry_out(&plan, &request.settings, (size, None), networks, progress)
+    let none = Sources {
+        start: None,
+        seen: None,
+    };
+    carry_out(&plan, &request.settings, (size, none), networks, progress)
 }
 
-/// Runs a plan. `source` is given if, and only if, the run reads it.
+/// The source, where a run reads it.
+#[derive(Debug, Clone, Copy)]
+struct Sources<'a> {
+    /// What the loop starts from, noised.
+    start: Option<&'a Tensor>,
+    /// What an instructed network sees.
+    seen: Option<&'a Tensor>,
+}
+
+/// Runs a plan.
 fn carry_out(
     plan: &Plan,
     settings: &Settings,
-    (size, source): ([usize; 2], Option<&Tensor>),
+    (
+        size,
+        Sources {
+            start: source,
+            seen,
+        },
+    ): ([usize; 2], Sources<'_>),
     networks: &mut Networks<'_, '_>,
     progress: &mut dyn Progress,
 ) -> Result<Outcome, Error> {
     let shape = latents_shape(size, networks.codec)?;
-    let low_pass_factor = networks.conditioning.map(|rule| match source {
-        Some(_) => rule.factor(plan.strength),
-        None => 0,
-    });
-    let channels = match low_pass_factor {
-        Some(factor) => Some(source_channels(source, factor, shape, networks.codec)?),
+    let mut low_pass_factor = None;
+    let channels = match networks.conditioning {
         None => None,
+        Some(Conditioning::Masked) => return Err(Error::NeedsMask),
+        Some(Conditioning::Instructed) => Some(source_channels(seen, 1, shape, networks.codec)?),
+        Some(Conditioning::Faded(rule)) => {
+            let factor = source.map_or(0, |_| rule.factor(plan.strength));
+            low_pass_factor = Some(factor);
+            Some(source_channels(source, factor, shape, networks.codec)?)
+        }
     };
     let mut denoiser = guided(settings, channels, networks)?;
     let mut noise = Generator::new(settings.seed);
@@ -307,7 +335,11 @@ pub(crate) fn guided<'n>(
 ) -> Result<Guided<BoundNetwork<'n>>, Error> {
     let guidance_scale = settings.guidance_scale;
     let prediction = networks.training.config().prediction_type;
-    let relative = networks.conditioning.is_some_and(|rule| rule.relative);
+    let relative = networks.conditioning.is_some_and(Conditioning::is_relative);
+    let by_source = match networks.conditioning {
+        Some(Conditioning::Instructed) => settings.image_guidance != 1.0,
+        _ => false,
+    };
     if relative && prediction != PredictionType::Sample {
         let expected = "Sample where the output is relative to the source";
         return Err(Error::value(
@@ -316,21 +348,29 @@ pub(crate) fn guided<'n>(
             expected,
         ));
     }
-    let bound = |prompt| -> Result<BoundNetwork<'n>, Error> {
+    let bound = |prompt, channels: Option<Tensor>| -> Result<BoundNetwork<'n>, Error> {
         let network = (networks.network)(prompt).map_err(Error::failed(Stage::Prompt))?;
-        let network = match &channels {
-            Some(channels) => Box::new(SourceConditioned::new(network, channels.clone(), relative)),
+        let network = match channels {
+            Some(channels) => Box::new(SourceConditioned::new(network, channels, relative)),
             None => network,
         };
         Ok(Discrete::new(network, prediction))
     };
     let cond = (guidance_scale != 0.0)
-        .then(|| bound(Prompt::Positive))
+        .then(|| bound(Prompt::Positive, channels.clone()))
         .transpose()?;
-    let uncond = (guidance_scale != 1.0)
-        .then(|| bound(Prompt::Negative))
+    let uncond = (guidance_scale != 1.0 || by_source)
+        .then(|| bound(Prompt::Negative, channels.clone()))
         .transpose()?;
-    Guided::new(cond, uncond, guidance_scale)?.rescaled(settings.guidance_rescale, prediction)
+    let guided = Guided::new(cond, uncond, guidance_scale)?;
+    let guided = match channels.filter(|_| by_source) {
+        Some(channels) => {
+            let blind = bound(Prompt::Negative, Some(Tensor::zeros(channels.shape())))?;
+            guided.guided_by_source(blind, settings.image_guidance)?
+        }
+        None => guided,
+    };
+    guided.rescaled(settings.guidance_rescale, prediction)
 }
 
 pub(crate) fn finite(tensor: Tensor, stage: Stage) -> Result<Tensor, Error> {

@@ -1,13 +1,14 @@
 //! Inpainting with any model: what the mask keeps is held at the source's latents through the whole loop,
-//! grey parts up to the step from which they may change.
+//! grey parts up to the step from which they may change. Networks made for inpainting see the mask and keep the
+//! rest themselves.
 
 use imagegen_engine::{Tensor, random::Generator};
 
 use crate::elementwise::{add_scaled, scaled};
 use crate::img2img::{decoded, ended, facts, finite, guided, latents_shape};
 use crate::{
-    Denoiser, Error, LatentCodec, Networks, Noise, NoiseLevel, Outcome, Plan, Progress, Settings,
-    Stage, Start, Strength, StrengthRule, low_pass,
+    Conditioning, Denoiser, Error, LatentCodec, Networks, Noise, NoiseLevel, Outcome, Plan,
+    Progress, Settings, Stage, Start, Strength, StrengthRule, low_pass,
 };
 
 /// What the loop starts from under the mask.
@@ -75,9 +76,13 @@ pub struct Inpaint<'a> {
 /// (differential diffusion). At strength 1 what is covered fully is read by nothing: latents and
 /// conditioning come from `filled`. Strength 0 returns the source.
 ///
-/// Noise is drawn in this order: the codec's posterior sample, the start, under rule `diffusers` the
-/// posterior of the masked picture (which that library draws and here does nothing), masked content that is
-/// noise, each step that uses some. Fails as [`img2img`](crate::img2img), and with [`Error::Value`] for
+/// A network made for inpainting is shown the mask, 1 in every cell that is covered at all, and the latents of
+/// the picture with all that is covered blanked to mid grey. It keeps the rest by itself, as in diffusers; only
+/// grey parts are held until their steps come.
+///
+/// Noise is drawn in this order: the codec's posterior sample (not by networks made for inpainting at strength
+/// 1), the start, the posterior of the masked picture (by those networks, and under rule `diffusers`, where that
+/// library draws it for nothing), masked content that is noise, each step that uses some. Fails as [`img2img`](crate::img2img), and with [`Error::Value`] for
 /// coverage outside 0 to 1.
 pub fn inpaint(
     request: &Inpaint<'_>,
@@ -94,14 +99,25 @@ pub fn inpaint(
     }
     let size = request.check()?;
     let shape = latents_shape(size, networks.codec)?;
-    let cells = cells(request.mask, networks.codec.downscale())?;
-    let low_pass = networks.conditioning.map(|rule| rule.factor(plan.strength));
-    let channels = match low_pass {
-        Some(factor) => Some(request.source_channels(factor, networks.codec)?),
-        None => None,
+    let mut cells = cells(request.mask, networks.codec.downscale())?;
+    let mut low_pass = None;
+    let mut channels = match networks.conditioning {
+        None | Some(Conditioning::Masked) => None,
+        Some(Conditioning::Instructed) => Some(request.source_channels(1, networks.codec)?),
+        Some(Conditioning::Faded(rule)) => {
+            let factor = *low_pass.insert(rule.factor(plan.strength));
+            Some(request.source_channels(factor, networks.codec)?)
+        }
     };
+    let sees_mask = networks.conditioning == Some(&Conditioning::Masked);
     let mut noise = Generator::new(request.settings.seed);
-    let latents = request.latents(&cells, shape, networks.codec, &mut noise)?;
+    let mut latents = request.latents(&cells, (shape, sees_mask), networks.codec, &mut noise)?;
+    if let Some(masked) = latents.masked.take() {
+        channels = Some(mask_channels(&cells, &masked)?);
+        // What is not covered at all is kept by the network.
+        let covered = |cell: &mut f32| *cell = if *cell > 0.0 { *cell } else { 1.0 };
+        cells.iter_mut().for_each(covered);
+    }
     let (known, noised) = (latents.known.clone(), request.start(&plan, &latents)?);
     let mut denoiser = Masked {
         inner: guided(settings, channels, networks)?,
@@ -136,6 +152,8 @@ struct Latents {
     start: Tensor,
     /// Of the first level.
     noise: Tensor,
+    /// Of the picture with what is covered blanked, where the network sees it.
+    masked: Option<Tensor>,
 }
 
 impl Inpaint<'_> {
@@ -191,10 +209,22 @@ impl Inpaint<'_> {
         finite(channels, Stage::Condition)
     }
 
+    /// The source with everything blanked to mid grey that is covered at all.
+    fn blanked(&self) -> Tensor {
+        let mut pixels = self.source.clone();
+        let colours = pixels.data_mut().chunks_exact_mut(3);
+        for (colour, &coverage) in colours.zip(self.mask.data()) {
+            if coverage > 0.0 {
+                colour.fill(0.0);
+            }
+        }
+        pixels
+    }
+
     fn latents(
         &self,
         cells: &[f32],
-        shape: [usize; 4],
+        (shape, sees_mask): ([usize; 4], bool),
         codec: &mut dyn LatentCodec,
         noise: &mut dyn Noise,
     ) -> Result<Latents, Error> {
@@ -205,11 +235,26 @@ impl Inpaint<'_> {
                 Stage::Encode,
             )
         };
-        let known = encode(self.read(), noise)?;
+        // At strength 1 a network that sees the mask needs the source's latents for grey parts alone.
+        let early = !(sees_mask && self.is_whole());
+        let known = early.then(|| encode(self.read(), noise)).transpose()?;
         let first = noise.normal(shape);
-        if self.settings.rule == StrengthRule::Diffusers {
-            encode(self.filled, noise)?;
-        }
+        let masked = match sees_mask {
+            true => Some(encode(&self.blanked(), noise)?),
+            false => {
+                if self.settings.rule == StrengthRule::Diffusers {
+                    encode(self.filled, noise)?;
+                }
+                None
+            }
+        };
+        let known = match known {
+            Some(known) => known,
+            None if cells.iter().any(|&cell| cell > 0.0 && cell < 1.0) => {
+                encode(self.read(), noise)?
+            }
+            None => Tensor::zeros(shape),
+        };
         let mut start = known.clone();
         let content = match self.content {
             MaskedContent::Original | MaskedContent::Fill => None,
@@ -232,6 +277,7 @@ impl Inpaint<'_> {
             known,
             start,
             noise: first,
+            masked,
         })
     }
 
@@ -259,6 +305,18 @@ fn cells(mask: &Tensor, side: usize) -> Result<Vec<f32>, Error> {
         *cell = cell.max(coverage);
     }
     Ok(cells)
+}
+
+/// The channels that a network made for inpainting sees besides noised latents: the mask, then the latents of
+/// what it leaves, `[1, h, w, 1 + C]`.
+fn mask_channels(cells: &[f32], masked: &Tensor) -> Result<Tensor, Error> {
+    let [_, h, w, channels] = masked.nhwc("masked latents")?;
+    let mut data = Vec::with_capacity(h * w * (1 + channels));
+    for (&cell, latents) in cells.iter().zip(masked.data().chunks_exact(channels)) {
+        data.push(f32::from(cell > 0.0));
+        data.extend_from_slice(latents);
+    }
+    Ok(Tensor::new([1, h, w, 1 + channels], data)?)
 }
 
 /// `latents` with those of `known` in the cells that are `held`.

@@ -24,7 +24,7 @@ mod schedule;
 mod strength;
 
 pub use codec::{LatentCodec, PatchLatents};
-pub use conditioning::{ConditioningRule, low_pass};
+pub use conditioning::{Conditioning, ConditioningRule, low_pass};
 pub use denoiser::{Denoiser, Discrete, Guided, Network, SourceConditioned};
 pub use error::{BoxedError, Error, Stage};
 pub use imagegen_engine::Tensor;

@@ -7,9 +7,9 @@ use std::cell::Cell;
 use common::{stable_diffusion, starter};
 use imagegen_engine::random::Generator;
 use imagegen_pipeline::{
-    BoxedError, ConditioningRule, Error, Img2Img, LatentCodec, Network, Networks, Noise,
-    PatchLatents, Prompt, Sampler, Settings, Silent, Spacing, Stage, Start, Strength, StrengthRule,
-    Tensor, Text2Img, TrainingSchedule, img2img, text2img,
+    BoxedError, Conditioning, ConditioningRule, Error, Img2Img, LatentCodec, Network, Networks,
+    Noise, PatchLatents, Prompt, Sampler, Settings, Silent, Spacing, Stage, Start, Strength,
+    StrengthRule, Tensor, Text2Img, TrainingSchedule, img2img, text2img,
 };
 
 /// Pulls towards a colour of its own; sees the source channels if there are any.
@@ -47,13 +47,16 @@ fn formula<'a>(prompt: Prompt) -> Result<Box<dyn Network + 'a>, BoxedError> {
     Ok(Box::new(Formula { bias, channels: 48 }))
 }
 
-fn rule() -> ConditioningRule {
-    let low_pass_by_strength = vec![(0.85, 1), (0.95, 2), (0.99, 8)];
-    ConditioningRule {
-        low_pass_by_strength,
+fn rule() -> Conditioning {
+    faded(true)
+}
+
+fn faded(relative: bool) -> Conditioning {
+    Conditioning::Faded(ConditioningRule {
+        low_pass_by_strength: vec![(0.85, 1), (0.95, 2), (0.99, 8)],
         above: 0,
-        relative: true,
-    }
+        relative,
+    })
 }
 
 fn picture(seed: u64) -> Tensor {
@@ -73,6 +76,7 @@ fn settings(sampler: Sampler, rule: StrengthRule) -> Settings {
         rule,
         guidance_scale: 1.5,
         guidance_rescale: 0.0,
+        image_guidance: 1.0,
         seed: 7,
     }
 }
@@ -302,10 +306,7 @@ fn run_sampling(
     training: &TrainingSchedule,
     settings: Settings,
 ) -> Result<imagegen_pipeline::Outcome, Error> {
-    let conditioning = ConditioningRule {
-        relative: false,
-        ..rule()
-    };
+    let conditioning = faded(false);
     let mut networks = Networks {
         codec: &mut Sampling { bad },
         network,

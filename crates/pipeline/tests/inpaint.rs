@@ -5,9 +5,9 @@ mod common;
 use common::starter;
 use imagegen_engine::random::Generator;
 use imagegen_pipeline::{
-    BoxedError, ConditioningRule, Error, Img2Img, Inpaint, MaskedContent, Network, Networks,
-    Outcome, PatchLatents, Prompt, Sampler, Settings, Silent, Spacing, Strength, StrengthRule,
-    Tensor, Text2Img, img2img, inpaint, text2img,
+    BoxedError, Conditioning, ConditioningRule, Error, Img2Img, Inpaint, MaskedContent, Network,
+    Networks, Outcome, PatchLatents, Prompt, Sampler, Settings, Silent, Spacing, Strength,
+    StrengthRule, Tensor, Text2Img, img2img, inpaint, text2img,
 };
 
 /// Sides of the test's pictures, in pixels; cells of latents have 4.
@@ -87,6 +87,7 @@ fn settings(sampler: Sampler, rule: StrengthRule) -> Settings {
         rule,
         guidance_scale: 1.5,
         guidance_rescale: 0.0,
+        image_guidance: 1.0,
         seed: 7,
     }
 }
@@ -98,11 +99,11 @@ fn with_networks<T>(
     work: impl FnOnce(&mut Networks<'_, '_>) -> T,
 ) -> T {
     let training = starter(sampler);
-    let conditioning = ConditioningRule {
+    let conditioning = Conditioning::Faded(ConditioningRule {
         low_pass_by_strength: vec![(0.85, 1), (0.95, 2), (0.99, 8)],
         above: 0,
         relative: true,
-    };
+    });
     let mut codec = PatchLatents::new(4, 1.7, 16).expect("sound numbers");
     work(&mut Networks {
         codec: &mut codec,

@@ -102,6 +102,16 @@ pub(crate) struct Prompted {
         allow_negative_numbers = true, value_parser = values::share
     )]
     pub(crate) guidance_rescale: Option<f64>,
+
+    /// Weight of the source, 0 to 100, with models that edit as told (InstructPix2Pix) [default: 1.5]
+    #[arg(
+        long,
+        value_name = "SCALE",
+        env = "IMAGEGEN_IMAGE_GUIDANCE",
+        hide_env_values = true,
+        allow_negative_numbers = true
+    )]
+    pub(crate) image_guidance: Option<f64>,
 }
 
 impl Prompted {
@@ -113,6 +123,7 @@ impl Prompted {
                 .or(self.sampler.and_then(|named| named.schedule)),
             eta: self.eta,
             guidance_rescale: self.guidance_rescale,
+            image_guidance: self.image_guidance,
         }
     }
 }

@@ -6,7 +6,8 @@ use imagegen_engine::Tensor;
 use imagegen_model::single_file::Part;
 use imagegen_model::{AddedInput, UNetInput};
 use imagegen_pipeline::{
-    BetaSchedule, BoxedError, LatentCodec, Noise, PredictionType, ScheduleConfig, TimestepSpacing,
+    BetaSchedule, BoxedError, Conditioning, LatentCodec, Noise, PredictionType, ScheduleConfig,
+    TimestepSpacing,
 };
 
 use super::files::ModelFiles;
@@ -31,8 +32,8 @@ pub struct ModelInfo {
     pub networks: Vec<NetworkInfo>,
     /// What makes latents of pixels.
     pub codec: CodecKind,
-    /// Whether the network sees the source beside the noised latents.
-    pub sees_source: bool,
+    /// What the network sees beside the noised latents.
+    pub sees: Sees,
     /// Tokens it reads of a prompt, both ends included.
     pub prompt_tokens: usize,
     /// Styles worth naming to a person; empty for models that know language at large.
@@ -58,6 +59,19 @@ pub enum CodecKind {
     Patches,
     /// A learned autoencoder.
     Autoencoder,
+}
+
+/// What a network sees beside the noised latents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sees {
+    /// Nothing.
+    Nothing,
+    /// The source, less of it the greater the strength.
+    Source,
+    /// A mask and what it leaves of the source: made for inpainting, and for that alone.
+    Mask,
+    /// The source at every strength, which the prompt says how to edit.
+    InstructedSource,
 }
 
 /// One network of a model.
@@ -142,9 +156,11 @@ impl ModelInfo {
                 CodecPart::Patches(_) => CodecKind::Patches,
                 CodecPart::Autoencoder(_) => CodecKind::Autoencoder,
             },
-            sees_source: match &parts.codec {
-                CodecPart::Patches(latents) => latents.conditioning.is_some(),
-                CodecPart::Autoencoder(_) => false,
+            sees: match &networks.conditioning {
+                None => Sees::Nothing,
+                Some(Conditioning::Faded(_)) => Sees::Source,
+                Some(Conditioning::Masked) => Sees::Mask,
+                Some(Conditioning::Instructed) => Sees::InstructedSource,
             },
             prompt_tokens: networks.texts.max_tokens(),
             schedule: ScheduleInfo::of(&schedule),

@@ -1,7 +1,7 @@
 //! `latents.json`: how a model's latents are made of pixels, how it wants to see its source, and its
 //! defaults. Fields that only describe are for readers and not read.
 
-use imagegen_pipeline::{ConditioningRule, LatentCodec, PatchLatents};
+use imagegen_pipeline::{Conditioning, ConditioningRule, LatentCodec, PatchLatents};
 use serde::Deserialize;
 
 use super::native::Native;
@@ -16,13 +16,13 @@ struct File {
     scaling_factor: f64,
     size_multiple: usize,
     defaults: Native,
-    source_conditioning: Option<Conditioning>,
+    source_conditioning: Option<Fading>,
     #[serde(default)]
     output_relative_to_source: bool,
 }
 
 #[derive(Deserialize)]
-struct Conditioning {
+struct Fading {
     low_pass_by_strength: Vec<(f64, usize)>,
     above: usize,
 }
@@ -31,7 +31,7 @@ struct Conditioning {
 #[derive(Debug)]
 pub(super) struct LatentsFile {
     pub(super) codec: PatchLatents,
-    pub(super) conditioning: Option<ConditioningRule>,
+    pub(super) conditioning: Option<Conditioning>,
     pub(super) native: Native,
 }
 
@@ -68,10 +68,12 @@ impl LatentsFile {
         if !(0.0..=1.0).contains(&defaults.strength) {
             return Err(wrong("defaults.strength", &defaults.strength, "0 to 1"));
         }
-        let conditioning = file.source_conditioning.map(|rule| ConditioningRule {
-            low_pass_by_strength: rule.low_pass_by_strength,
-            above: rule.above,
-            relative: file.output_relative_to_source,
+        let conditioning = file.source_conditioning.map(|rule| {
+            Conditioning::Faded(ConditioningRule {
+                low_pass_by_strength: rule.low_pass_by_strength,
+                above: rule.above,
+                relative: file.output_relative_to_source,
+            })
         });
         Ok(Self {
             codec,

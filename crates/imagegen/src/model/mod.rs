@@ -11,7 +11,7 @@ mod scheduler;
 mod words;
 
 pub use files::ModelSource;
-pub use info::{CodecKind, Memory, ModelInfo, NetworkInfo, ScheduleInfo};
+pub use info::{CodecKind, Memory, ModelInfo, NetworkInfo, ScheduleInfo, Sees};
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,7 +21,7 @@ use imagegen_engine::{Backend, CpuBackend, Tensor};
 use imagegen_model::{AddedInput, TextEncoding, UNetInput};
 use imagegen_picture::advice::{Measures, Tokens};
 use imagegen_pipeline::{
-    BoxedError, ConditioningRule, Network, Prompt, Sampler, Spacing, TrainingSchedule,
+    BoxedError, Conditioning, Network, Prompt, Sampler, Spacing, TrainingSchedule,
 };
 
 use crate::inpaint::LastMask;
@@ -31,7 +31,7 @@ use crate::{Error, Warning};
 use files::ModelFiles;
 use native::Native;
 use networks::{BoundCodec, Networks};
-use parts::{CodecPart, Parts};
+use parts::Parts;
 use scheduler::SchedulerFile;
 use words::PromptWords;
 
@@ -68,8 +68,6 @@ pub struct Model {
     engine: CpuBackend,
     networks: Networks<CpuBackend>,
     native: Native,
-    /// How the network wants to see its source, where it does.
-    conditioning: Option<ConditioningRule>,
     scheduler: SchedulerFile,
     words: Option<PromptWords>,
     zeros_for_no_prompt: bool,
@@ -101,10 +99,6 @@ impl Model {
             engine,
             networks,
             native: parts.native(&files)?,
-            conditioning: match parts.codec {
-                CodecPart::Patches(latents) => latents.conditioning,
-                CodecPart::Autoencoder(_) => None,
-            },
             scheduler: parts.scheduler,
             words: parts.words,
             zeros_for_no_prompt: parts.zeros_for_no_prompt,
@@ -153,9 +147,14 @@ impl Model {
         self.native.pixels
     }
 
-    /// How its network wants to see the source, where it does.
-    pub(crate) fn conditioning(&self) -> Option<&ConditioningRule> {
-        self.conditioning.as_ref()
+    /// What its network is shown of the source, where it sees any of it.
+    pub(crate) fn conditioning(&self) -> Option<&Conditioning> {
+        self.networks.conditioning.as_ref()
+    }
+
+    /// Whether its network sees the source at every strength and can be guided by it.
+    pub(crate) fn is_instructed(&self) -> bool {
+        self.conditioning() == Some(&Conditioning::Instructed)
     }
 
     /// Between pixels and latents.

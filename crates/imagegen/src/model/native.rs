@@ -1,7 +1,10 @@
 //! What holds where a request says nothing, and the size a model works at.
 
-use imagegen_model::UNetConfig;
+use imagegen_model::{AutoencoderConfig, UNetConfig};
+use imagegen_pipeline::Conditioning;
 use serde::Deserialize;
+
+use super::networks::seen;
 
 /// Steps of models that name none.
 const STEPS: usize = 30;
@@ -31,17 +34,18 @@ fn megapixel() -> u64 {
 }
 
 impl Native {
-    /// Those of a network whose files name none: its training size, with latents of `downscale` pixels
-    /// a side.
-    pub(super) fn of(unet: &UNetConfig, downscale: usize) -> Self {
-        let side = unet.sample_size.unwrap_or(LATENTS).clamp(1, 1024) * downscale;
+    /// Those of a network whose files name none: its training size, and what suits how it sees the source.
+    pub(super) fn of(unet: &UNetConfig, codec: &AutoencoderConfig) -> Self {
+        let side = unet.sample_size.unwrap_or(LATENTS).clamp(1, 1024) * codec.downscale();
+        let instructed = seen(unet, codec.latent_channels) == Some(Conditioning::Instructed);
         Self {
             steps: STEPS,
             guidance_scale: match unet.added {
                 Some(_) => POOLED_GUIDANCE,
                 None => GUIDANCE,
             },
-            strength: STRENGTH,
+            // What it keeps it sees, and needs nothing of it to start from.
+            strength: if instructed { 1.0 } else { STRENGTH },
             pixels: (side * side) as u64,
         }
     }

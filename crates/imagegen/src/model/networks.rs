@@ -8,7 +8,7 @@ use imagegen_model::{
     Autoencoder, AutoencoderConfig, ClipText, ClipTextConfig, TextEncoding, TextStates, Tokenizer,
     UNet, UNetConfig,
 };
-use imagegen_pipeline::{BoxedError, LatentCodec, Noise, PatchLatents};
+use imagegen_pipeline::{BoxedError, Conditioning, LatentCodec, Noise, PatchLatents};
 
 use super::files::ModelFiles;
 use super::parts::{CodecPart, Parts};
@@ -20,6 +20,8 @@ pub(super) struct Networks<B: Backend> {
     pub(super) unet: UNet<B>,
     pub(super) texts: Texts<B>,
     pub(super) codec: Codec<B>,
+    /// What the UNet is shown of a source, where it sees any of it.
+    pub(super) conditioning: Option<Conditioning>,
 }
 
 /// Text encoders, each with its tokenizer.
@@ -68,31 +70,38 @@ impl<B: Backend> Networks<B> {
                 Codec::Autoencoder(network)
             }
         };
-        check_wiring(&config, &parts.codec, codec.channels(), &texts)?;
+        let conditioning = match &parts.codec {
+            CodecPart::Patches(latents) => latents.conditioning.clone(),
+            CodecPart::Autoencoder(_) => seen(&config, codec.channels()),
+        };
+        check_wiring(&config, conditioning.as_ref(), codec.channels(), &texts)?;
         Ok(Self {
             unet: UNet::load(engine, config, &parts.unet.weights).map_err(fail)?,
             texts,
             codec,
+            conditioning,
         })
     }
+}
+
+/// What a UNet is shown besides noised latents of so many `channels`, by the channels it takes.
+pub(super) fn seen(unet: &UNetConfig, channels: usize) -> Option<Conditioning> {
+    [Conditioning::Masked, Conditioning::Instructed]
+        .into_iter()
+        .find(|kind| channels + kind.channels(channels) == unet.in_channels)
 }
 
 /// Fails unless channels of network, latents and text fit each other.
 fn check_wiring<B: Backend>(
     unet: &UNetConfig,
-    codec: &CodecPart,
+    conditioning: Option<&Conditioning>,
     channels: usize,
     texts: &Texts<B>,
 ) -> Result<(), Error> {
-    let sees_source =
-        matches!(codec, CodecPart::Patches(latents) if latents.conditioning.is_some());
+    let extra = conditioning.map_or(0, |conditioning| conditioning.channels(channels));
     let (hidden, pooled) = (texts.hidden(), texts.pooled());
     let wiring = [
-        (
-            "in_channels",
-            unet.in_channels,
-            channels * if sees_source { 2 } else { 1 },
-        ),
+        ("in_channels", unet.in_channels, channels + extra),
         ("out_channels", unet.out_channels, channels),
         ("cross_attention_dim", unet.cross_attention_dim, hidden),
         (
@@ -104,16 +113,13 @@ fn check_wiring<B: Backend>(
     for (field, got, expected) in wiring {
         if got != expected {
             let subject = format!("unet/config.json field \"{field}\"");
-            let why = match (field, got.checked_sub(channels)) {
-                ("in_channels", Some(rest)) if rest == channels + 1 => {
-                    ": networks for inpainting, which see a mask, are not run by this build"
+            let expected = match (field, conditioning) {
+                ("in_channels", None) => {
+                    let (source, mask) = (2 * channels, 2 * channels + 1);
+                    format!("{channels}, {source} or {mask} for these latents")
                 }
-                ("in_channels", Some(rest)) if rest == channels && !sees_source => {
-                    ": networks that see their source (InstructPix2Pix) are not run by this build"
-                }
-                _ => "",
+                _ => format!("{expected} for these latents and this text encoder"),
             };
-            let expected = format!("{expected} for these latents and this text encoder{why}");
             return Err(Error::setting(subject, got, expected));
         }
     }

@@ -52,10 +52,7 @@ impl Parts {
                 let fail = |cause| files.fail(cause);
                 let unet = UNetConfig::parse("unet/config.json", &self.unet.config);
                 let codec = AutoencoderConfig::parse("vae/config.json", &part.config);
-                Ok(Native::of(
-                    &unet.map_err(fail)?,
-                    codec.map_err(fail)?.downscale(),
-                ))
+                Ok(Native::of(&unet.map_err(fail)?, &codec.map_err(fail)?))
             }
         }
     }

@@ -9,6 +9,7 @@ use imagegen_picture::{Format, Metadata, Picture, Size, encode};
 pub(crate) fn of(target: &str) -> Result<Vec<Vec<u8>>, String> {
     match target {
         "weights" => Ok(weights()),
+        "prompt" => Ok(prompts()),
         _ => pictures(),
     }
 }
@@ -72,6 +73,15 @@ fn results() -> Result<Vec<Vec<u8>>, String> {
         }
     }
     Ok(files)
+}
+
+fn prompts() -> Vec<Vec<u8>> {
+    let texts = [
+        r"an (oil painting:1.3) of [a lake], ((warm)) palette \(soft\) \\",
+        "[winter:night:0.5] of a [lake|(river:1.4)] [in spring:2][ at noon::3] [[a|b]:c:1]",
+        "a cat :1.2 AND \"a AND b\" BREAK <lora:fur:0.8> (a:1,5) (b:nan)",
+    ];
+    texts.map(|text| text.as_bytes().to_vec()).to_vec()
 }
 
 fn weights() -> Vec<Vec<u8>> {

@@ -6,6 +6,7 @@ use imagegen_model::Weights;
 use imagegen_picture::{
     Carried, Format, Limits, Metadata, Picture, Size, decode, encode, metadata,
 };
+use imagegen_prompt::{MOST_WEIGHT, Piece, Role, parse};
 
 /// Something that reads bytes from outside.
 pub(crate) struct Target {
@@ -27,6 +28,10 @@ impl Target {
         Self {
             name: "weights",
             run: weights,
+        },
+        Self {
+            name: "prompt",
+            run: prompt,
         },
     ];
 
@@ -153,4 +158,30 @@ fn weights(bytes: &[u8]) -> Result<String, String> {
         }
     }
     Ok(answer)
+}
+
+/// Every part says something at every step, and no weight lies outside of the range.
+fn prompt(bytes: &[u8]) -> Result<String, String> {
+    const STEPS: usize = 6;
+    let text = String::from_utf8_lossy(bytes);
+    let prompt = match parse(&text, Role::Positive) {
+        Ok(prompt) => prompt,
+        Err(error) => return Ok(error.to_string()),
+    };
+    for part in &prompt.parts {
+        let schedule = part.schedule(STEPS);
+        let said = |reading: &usize| *reading < schedule.readings.len();
+        if schedule.steps.len() != STEPS || !schedule.steps.iter().all(said) {
+            return Err(format!("of {STEPS} steps {:?} are said", schedule.steps));
+        }
+        for piece in schedule.readings.iter().flatten() {
+            match piece {
+                Piece::Text { weight, .. } if weight.abs() > MOST_WEIGHT || weight.is_nan() => {
+                    return Err(format!("a weight is {weight}"));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(format!("{} parts", prompt.parts.len()))
 }

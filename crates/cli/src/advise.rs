@@ -41,6 +41,7 @@ fn advise(session: &mut Session<'_>, arguments: &AdviseArguments, path: &Path) -
         settings: Settings {
             prompt: arguments.prompt.clone(),
             negative_prompt: String::new(),
+            prompt_mode: arguments.mode.prompt_mode,
             steps: arguments.steps.steps.map(usize::from),
             guidance_scale: None,
             seed: 0,

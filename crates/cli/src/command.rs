@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use imagegen::{ModelSource, Recipe, StrengthRule};
+use imagegen::{ModelSource, PromptMode, Recipe, StrengthRule};
 
 use crate::arguments::{FitName, ModelChoice, Prompted, Shaping};
 use crate::shown::acts;
@@ -32,6 +32,9 @@ pub(crate) fn transform(
     option("--prompt", &recipe.prompt);
     if !recipe.negative_prompt.is_empty() {
         option("--negative", &recipe.negative_prompt);
+    }
+    if prompted.mode.prompt_mode != PromptMode::default() {
+        option("--prompt-mode", prompted.mode.prompt_mode.name());
     }
     option("--strength", &recipe.strength.to_string());
     option("--seed", &recipe.seed.to_string());

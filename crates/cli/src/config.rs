@@ -99,6 +99,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
         kind: Kind::Text,
     },
     Setting {
+        key: "prompt-mode",
+        kind: Kind::Text,
+    },
+    Setting {
         key: "schedule",
         kind: Kind::Text,
     },

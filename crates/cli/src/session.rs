@@ -11,8 +11,8 @@ use std::time::Instant;
 use anyhow::{Context, Error, Result};
 use imagegen::files::Existing;
 use imagegen::{
-    Cpu, EnlargeMark, Facts, Level, Model, ModelSource, Note, Outcome, Painted, Rect, Request,
-    Settings, Source, StrengthRule,
+    Cpu, EnlargeMark, Facts, Level, Model, ModelSource, Note, Outcome, Painted, PartFacts, Piece,
+    PromptFacts, ReadingFacts, Rect, Request, Settings, Source, StrengthRule,
 };
 use imagegen_picture::Limits;
 use imagegen_picture::advice::Advice;
@@ -310,6 +310,7 @@ pub(crate) fn settings(
     seeds.map(move |seed| Settings {
         prompt: prompted.prompt.clone(),
         negative_prompt: prompted.negative.clone(),
+        prompt_mode: prompted.mode.prompt_mode,
         steps: prompted.steps.steps.map(usize::from),
         guidance_scale: prompted.guidance,
         seed,
@@ -402,10 +403,40 @@ fn result_json(file: &str, facts: &Facts, times: &Times, warnings: &[String]) ->
         "start_sigma": facts.start_sigma,
         "start_timestep": facts.start_timestep,
         "fidelity": fidelity,
+        "prompts": facts.prompts.iter().map(prompt_json).collect::<Vec<_>>(),
         "inpaint": facts.inpaint.map(painted_json),
         "seconds": seconds,
         "warnings": warnings,
     }))
+}
+
+/// How a text was read.
+fn prompt_json(prompt: &PromptFacts) -> Value {
+    let piece = |piece: &Piece| match piece {
+        Piece::Break => Some(json!("BREAK")),
+        Piece::Text { text, .. } if text.trim().is_empty() => None,
+        Piece::Text { text, weight } => Some(json!({"text": text.trim(), "weight": weight})),
+    };
+    let reading = |reading: &ReadingFacts| {
+        json!({
+            "first_step": reading.first_step,
+            "steps": reading.steps,
+            "windows": reading.windows,
+            "tokens": reading.tokens,
+            "pieces": reading.pieces.iter().filter_map(piece).collect::<Vec<_>>(),
+        })
+    };
+    let part = |part: &PartFacts| {
+        json!({
+            "weight": part.weight,
+            "readings": part.readings.iter().map(reading).collect::<Vec<_>>(),
+        })
+    };
+    json!({
+        "which": prompt.which,
+        "mode": prompt.mode.name(),
+        "parts": prompt.parts.iter().map(part).collect::<Vec<_>>(),
+    })
 }
 
 fn painted_json(painted: Painted) -> Value {

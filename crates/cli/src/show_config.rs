@@ -83,6 +83,7 @@ fn fallback(key: &str, defaults: &Defaults, model: &str) -> (String, String) {
         "address" => ADDRESS,
         "data" => return (folder_in_words(), "built in".to_owned()),
         "strength-rule" => "share",
+        "prompt-mode" => "a1111",
         "eta" => "the sampler's own",
         "guidance-rescale" => "0",
         "image-guidance" => "the model's own",

@@ -8,6 +8,7 @@ use imagegen_picture::advice::{
     Advice, FacesFound, Measures, RequestFacts, measure, of_request, of_source,
 };
 
+use crate::prompts::ReadPrompt;
 use crate::run::planned_runs;
 use crate::{Error, Face, Model, Source, Transform, faces};
 
@@ -38,15 +39,16 @@ impl Model {
     ///
     /// Fails where the request cannot be carried out, as [`Model::transform`] does.
     pub fn forecast(&self, request: &Transform<'_>, look: LookForFaces) -> Result<Forecast, Error> {
-        let (runs, settings) = planned_runs(self, request)?;
+        let (runs, settings, texts) = planned_runs(self, request)?;
         let strength = request.strength.get();
         let looks = look == LookForFaces::Always || (FACE_STRENGTH..1.0).contains(&strength);
         let picture = request.source.picture();
         let found = looks.then(|| faces(picture, self.cpu())).transpose()?;
         let largest = |faces: &Vec<Face>| faces.first().map_or(0.0, |face| f64::from(face.share));
-        let guidance_scale = settings.guidance_scale;
-        let prompt = self.tokens(&request.settings.prompt)?;
-        let negative = self.tokens(&request.settings.negative_prompt)?;
+        let tokens = |text: &Option<ReadPrompt>| {
+            let tokens = text.as_ref().map(|text| self.tokens(text));
+            tokens.transpose()
+        };
         let measures = self.measured(request.source);
         let mut advice = of_source(&measures, request.source.decoded.facts.orientation);
         advice.extend(of_request(&RequestFacts {
@@ -57,8 +59,8 @@ impl Model {
                 count: found.as_ref().map_or(0, Vec::len),
                 largest: found.as_ref().map_or(0.0, largest),
             },
-            prompt: (guidance_scale != 0.0).then_some(prompt),
-            negative_prompt: (guidance_scale != 1.0).then_some(negative),
+            prompt: tokens(&texts.prompt)?,
+            negative_prompt: tokens(&texts.negative)?,
         }));
         Ok(Forecast {
             measures,

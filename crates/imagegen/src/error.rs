@@ -93,6 +93,14 @@ pub enum Error {
         /// Which model.
         model: String,
     },
+    /// A text says what cannot be meant.
+    #[error("the {which} cannot be read: {cause}")]
+    Prompt {
+        /// `prompt` or `negative prompt`.
+        which: &'static str,
+        /// Why.
+        cause: imagegen_prompt::Error,
+    },
     /// A model's files could not be turned into networks.
     #[error("cannot load model {model}: {cause}")]
     Model {

@@ -15,6 +15,7 @@ mod masks;
 mod model;
 mod outcome;
 mod preview;
+mod prompts;
 mod recipe;
 mod replay;
 mod request;
@@ -38,6 +39,7 @@ pub use imagegen_pipeline::{
     Error as RunError, MaskedContent, Sampler, Spacing, Stage as RunStage, StepRecord, Strength,
     StrengthRule,
 };
+pub use imagegen_prompt::Piece;
 pub use inpaint::{Area, Edge, Expand, Inpaint, InpaintMark, Intent, MaskMark, Painted};
 pub use masks::{MadeMask, MaskRequest, OtherSize, Region};
 pub use model::{
@@ -45,6 +47,7 @@ pub use model::{
     Sees,
 };
 pub use outcome::{Facts, Outcome, Stage, Unwatched, Watcher};
+pub use prompts::{PartFacts, PromptFacts, PromptMode, ReadingFacts};
 pub use recipe::{EnlargeMark, FidelityMark, ModelMark, Recipe, SourceMark};
 pub use replay::{Agreement, parse_fit, parse_wanted};
 pub use request::{Generate, Request, Sampling, Settings, Source, Transform};

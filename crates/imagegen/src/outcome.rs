@@ -7,7 +7,7 @@ use imagegen_picture::fidelity::Fidelity;
 use imagegen_picture::{Carried, Encoded, Format, Metadata, Picture, encode};
 use imagegen_pipeline::StepRecord;
 
-use crate::{Error, Note, Painted, Recipe, Warning};
+use crate::{Error, Note, Painted, PromptFacts, Recipe, Warning};
 
 /// A part of a request's work, for whoever watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +80,8 @@ pub struct Facts {
     pub work: [u32; 2],
     /// How alike source and result are; `None` for text-to-image and expanded pictures.
     pub fidelity: Option<Fidelity>,
+    /// How the texts were read that had a say; none where nothing was to be run.
+    pub prompts: Vec<PromptFacts>,
     /// What was painted and what kept; `None` where the whole picture was made.
     pub inpaint: Option<Painted>,
 }

@@ -21,6 +21,9 @@ pub struct Recipe {
     pub prompt: String,
     /// What to keep away from.
     pub negative_prompt: String,
+    /// The grammar both were read by; absent where they were taken as they stand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_mode: Option<String>,
     /// How far to move away from the source; 1 for text-to-image.
     pub strength: f64,
     /// What strength means.
@@ -206,6 +209,9 @@ impl Recipe {
             .unwrap_or("unknown");
         let named = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let mut extra = vec![named("Strength rule", &self.strength_rule)];
+        if self.prompt_mode.is_none() {
+            extra.push(named("Prompt mode", "plain"));
+        }
         if let Some(EnlargeMark { by, with }) = &self.enlarge {
             extra.push(named("Upscale by", &by.to_string()));
             extra.push(named("Upscaler", with));
@@ -292,6 +298,7 @@ mod tests {
             arithmetic: "f32".into(),
             prompt: "a \"quoted\"\nNegative prompt: x\nSteps: 5".into(),
             negative_prompt: String::new(),
+            prompt_mode: Some("a1111".into()),
             strength: 0.5,
             strength_rule: "share".into(),
             steps: 10,

@@ -4,7 +4,7 @@ use imagegen_picture::{Fit, Picture, Wanted};
 use imagegen_pipeline::{Sampler, Spacing, Strength, StrengthRule};
 
 use crate::recipe::{EnlargeMark, Recipe};
-use crate::{Enlarge, Error, Generate, Request, Sampling, Settings, Source, Transform};
+use crate::{Enlarge, Error, Generate, PromptMode, Request, Sampling, Settings, Source, Transform};
 
 impl Recipe {
     /// The request that makes the picture again, from `source` and mask picture where it was made from some.
@@ -19,6 +19,10 @@ impl Recipe {
         let settings = Settings {
             prompt: self.prompt.clone(),
             negative_prompt: self.negative_prompt.clone(),
+            prompt_mode: match &self.prompt_mode {
+                Some(name) => name.parse()?,
+                None => PromptMode::Plain,
+            },
             steps: Some(self.steps),
             guidance_scale: Some(self.guidance_scale),
             seed: self.seed,

@@ -4,7 +4,7 @@ use imagegen_picture::{Decoded, Fit, Limits, Picture, Size, Wanted, decode};
 use imagegen_pipeline::{Sampler, Spacing, Strength, StrengthRule};
 use sha2::{Digest, Sha256};
 
-use crate::{Enlarge, Error, Inpaint};
+use crate::{Enlarge, Error, Inpaint, PromptMode};
 
 /// A source picture, decoded, and the hash of its file.
 #[derive(Debug, Clone)]
@@ -65,6 +65,8 @@ pub struct Settings {
     pub prompt: String,
     /// What to keep away from; empty for nothing.
     pub negative_prompt: String,
+    /// What brackets and keywords in both mean.
+    pub prompt_mode: PromptMode,
     /// Steps of the full schedule, 1 to 1000.
     pub steps: Option<usize>,
     /// Weight of the prompt over the negative prompt, 0 to 100.

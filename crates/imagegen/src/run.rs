@@ -16,12 +16,12 @@ use imagegen_pipeline::{
     Strength, Text2Img, img2img, text2img,
 };
 
-use crate::model::{BoundUNet, Heard};
+use crate::prompts::{NegativeSay, ReadPrompt, ReadTexts};
 use crate::recipe::{EnlargeMark, FidelityMark, Recipe, SourceMark};
 use crate::tiled::Tiled;
 use crate::{
-    Error, Facts, Generate, Model, Note, Outcome, PROGRAM, Request, Settings, Source, Stage,
-    Transform, Warning, Watcher,
+    Error, Facts, Generate, Model, Note, Outcome, PROGRAM, PromptFacts, PromptMode, Request,
+    Settings, Source, Stage, Transform, Warning, Watcher,
 };
 
 /// Least side of the size a model works at, in pixels; smaller sources are enlarged to it.
@@ -38,15 +38,31 @@ struct Planned {
     recipe: Recipe,
     /// Steps that will run.
     runs: usize,
+    texts: ReadTexts,
 }
 
-/// Steps that a request will run, and its settings with the model's defaults filled in.
+/// Steps that a request will run, its settings with the model's defaults filled in, and its texts.
 pub(crate) fn planned_runs(
     model: &Model,
     request: &Transform<'_>,
-) -> Result<(usize, imagegen_pipeline::Settings), Error> {
+) -> Result<(usize, imagegen_pipeline::Settings, ReadTexts), Error> {
     let planned = model.plan_transform(request)?;
-    Ok((planned.runs, planned.pipeline))
+    Ok((planned.runs, planned.pipeline, planned.texts))
+}
+
+/// Steps that a request will run, and calls of the network in each.
+pub(crate) fn transform_calls(
+    model: &Model,
+    request: &Transform<'_>,
+) -> Result<(usize, usize), Error> {
+    let planned = model.plan_transform(request)?;
+    Ok((planned.runs, planned.texts.calls()))
+}
+
+/// Steps that a request will run, and calls of the network in each.
+pub(crate) fn generate_calls(model: &Model, request: &Generate) -> Result<(usize, usize), Error> {
+    let planned = model.plan_generate(request)?;
+    Ok((planned.runs, planned.texts.calls()))
 }
 
 /// A source at its working size.
@@ -106,7 +122,7 @@ impl Model {
         };
         let side = self.native_side();
         let run = self.carry_out(
-            &request.settings,
+            &planned.texts,
             (planned.pipeline, planned.runs),
             watcher,
             |settings, networks, progress| {
@@ -142,10 +158,12 @@ impl Model {
                 .expect("plan and plane have the result's size")
         };
         let fidelity = compare(&before, &picture).expect("both have the result's size");
+        let mut facts = facts(planned.recipe, &run.facts, Some(fidelity));
+        facts.prompts = self.text_facts(&planned.texts)?;
         Ok(Outcome {
             advice: of_result(&fidelity, request.strength.get()),
             picture,
-            facts: facts(planned.recipe, &run.facts, Some(fidelity)),
+            facts,
             warnings,
             notes: Note::of(&request.source.decoded.facts),
             carried: Carried::of(&request.source.decoded.facts),
@@ -188,6 +206,7 @@ impl Model {
         recipe.fit = Some(request.fit.name().to_owned());
         recipe.source = Some(SourceMark::of(request.source));
         Ok(Planned {
+            texts: self.read_texts(&request.settings, &pipeline, runs)?,
             pipeline,
             fit,
             recipe,
@@ -216,7 +235,7 @@ impl Model {
             warnings.extend(self.standing_warnings(true));
             return Ok(warnings);
         }
-        warnings.extend(self.warnings(&request.settings, &planned.pipeline)?);
+        warnings.extend(self.warnings(&request.settings, &planned.pipeline, &planned.texts)?);
         if request.strength.get() > 0.0 {
             warnings.extend(resampled(&planned.fit));
         } else {
@@ -279,12 +298,12 @@ impl Model {
         watcher.stage(Stage::Prepare);
         let planned = self.plan_generate(request)?;
         let fit = &planned.fit;
-        let mut warnings = self.warnings(&request.settings, &planned.pipeline)?;
+        let mut warnings = self.warnings(&request.settings, &planned.pipeline, &planned.texts)?;
         warnings.extend(resampled(fit));
         warnings.iter().for_each(|warning| watcher.warning(warning));
         let work = fit.work_size();
         let run = self.carry_out(
-            &request.settings,
+            &planned.texts,
             (planned.pipeline, planned.runs),
             watcher,
             |settings, networks, progress| {
@@ -297,9 +316,12 @@ impl Model {
             },
         )?;
         watcher.stage(Stage::Finish);
+        let picture = fit.from_work(&to_picture(&run.pixels, work)?);
+        let mut facts = facts(planned.recipe, &run.facts, None);
+        facts.prompts = self.text_facts(&planned.texts)?;
         Ok(Outcome {
-            picture: fit.from_work(&to_picture(&run.pixels, work)?),
-            facts: facts(planned.recipe, &run.facts, None),
+            picture,
+            facts,
             warnings,
             notes: Vec::new(),
             carried: Carried::default(),
@@ -334,8 +356,11 @@ impl Model {
         let mut recipe = self.recipe(&request.settings, &pipeline, strength);
         recipe.size = sides(fit.result_size());
         recipe.work_size = sides(fit.work_size());
+        let training = self.training(pipeline.sampler)?;
+        let runs = Plan::text2img(&training, pipeline.plan_request(strength))?.runs;
         Ok(Planned {
-            runs: pipeline.steps,
+            runs,
+            texts: self.read_texts(&request.settings, &pipeline, runs)?,
             pipeline,
             fit,
             recipe,
@@ -404,33 +429,54 @@ impl Model {
         }
     }
 
+    /// The texts that `resolved` does not leave out, for a run of `runs` steps.
+    pub(crate) fn read_texts(
+        &self,
+        settings: &Settings,
+        resolved: &imagegen_pipeline::Settings,
+        runs: usize,
+    ) -> Result<ReadTexts, Error> {
+        let say = if self.hears_guidance() {
+            NegativeSay::Never
+        } else if self.is_instructed() && resolved.image_guidance != 1.0 {
+            NegativeSay::Always
+        } else {
+            NegativeSay::WhereWeighed
+        };
+        ReadTexts::of(settings, resolved.guidance_scale, say, runs)
+    }
+
+    /// How texts were read, for the record.
+    pub(crate) fn text_facts(&self, texts: &ReadTexts) -> Result<Vec<PromptFacts>, Error> {
+        texts.iter().map(|text| self.prompt_facts(text)).collect()
+    }
+
     pub(crate) fn warnings(
         &self,
         settings: &Settings,
         resolved: &imagegen_pipeline::Settings,
+        texts: &ReadTexts,
     ) -> Result<Vec<Warning>, Error> {
         let mut warnings = self.standing_warnings(settings.sampler.is_some());
         let guidance_scale = resolved.guidance_scale;
-        if guidance_scale == 0.0 {
-            warnings.push(Warning::TextUnused {
-                which: "prompt",
-                guidance_scale,
-            });
-        } else {
-            let empty = settings.prompt.trim().is_empty();
+        let unused = |which| Warning::TextUnused {
+            which,
+            guidance_scale,
+        };
+        if let Some(prompt) = &texts.prompt {
+            let empty = prompt.words().trim().is_empty();
             warnings.extend(empty.then_some(Warning::NoPrompt));
-            warnings.extend(self.prompt_warnings("prompt", &settings.prompt)?);
+            warnings.extend(self.prompt_warnings(prompt)?);
+        } else {
+            warnings.push(unused("prompt"));
         }
-        if self.hears_guidance() {
-            let named = !settings.negative_prompt.is_empty();
+        let named = !settings.negative_prompt.is_empty();
+        if let Some(negative) = &texts.negative {
+            warnings.extend(self.prompt_warnings(negative)?);
+        } else if self.hears_guidance() {
             warnings.extend(named.then_some(Warning::NegativeUnheard));
-        } else if guidance_scale != 1.0 {
-            warnings.extend(self.prompt_warnings("negative prompt", &settings.negative_prompt)?);
-        } else if !settings.negative_prompt.is_empty() {
-            warnings.push(Warning::TextUnused {
-                which: "negative prompt",
-                guidance_scale,
-            });
+        } else {
+            warnings.extend(named.then(|| unused("negative prompt")));
         }
         Ok(warnings)
     }
@@ -438,7 +484,7 @@ impl Model {
     /// Encodes the texts that will be read and hands networks to `pipeline`.
     pub(crate) fn carry_out(
         &self,
-        settings: &Settings,
+        texts: &ReadTexts,
         (mut resolved, runs): (imagegen_pipeline::Settings, usize),
         watcher: &mut dyn Watcher,
         pipeline: impl FnOnce(
@@ -452,28 +498,24 @@ impl Model {
         if self.hears_guidance() {
             resolved.guidance_scale = 1.0; // the network does it
         }
-        let network = |which| -> Result<BoundUNet<'_>, Error> {
-            self.network(&Heard {
-                which,
-                text: match which {
-                    Prompt::Positive => &settings.prompt,
-                    Prompt::Negative => &settings.negative_prompt,
-                },
-                guidance_scale,
-            })
+        let hear = |text: &Option<ReadPrompt>| match text {
+            Some(text) if runs > 0 => self.hear(text),
+            _ => Ok(Vec::new()),
         };
-        for (which, unused) in [(Prompt::Positive, 0.0), (Prompt::Negative, 1.0)] {
-            if resolved.guidance_scale != unused && runs > 0 {
-                network(which)?; // its text is kept for the run
-            }
-        }
-        let network =
-            |which| -> Result<Box<dyn Network + '_>, BoxedError> { Ok(Box::new(network(which)?)) };
+        let (prompt, negative) = (hear(&texts.prompt)?, hear(&texts.negative)?);
+        let network = |which| -> Result<Box<dyn Network + '_>, BoxedError> {
+            let heard = match which {
+                Prompt::Positive(part) => &prompt[part],
+                Prompt::Negative => &negative[0],
+            };
+            Ok(Box::new(self.network(which, heard.clone(), guidance_scale)))
+        };
         let training = self.training(resolved.sampler)?;
         let mut codec = self.codec();
         let mut networks = Networks {
             codec: &mut codec,
             network: &network,
+            parts: &texts.weights(),
             training: &training,
             conditioning: self.conditioning(),
         };
@@ -494,6 +536,10 @@ impl Model {
             arithmetic: "f32".to_owned(),
             prompt: settings.prompt.clone(),
             negative_prompt: settings.negative_prompt.clone(),
+            prompt_mode: match settings.prompt_mode {
+                PromptMode::Plain => None,
+                mode => Some(mode.name().to_owned()),
+            },
             strength: strength.get(),
             strength_rule: settings.rule.name().to_owned(),
             steps: resolved.steps,
@@ -538,6 +584,7 @@ fn enlarged_outcome(
             start_timestep: None,
             work,
             fidelity: None,
+            prompts: Vec::new(),
             inpaint: None,
         },
         warnings,
@@ -572,6 +619,7 @@ pub(crate) fn facts(
         start_sigma: run.start_sigma,
         start_timestep: run.start_timestep,
         work: recipe.work_size,
+        prompts: Vec::new(),
         inpaint: None,
         recipe,
     }

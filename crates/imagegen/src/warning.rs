@@ -12,6 +12,13 @@ pub enum Warning {
     Encode(imagegen_picture::EncodeWarning),
     /// Something about a mask.
     Mask(imagegen_picture::mask::MaskWarning),
+    /// Something about how a prompt was read.
+    Prompt {
+        /// `prompt` or `negative prompt`.
+        which: &'static str,
+        /// What.
+        warning: imagegen_prompt::Warning,
+    },
     /// Faces were to be found and none was.
     NoFace,
     /// The edge of what was repainted is likely to be seen.
@@ -96,6 +103,7 @@ impl fmt::Display for Warning {
             Self::Source(warning) => warning.fmt(f),
             Self::Encode(warning) => warning.fmt(f),
             Self::Mask(warning) => warning.fmt(f),
+            Self::Prompt { which, warning } => write!(f, "the {which} {warning}"),
             Self::NoFace => f.write_str(
                 "no face was found; faces under an eighth of the longer side are not seen",
             ),

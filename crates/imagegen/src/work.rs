@@ -1,7 +1,7 @@
 //! How much work a request is, so that its time can be told from that of others.
 
-use crate::inpaint::inpaint_runs;
-use crate::run::planned_runs;
+use crate::inpaint::inpaint_calls;
+use crate::run::{generate_calls, transform_calls};
 use crate::tiled::Tiled;
 use crate::{Error, Model, Request};
 
@@ -10,7 +10,8 @@ use crate::{Error, Model, Request};
 pub struct Work {
     /// Steps that run.
     pub runs: usize,
-    /// Calls of the network: two a step where a prompt is weighed against a negative prompt.
+    /// Calls of the network: two a step where a prompt is weighed against a negative prompt, one more for
+    /// each further part of it.
     pub calls: usize,
     /// Pixels of the size the model works at.
     pub pixels: u64,
@@ -29,13 +30,11 @@ impl Model {
     /// Fails where the request cannot be carried out, as [`Model::plan`] does.
     pub fn work(&self, request: &Request<'_>) -> Result<Work, Error> {
         let recipe = self.plan(request)?;
-        let runs = match request {
-            Request::Transform(request) => planned_runs(self, request)?.0,
-            Request::Generate(_) => recipe.steps,
-            Request::Inpaint(request) => inpaint_runs(self, request)?,
+        let (runs, calls) = match request {
+            Request::Transform(request) => transform_calls(self, request)?,
+            Request::Generate(request) => generate_calls(self, request)?,
+            Request::Inpaint(request) => inpaint_calls(self, request)?,
         };
-        let scale = recipe.guidance_scale;
-        let weighed = scale != 0.0 && scale != 1.0 && !self.hears_guidance();
         let mut size = recipe.work_size;
         if recipe.enlarge.is_some() {
             // Worked on in windows, which overlap.
@@ -46,7 +45,7 @@ impl Model {
         let [width, height] = size.map(u64::from);
         Ok(Work {
             runs,
-            calls: runs * if weighed { 2 } else { 1 },
+            calls: runs * calls,
             pixels: width * height,
         })
     }

@@ -14,6 +14,9 @@ pub struct Order {
     pub prompt: String,
     /// What to keep away from; empty for nothing.
     pub negative_prompt: String,
+    /// What brackets and keywords in both mean: `a1111` or `plain`. Stored orders always name it; those of
+    /// versions that knew no other mean `plain`.
+    pub prompt_mode: Option<String>,
     /// Steps of the full schedule, 1 to 1000.
     pub steps: Option<usize>,
     /// Weight of the prompt over the negative prompt, 0 to 100.

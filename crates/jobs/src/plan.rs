@@ -2,8 +2,8 @@
 //! of its field.
 
 use imagegen::{
-    Enlarge, Enlarger, Fit, Format, Generate, Model, Request, Sampler, Sampling, Settings, Source,
-    Strength, StrengthRule, Transform, Variety, Wanted, parse_fit, parse_wanted,
+    Enlarge, Enlarger, Fit, Format, Generate, Model, PromptMode, Request, Sampler, Sampling,
+    Settings, Source, Strength, StrengthRule, Transform, Variety, Wanted, parse_fit, parse_wanted,
 };
 
 use crate::{Error, Kind, Order};
@@ -23,6 +23,8 @@ pub(crate) fn filled_in(order: &Order, model: &Model, drawn_seed: u64) -> Order 
     let mut order = order.clone();
     order.model = Some(model.name().to_owned());
     order.seed.get_or_insert(drawn_seed);
+    let mode = PromptMode::default().name();
+    order.prompt_mode.get_or_insert_with(|| mode.to_owned());
     let prompted = !order.prompt.trim().is_empty();
     match &mut order.kind {
         Kind::Upscale { with, strength, .. } => {
@@ -228,6 +230,13 @@ fn settings(order: &Order) -> Result<Settings, Error> {
     {
         return Err(Error::value("guidance_scale", scale, "0 to 100"));
     }
+    let mode = match order.prompt_mode.as_deref() {
+        None => PromptMode::Plain,
+        Some(name) => {
+            let unknown = |_| Error::value("prompt_mode", quoted(name), "a1111 or plain");
+            name.parse().map_err(unknown)?
+        }
+    };
     let sampler = order.sampler.as_deref().map(|name| {
         Sampler::parse(name).map_err(|_| {
             let names: Vec<_> = Sampler::ALL.iter().map(|sampler| sampler.name()).collect();
@@ -246,6 +255,7 @@ fn settings(order: &Order) -> Result<Settings, Error> {
     Ok(Settings {
         prompt: order.prompt.clone(),
         negative_prompt: order.negative_prompt.clone(),
+        prompt_mode: mode,
         steps: order.steps,
         guidance_scale: order.guidance_scale,
         seed: order

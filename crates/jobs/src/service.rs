@@ -467,6 +467,7 @@ mod tests {
             model: None,
             prompt: prompt.to_owned(),
             negative_prompt: String::new(),
+            prompt_mode: None,
             steps: Some(1),
             guidance_scale: None,
             seed: Some(1),

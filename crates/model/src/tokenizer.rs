@@ -162,15 +162,30 @@ impl Tokenizer {
     /// The ids of `text` between start and end, cut or padded to the length the model takes.
     pub fn encode(&self, text: &str) -> Result<Tokens, Error> {
         let mut used = self.ids(text)?;
-        let room = self.length.saturating_sub(2);
-        let dropped = used.len().saturating_sub(room);
-        used.truncate(room);
+        let dropped = used.len().saturating_sub(self.room());
+        used.truncate(self.room());
+        let ids = self.framed(&used);
+        Ok(Tokens { ids, used, dropped })
+    }
+
+    /// Most ids that stand between start and end.
+    pub fn room(&self) -> usize {
+        self.length.saturating_sub(2)
+    }
+
+    /// `used`, at most [`Self::room`] ids, between start and end, padded to the length the model takes.
+    pub fn framed(&self, used: &[u32]) -> Vec<u32> {
         let mut ids = Vec::with_capacity(self.length);
         ids.push(self.start);
-        ids.extend(&used);
+        ids.extend(used);
         ids.push(self.end);
         ids.resize(self.length.max(ids.len()), self.pad);
-        Ok(Tokens { ids, used, dropped })
+        ids
+    }
+
+    /// The id of a comma, where it is a token of its own.
+    pub fn comma(&self) -> Option<u32> {
+        self.inner.token_to_id(",</w>")
     }
 
     /// The text of one id, with the mark of a word's end taken off.

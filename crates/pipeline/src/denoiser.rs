@@ -11,9 +11,17 @@ use crate::{BoxedError, Error, NoiseLevel, PredictionType, Stage};
 pub trait Denoiser {
     /// The clean estimate of `noised` `[N, H, W, C]` at `level`, same shape, not clipped.
     fn denoise(&mut self, noised: &Tensor, level: NoiseLevel) -> Result<Tensor, Error>;
+
+    /// Says that a step begins, counted from 0: every call up to the next one belongs to it, however many
+    /// a sampler makes. What wraps a denoiser passes it on.
+    fn begin_step(&mut self, _step: usize) {}
 }
 
 impl<D: Denoiser + ?Sized> Denoiser for Box<D> {
+    fn begin_step(&mut self, step: usize) {
+        (**self).begin_step(step);
+    }
+
     fn denoise(&mut self, noised: &Tensor, level: NoiseLevel) -> Result<Tensor, Error> {
         (**self).denoise(noised, level)
     }
@@ -24,9 +32,16 @@ pub trait Network {
     /// The network's output for `input` `[N, H, W, C]`, whose noised channels are scaled to variance 1
     /// (divided by sqrt(1 + sigma^2)), at a `timestep` of the training scale that may be fractional.
     fn predict(&mut self, input: &Tensor, timestep: f64) -> Result<Tensor, BoxedError>;
+
+    /// Says that a step begins, as [`Denoiser::begin_step`]: a prompt may change from step to step.
+    fn begin_step(&mut self, _step: usize) {}
 }
 
 impl<T: Network + ?Sized> Network for Box<T> {
+    fn begin_step(&mut self, step: usize) {
+        (**self).begin_step(step);
+    }
+
     fn predict(&mut self, input: &Tensor, timestep: f64) -> Result<Tensor, BoxedError> {
         (**self).predict(input, timestep)
     }
@@ -50,6 +65,10 @@ impl<T: Network> Discrete<T> {
 }
 
 impl<T: Network> Denoiser for Discrete<T> {
+    fn begin_step(&mut self, step: usize) {
+        self.network.begin_step(step);
+    }
+
     fn denoise(&mut self, noised: &Tensor, level: NoiseLevel) -> Result<Tensor, Error> {
         let variance = variance_of_noised(level.sigma);
         let input = scaled(noised.clone(), 1.0 / variance.sqrt());
@@ -109,6 +128,10 @@ impl<T: Network> SourceConditioned<T> {
 }
 
 impl<T: Network> Network for SourceConditioned<T> {
+    fn begin_step(&mut self, step: usize) {
+        self.network.begin_step(step);
+    }
+
     fn predict(&mut self, input: &Tensor, timestep: f64) -> Result<Tensor, BoxedError> {
         let output = self
             .network
@@ -147,12 +170,15 @@ fn concat_channels(a: &Tensor, b: &Tensor) -> Result<Tensor, imagegen_engine::Er
 
 /// Guidance: the estimate for the prompt, pushed away from the one for the negative prompt.
 ///
-/// `uncond + guidance_scale * (cond - uncond)`. At scale 1 only `cond` runs and at 0 only `uncond`, and
-/// the result is exactly theirs. Guidance by the source adds `(image_guidance - 1) * (uncond - blind)`, where
-/// `blind` is the estimate without text and source (Brooks et al. 2023, equation 3).
+/// `uncond + guidance_scale * (cond - uncond)`; a prompt of several parts has the sum of each part's
+/// `weight * (cond - uncond)` in place of the difference. Where the sum leaves one part alone, that runs alone,
+/// and at scale 0 only `uncond`; the result is then exactly theirs. Guidance by the source adds
+/// `(image_guidance - 1) * (uncond - blind)`, where `blind` is the estimate without text and source
+/// (Brooks et al. 2023, equation 3).
 #[derive(Debug)]
 pub struct Guided<D> {
-    cond: Option<D>,
+    /// The parts of the prompt, each with its weight.
+    conds: Vec<(f64, D)>,
     uncond: Option<D>,
     guidance_scale: f64,
     blind: Option<(D, f64)>,
@@ -160,25 +186,43 @@ pub struct Guided<D> {
     prediction: PredictionType,
 }
 
+/// Whether guidance at a scale asks for the prompt's estimates.
+pub(crate) fn needs_cond(guidance_scale: f64) -> bool {
+    guidance_scale != 0.0
+}
+
+/// Whether guidance at a scale asks for the negative prompt's estimate, for a prompt of parts with these
+/// weights: not where one part alone is left of the sum.
+pub fn needs_uncond(weights: &[f64], guidance_scale: f64) -> bool {
+    !matches!(weights, [weight] if weight * guidance_scale == 1.0)
+}
+
 impl<D: Denoiser> Guided<D> {
-    /// Joins the two. `cond` may be missing at scale 0, `uncond` at scale 1.
+    /// Joins the parts of a prompt, each with its weight, and the negative prompt. There may be no parts at
+    /// scale 0, and no negative prompt where [`needs_uncond`] says so.
     ///
     /// Fails with [`Error::Value`] if the scale is not finite or needs a denoiser that is missing.
-    pub fn new(cond: Option<D>, uncond: Option<D>, guidance_scale: f64) -> Result<Self, Error> {
-        let expected = match (&cond, &uncond) {
-            _ if !guidance_scale.is_finite() => "a finite number",
-            (None, _) if guidance_scale != 0.0 => "0 where there is no prompt",
-            (_, None) if guidance_scale != 1.0 => "1 where there is no negative prompt",
-            _ => {
-                return Ok(Self {
-                    cond,
-                    uncond,
-                    guidance_scale,
-                    blind: None,
-                    rescale: 0.0,
-                    prediction: PredictionType::Sample,
-                });
-            }
+    pub fn new(
+        conds: Vec<(f64, D)>,
+        uncond: Option<D>,
+        guidance_scale: f64,
+    ) -> Result<Self, Error> {
+        let weights: Vec<f64> = conds.iter().map(|(weight, _)| *weight).collect();
+        let expected = if !guidance_scale.is_finite() {
+            "a finite number"
+        } else if conds.is_empty() && needs_cond(guidance_scale) {
+            "0 where there is no prompt"
+        } else if uncond.is_none() && needs_uncond(&weights, guidance_scale) {
+            "1 where there is no negative prompt"
+        } else {
+            return Ok(Self {
+                conds,
+                uncond,
+                guidance_scale,
+                blind: None,
+                rescale: 0.0,
+                prediction: PredictionType::Sample,
+            });
         };
         Err(Error::value("guidance_scale", guidance_scale, expected))
     }
@@ -258,18 +302,23 @@ fn spreads(tensor: &Tensor) -> Result<Vec<f64>, Error> {
 }
 
 impl<D: Denoiser> Denoiser for Guided<D> {
+    fn begin_step(&mut self, step: usize) {
+        let conds = self.conds.iter_mut().map(|(_, cond)| cond);
+        let blind = self.blind.iter_mut().map(|(blind, _)| blind);
+        let all = conds.chain(&mut self.uncond).chain(blind);
+        all.for_each(|denoiser| denoiser.begin_step(step));
+    }
+
     fn denoise(&mut self, noised: &Tensor, level: NoiseLevel) -> Result<Tensor, Error> {
-        let by_source = self.blind.is_some();
+        let alone = !needs_uncond(&self.weights(), self.guidance_scale);
         let uncond = match &mut self.uncond {
-            Some(uncond) if self.guidance_scale != 1.0 || by_source => {
-                Some(uncond.denoise(noised, level)?)
-            }
+            Some(uncond) if !alone || self.blind.is_some() => Some(uncond.denoise(noised, level)?),
             _ => None,
         };
-        let cond = match &mut self.cond {
-            Some(cond) if self.guidance_scale != 0.0 => Some(cond.denoise(noised, level)?),
-            _ => None,
-        };
+        let denoise = |(_, cond): &mut (f64, D)| cond.denoise(noised, level);
+        let conds = self.conds.iter_mut();
+        let conds = conds.filter(|_| needs_cond(self.guidance_scale));
+        let mut conds: Vec<Tensor> = conds.map(denoise).collect::<Result<_, _>>()?;
         let push = match (&mut self.blind, &uncond) {
             (Some((blind, weight)), Some(uncond)) => {
                 let (blind, weight) = (blind.denoise(noised, level)?, (*weight - 1.0) as f32);
@@ -278,19 +327,11 @@ impl<D: Denoiser> Denoiser for Guided<D> {
             }
             _ => None,
         };
-        let scale = self.guidance_scale as f32;
-        let estimate = match (cond, uncond) {
-            (Some(cond), Some(_)) if scale == 1.0 => cond,
-            (Some(cond), Some(uncond)) => {
-                let guide = |uncond: f32, cond: f32| uncond + scale * (cond - uncond);
-                let guided = zip("cond estimate", &uncond, &cond, guide)?;
-                match self.rescale == 0.0 {
-                    true => guided,
-                    false => self.rescale(guided, (&cond, noised), level)?,
-                }
-            }
-            (Some(only), None) | (None, Some(only)) => only,
-            (None, None) => unreachable!("`new` asks for the denoiser that the scale needs"),
+        let estimate = match uncond {
+            None => conds.swap_remove(0),
+            Some(_) if alone => conds.swap_remove(0),
+            Some(uncond) if conds.is_empty() => uncond,
+            Some(uncond) => self.guide(conds, &uncond, (noised, level))?,
         };
         match push {
             Some(push) => Ok(zip("estimate", &push, &estimate, |push, estimate| {
@@ -299,6 +340,48 @@ impl<D: Denoiser> Denoiser for Guided<D> {
             None => Ok(estimate),
         }
     }
+}
+
+impl<D: Denoiser> Guided<D> {
+    fn weights(&self) -> Vec<f64> {
+        self.conds.iter().map(|(weight, _)| *weight).collect()
+    }
+
+    /// The parts' estimates against that of the negative prompt, rescaled where that is asked for.
+    fn guide(
+        &self,
+        mut conds: Vec<Tensor>,
+        uncond: &Tensor,
+        (noised, level): (&Tensor, NoiseLevel),
+    ) -> Result<Tensor, Error> {
+        let weights = self.weights();
+        let guided = pushed(uncond, conds.iter().zip(&weights), self.guidance_scale)?;
+        if self.rescale == 0.0 {
+            return Ok(guided);
+        }
+        let own = match weights.as_slice() {
+            [1.0] => conds.swap_remove(0),
+            _ => pushed(uncond, conds.iter().zip(&weights), 1.0)?,
+        };
+        self.rescale(guided, (&own, noised), level)
+    }
+}
+
+/// `uncond` and the weighted ways from it to each of `conds`, times `scale`.
+fn pushed<'a>(
+    uncond: &Tensor,
+    conds: impl Iterator<Item = (&'a Tensor, &'a f64)>,
+    scale: f64,
+) -> Result<Tensor, imagegen_engine::Error> {
+    let mut sum = uncond.clone();
+    for (cond, weight) in conds {
+        let factor = (scale * weight) as f32;
+        let way = zip("cond estimate", uncond, cond, |uncond, cond| {
+            factor * (cond - uncond)
+        })?;
+        sum = zip("cond estimate", &sum, &way, |sum, way| sum + way)?;
+    }
+    Ok(sum)
 }
 
 #[cfg(test)]
@@ -404,7 +487,7 @@ mod tests {
             (2.5, 0.1 + 2.5 * (0.7 - 0.1), 1, 1),
         ] {
             let (mut cond, mut uncond) = (Always(0.7, 0), Always(0.1, 0));
-            let mut guided = Guided::new(Some(&mut cond), Some(&mut uncond), scale).unwrap();
+            let mut guided = Guided::new(vec![(1.0, &mut cond)], Some(&mut uncond), scale).unwrap();
             assert_eq!(guided.denoise(&noised, LEVEL).unwrap().data(), [want; 3]);
             assert_eq!((cond.1, uncond.1), (cond_runs, uncond_runs));
         }
@@ -420,18 +503,45 @@ mod tests {
             (0.0, 2.0, 0.1 + 0.4, [0, 1, 1]),
         ] {
             let [mut cond, mut uncond, mut blind] = [0.7, 0.1, -0.3].map(|v| Always(v, 0));
-            let guided = Guided::new(Some(&mut cond), Some(&mut uncond), scale).unwrap();
+            let guided = Guided::new(vec![(1.0, &mut cond)], Some(&mut uncond), scale).unwrap();
             let mut guided = guided.guided_by_source(&mut blind, weight).unwrap();
             assert_close(&guided.denoise(&noised, LEVEL).unwrap(), &[want; 3]);
             assert_eq!([cond.1, uncond.1, blind.1], runs);
         }
         let (mut only, mut blind) = (Always(0.7, 0), Always(0.1, 0));
-        let guided = Guided::new(Some(&mut only), None, 1.0).unwrap();
+        let guided = Guided::new(vec![(1.0, &mut only)], None, 1.0).unwrap();
         let error = guided.guided_by_source(&mut blind, 2.0).unwrap_err();
         assert_eq!(
             error.to_string(),
             "image_guidance is 2, expected 1 where there is no negative prompt"
         );
+    }
+
+    #[test]
+    fn parts_of_a_prompt_are_summed_as_ways_from_the_negative_prompt() {
+        let noised = tensor(1, &[0.0; 3]);
+        let (a, b, u) = (0.7, -0.4, 0.1);
+        for (weights, scale, want, uncond_runs) in [
+            ([1.0, 1.0], 2.0, u + 2.0 * ((a - u) + (b - u)), 1),
+            (
+                [1.5, -0.5],
+                3.0,
+                u + 3.0 * (1.5 * (a - u) - 0.5 * (b - u)),
+                1,
+            ),
+            // The negative prompt has a share at scale 1 too.
+            ([1.0, 1.0], 1.0, a + b - u, 1),
+            ([1.0, 1.0], 0.0, u, 1),
+        ] {
+            let (mut one, mut two, mut uncond) = (Always(a, 0), Always(b, 0), Always(u, 0));
+            let conds = vec![(weights[0], &mut one), (weights[1], &mut two)];
+            let mut guided = Guided::new(conds, Some(&mut uncond), scale).unwrap();
+            assert_close(&guided.denoise(&noised, LEVEL).unwrap(), &[want; 3]);
+            assert_eq!(uncond.1, uncond_runs);
+            assert_eq!(one.1, usize::from(scale != 0.0));
+        }
+        let (mut one, mut two) = (Always(a, 0), Always(b, 0));
+        assert!(Guided::new(vec![(1.0, &mut one), (1.0, &mut two)], None, 1.0).is_err());
     }
 
     // diffusers 0.39, rescale_noise_cfg with guidance_rescale 0.7 on outputs cond and
@@ -453,7 +563,7 @@ mod tests {
             PredictionType::Sample,
         ] {
             let denoiser = |output| Discrete::new(Output(output), prediction);
-            let mut guided = Guided::new(Some(denoiser(cond)), Some(denoiser(uncond)), 2.5)
+            let mut guided = Guided::new(vec![(1.0, denoiser(cond))], Some(denoiser(uncond)), 2.5)
                 .unwrap()
                 .rescaled(0.7, prediction)
                 .unwrap();
@@ -467,7 +577,7 @@ mod tests {
     fn a_rescale_outside_its_range_is_refused() {
         for share in [f64::NAN, -0.1, 1.1] {
             let mut only = Always(0.0, 0);
-            let guided = Guided::new(Some(&mut only), None, 1.0).unwrap();
+            let guided = Guided::new(vec![(1.0, &mut only)], None, 1.0).unwrap();
             let error = guided.rescaled(share, PredictionType::Sample).unwrap_err();
             assert_eq!(
                 error.to_string(),
@@ -479,13 +589,13 @@ mod tests {
     #[test]
     fn guidance_without_its_denoiser_is_refused() {
         let mut only = Always(0.0, 0);
-        let error = Guided::new(Some(&mut only), None, 3.0).unwrap_err();
+        let error = Guided::new(vec![(1.0, &mut only)], None, 3.0).unwrap_err();
         assert_eq!(
             error.to_string(),
             "guidance_scale is 3, expected 1 where there is no negative prompt"
         );
-        assert!(Guided::new(None, Some(&mut only), 1.0).is_err());
-        assert!(Guided::new(Some(&mut only), None, f64::NAN).is_err());
+        assert!(Guided::new(vec![], Some(&mut only), 1.0).is_err());
+        assert!(Guided::new(vec![(1.0, &mut only)], None, f64::NAN).is_err());
     }
 
     #[test]

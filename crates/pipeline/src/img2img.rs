@@ -2,25 +2,26 @@
 
 use imagegen_engine::{Tensor, random::Generator};
 
+use crate::denoiser::needs_cond;
 use crate::elementwise::{add_scaled, map, scaled};
 use crate::schedule::variance_of_noised;
 use crate::{
     BoxedError, Conditioning, Discrete, Error, Guided, LatentCodec, Network, Noise, Plan,
     PlanRequest, PredictionType, Progress, Sampler, SourceConditioned, Spacing, Stage, Start,
-    Strength, StrengthRule, TrainingSchedule, low_pass,
+    Strength, StrengthRule, TrainingSchedule, low_pass, needs_uncond,
 };
 
 /// Which text a network is asked to follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prompt {
-    /// What to make.
-    Positive,
+    /// What to make: which of its parts, counted from 0.
+    Positive(usize),
     /// What to keep away from.
     Negative,
 }
 
-/// Makes the network bound to a prompt. Called at most once per prompt and run, twice for the negative prompt
-/// where the source guides too, and never for one that guidance leaves out.
+/// Makes the network bound to a prompt. Called at most once per part of a prompt and run, twice for the negative
+/// prompt where the source guides too, and never for one that guidance leaves out.
 pub type NetworkFactory<'a> = dyn Fn(Prompt) -> Result<Box<dyn Network + 'a>, BoxedError> + 'a;
 
 /// The model of a run. `'n` is what the networks borrow from, `'r` the run itself.
@@ -29,6 +30,8 @@ pub struct Networks<'r, 'n> {
     pub codec: &'r mut dyn LatentCodec,
     /// Makes the denoising network for a prompt.
     pub network: &'r NetworkFactory<'n>,
+    /// The weight of each part of the prompt: `[1.0]` for a prompt of one.
+    pub parts: &'r [f64],
     /// The noise levels the network was trained on, with the settings of its scheduler file.
     pub training: &'r TrainingSchedule,
     /// How the network wants to see the source; `None` for networks that do not.
@@ -356,13 +359,15 @@ pub(crate) fn guided<'n>(
         };
         Ok(Discrete::new(network, prediction))
     };
-    let cond = (guidance_scale != 0.0)
-        .then(|| bound(Prompt::Positive, channels.clone()))
-        .transpose()?;
-    let uncond = (guidance_scale != 1.0 || by_source)
+    let parts = networks.parts.iter().enumerate();
+    let conds = parts
+        .filter(|_| needs_cond(guidance_scale))
+        .map(|(part, &weight)| Ok((weight, bound(Prompt::Positive(part), channels.clone())?)))
+        .collect::<Result<_, Error>>()?;
+    let uncond = (needs_uncond(networks.parts, guidance_scale) || by_source)
         .then(|| bound(Prompt::Negative, channels.clone()))
         .transpose()?;
-    let guided = Guided::new(cond, uncond, guidance_scale)?;
+    let guided = Guided::new(conds, uncond, guidance_scale)?;
     let guided = match channels.filter(|_| by_source) {
         Some(channels) => {
             let blind = bound(Prompt::Negative, Some(Tensor::zeros(channels.shape())))?;

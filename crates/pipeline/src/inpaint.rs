@@ -367,6 +367,10 @@ impl<D> Masked<D> {
 }
 
 impl<D: Denoiser> Denoiser for Masked<D> {
+    fn begin_step(&mut self, step: usize) {
+        self.inner.begin_step(step);
+    }
+
     fn denoise(&mut self, noised: &Tensor, level: NoiseLevel) -> Result<Tensor, Error> {
         let step = self.step(level.sigma);
         let held = self.held(step);

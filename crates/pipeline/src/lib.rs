@@ -25,7 +25,7 @@ mod strength;
 
 pub use codec::{LatentCodec, PatchLatents};
 pub use conditioning::{Conditioning, ConditioningRule, low_pass};
-pub use denoiser::{Denoiser, Discrete, Guided, Network, SourceConditioned};
+pub use denoiser::{Denoiser, Discrete, Guided, Network, SourceConditioned, needs_uncond};
 pub use error::{BoxedError, Error, Stage};
 pub use imagegen_engine::Tensor;
 pub use img2img::{

@@ -47,6 +47,7 @@ impl Sampler {
         let steps = schedule.levels().len();
         let mut history: Vec<Past> = Vec::new();
         for (i, &level) in schedule.levels().iter().enumerate() {
+            denoiser.begin_step(i);
             let mut tools = Tools {
                 denoiser: &mut *denoiser,
                 noise: &mut *noise,

@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use common::{stable_diffusion, starter};
 use imagegen_engine::random::Generator;
@@ -39,7 +39,7 @@ impl Network for Formula {
 }
 
 fn formula<'a>(prompt: Prompt) -> Result<Box<dyn Network + 'a>, BoxedError> {
-    let bias = if prompt == Prompt::Positive {
+    let bias = if prompt == Prompt::Positive(0) {
         0.6
     } else {
         -0.4
@@ -88,6 +88,7 @@ fn run(source: &Tensor, strength: f64, settings: Settings) -> imagegen_pipeline:
     let mut networks = Networks {
         codec: &mut codec,
         network: &formula,
+        parts: &[1.0],
         training: &training,
         conditioning: Some(&conditioning),
     };
@@ -138,6 +139,7 @@ fn strength_0_returns_the_source_and_runs_nothing() {
             let mut networks = Networks {
                 codec: &mut Untouchable,
                 network: &|_| panic!("a network was made"),
+                parts: &[1.0],
                 training: &training,
                 conditioning: None,
             };
@@ -169,6 +171,7 @@ fn at_strength_1_sources_leave_no_trace_and_the_result_is_text_to_image() {
             let mut networks = Networks {
                 codec: &mut PatchLatents::new(4, 1.7, 16).unwrap(),
                 network: &formula,
+                parts: &[1.0],
                 training: &training,
                 conditioning: Some(&crate::rule()),
             };
@@ -229,6 +232,7 @@ fn several_sources_never_mix() {
     let mut networks = Networks {
         codec: &mut PatchLatents::new(4, 1.7, 16).unwrap(),
         network: &formula,
+        parts: &[1.0],
         training: &training,
         conditioning: None,
     };
@@ -310,6 +314,7 @@ fn run_sampling(
     let mut networks = Networks {
         codec: &mut Sampling { bad },
         network,
+        parts: &[1.0],
         training,
         conditioning: (bad == Some(Stage::Condition)).then_some(&conditioning),
     };
@@ -388,7 +393,7 @@ fn only_the_networks_that_guidance_needs_are_made() {
         let network = |prompt| -> Result<Box<dyn Network>, BoxedError> {
             let (positive, negative) = made.get();
             made.set(match prompt {
-                Prompt::Positive => (positive + 1, negative),
+                Prompt::Positive(_) => (positive + 1, negative),
                 Prompt::Negative => (positive, negative + 1),
             });
             Ok(Box::new(Formula {
@@ -434,6 +439,7 @@ fn failures_keep_their_cause_and_bad_requests_are_named() {
     let mut networks = Networks {
         codec: &mut PatchLatents::new(4, 1.7, 16).unwrap(),
         network: &formula,
+        parts: &[1.0],
         training: &training,
         conditioning: None,
     };
@@ -461,4 +467,79 @@ fn failures_keep_their_cause_and_bad_requests_are_named() {
         error.starts_with("prediction_type is Epsilon, expected Sample"),
         "{error}"
     );
+}
+
+/// Writes down which step each call belongs to, for every prompt.
+struct Stepped<'a> {
+    prompt: Prompt,
+    step: usize,
+    heard: &'a RefCell<Vec<(Prompt, usize)>>,
+}
+
+impl Network for Stepped<'_> {
+    fn predict(&mut self, input: &Tensor, _: f64) -> Result<Tensor, BoxedError> {
+        self.heard.borrow_mut().push((self.prompt, self.step));
+        // Four noised channels, behind them the source's where there are some.
+        let [n, h, w, channels] = input.nhwc("input")?;
+        let numbers = input.data().chunks_exact(channels);
+        let own = numbers.flat_map(|place| place[..4].iter().map(|v| 0.1 * v));
+        Ok(Tensor::new([n, h, w, 4], own.collect())?)
+    }
+
+    fn begin_step(&mut self, step: usize) {
+        self.step = step;
+    }
+}
+
+#[test]
+fn every_call_of_a_step_hears_its_number_through_every_wrapper() {
+    for sampler in Sampler::ALL {
+        for conditioned in [false, true] {
+            let heard = RefCell::new(Vec::new());
+            let network = |prompt| -> Result<Box<dyn Network + '_>, BoxedError> {
+                let heard = &heard;
+                Ok(Box::new(Stepped {
+                    prompt,
+                    step: usize::MAX,
+                    heard,
+                }))
+            };
+            let training = stable_diffusion(sampler);
+            let mut networks = Networks {
+                codec: &mut Sampling { bad: None },
+                network: &network,
+                parts: &[1.0, 0.5],
+                training: &training,
+                conditioning: conditioned.then_some(&Conditioning::Instructed),
+            };
+            let settings = Settings {
+                steps: 4,
+                guidance_scale: 3.0,
+                image_guidance: 1.5,
+                ..settings(sampler, StrengthRule::Share)
+            };
+            let request = Img2Img {
+                source: &Tensor::zeros([1, 32, 48, 3]),
+                strength: Strength::FULL,
+                settings,
+            };
+            let runs = img2img(&request, &mut networks, &mut Silent)
+                .unwrap()
+                .facts
+                .runs;
+            let heard = heard.borrow();
+            for prompt in [Prompt::Positive(0), Prompt::Positive(1), Prompt::Negative] {
+                let steps: Vec<usize> = heard
+                    .iter()
+                    .filter(|h| h.0 == prompt)
+                    .map(|h| h.1)
+                    .collect();
+                assert!(steps.is_sorted(), "{sampler:?} {prompt:?} {steps:?}");
+                let mut each = steps.clone();
+                each.dedup();
+                let all: Vec<usize> = (0..runs).collect();
+                assert_eq!(each, all, "{sampler:?} {prompt:?}");
+            }
+        }
+    }
 }

@@ -52,7 +52,7 @@ fn drift<'a>(_: Prompt) -> Result<Box<dyn Network + 'a>, BoxedError> {
 }
 
 fn formula<'a>(prompt: Prompt) -> Result<Box<dyn Network + 'a>, BoxedError> {
-    Ok(Box::new(Formula(if prompt == Prompt::Positive {
+    Ok(Box::new(Formula(if prompt == Prompt::Positive(0) {
         0.6
     } else {
         -0.4
@@ -108,6 +108,7 @@ fn with_networks<T>(
     work(&mut Networks {
         codec: &mut codec,
         network: &formula,
+        parts: &[1.0],
         training: &training,
         conditioning: sees_source.then_some(&conditioning),
     })
@@ -251,6 +252,7 @@ fn change_grows_with_coverage() {
             let mut networks = Networks {
                 codec: &mut codec,
                 network: &drift,
+                parts: &[1.0],
                 training: &training,
                 conditioning: None,
             };

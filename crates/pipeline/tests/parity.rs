@@ -289,6 +289,7 @@ fn inpainting_matches_diffusers() {
         let mut networks = Networks {
             codec: &mut codec,
             network: &formula,
+            parts: &[1.0],
             training: &training,
             conditioning: None,
         };

@@ -188,6 +188,11 @@ fn library(error: imagegen::Error) -> ApiError {
             }
             None => ApiError::internal("model", &message),
         },
+        E::Prompt { which, .. } => ApiError::field(
+            "invalid_value",
+            request_field(which).unwrap_or("prompt"),
+            message,
+        ),
         E::Mask(_) => ApiError::field("invalid_value", "mask", message),
         E::Fit(_) => ApiError::field("invalid_value", "size", message),
         E::Encode(_) => ApiError::field("invalid_value", "prompt", message),
@@ -213,6 +218,9 @@ fn request_field(subject: &str) -> Option<&'static str> {
         "guidance" | "guidance scale" | "guidance_scale" => "guidance_scale",
         "sampler" => "sampler",
         "size" => "size",
+        "prompt" => "prompt",
+        "negative prompt" => "negative_prompt",
+        "prompt mode" => "prompt_mode",
         _ => return None,
     })
 }

@@ -7,7 +7,8 @@ use clap_complete::Shell;
 use imagegen::{Enlarger, Strength};
 
 use super::shared::{
-    Machine, ModelChoice, OneStrength, Prompted, RuleChoice, Shaping, StepsChoice, Target,
+    Machine, ModelChoice, OneStrength, PromptModeChoice, Prompted, RuleChoice, Shaping,
+    StepsChoice, Target,
 };
 use super::values::{self, Strengths};
 
@@ -195,6 +196,9 @@ pub(crate) struct AdviseArguments {
         hide_default_value = true
     )]
     pub(crate) prompt: String,
+
+    #[command(flatten)]
+    pub(crate) mode: PromptModeChoice,
 
     #[command(flatten)]
     pub(crate) rule: RuleChoice,

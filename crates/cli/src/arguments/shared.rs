@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use imagegen::{
-    Fit, Format, Level, ModelSource, Sampling, Settings, Source, Spacing, Strength, StrengthRule,
-    Transform, Wanted,
+    Fit, Format, Level, ModelSource, PromptMode, Sampling, Settings, Source, Spacing, Strength,
+    StrengthRule, Transform, Wanted,
 };
 
 use super::values::{self, NamedSampler};
@@ -28,6 +28,9 @@ pub(crate) struct Prompted {
         hide_env_values = true
     )]
     pub(crate) negative: String,
+
+    #[command(flatten)]
+    pub(crate) mode: PromptModeChoice,
 
     #[command(flatten)]
     pub(crate) steps: StepsChoice,
@@ -147,6 +150,25 @@ pub(crate) struct Shaping {
         hide_env_values = true
     )]
     pub(crate) fit: FitName,
+}
+
+/// What brackets and keywords in texts mean.
+#[derive(Debug, Args)]
+pub(crate) struct PromptModeChoice {
+    /// How texts are read: a1111 or plain
+    ///
+    /// a1111: (words:1.2) and [words] weigh, [a:b:0.5] and [a|b] change during the run, AND joins
+    /// prompts, BREAK ends a window of 75 tokens, and long texts are read in several windows. plain:
+    /// letter by letter in one window, as diffusers reads them.
+    #[arg(
+        long,
+        value_name = "MODE",
+        default_value = "a1111",
+        env = "IMAGEGEN_PROMPT_MODE",
+        hide_env_values = true,
+        value_parser = values::prompt_mode
+    )]
+    pub(crate) prompt_mode: PromptMode,
 }
 
 /// How many steps.

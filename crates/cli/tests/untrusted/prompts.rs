@@ -99,29 +99,162 @@ fn an_empty_prompt_is_said() {
 }
 
 #[test]
-fn brackets_and_capitals_are_letters_like_others() {
+fn brackets_and_capitals_are_letters_in_plain_mode() {
     let place = Place::with_source();
-    let prompts = [
-        "(".repeat(5000) + "cat",
-        "cat".to_owned() + &")".repeat(5000),
-        "[{(cat]))}".repeat(500),
-        "cat \\(animal\\), \\\\(red:1.8)".to_owned(),
-        "[dog:cat:0.5]".to_owned(),
-        "a poster that says \"TURN IT OFF AND ON AGAIN\", COFFEE BREAK".to_owned(),
-    ];
-    for prompt in prompts {
-        let since = std::time::Instant::now();
-        let made = transform(&place, &prompt, "", "o.png");
+    for prompt in [
+        "((((cat",
+        "[dog:cat:0.5]",
+        "a AND b BREAK",
+        "(cat:1.8) \\(",
+        "<lora:fur:1>",
+    ] {
+        let arguments = [
+            "transform",
+            "a.png",
+            "-p",
+            prompt,
+            "--prompt-mode",
+            "plain",
+            "--steps",
+            "1",
+            "--seed",
+            "7",
+            "-o",
+            "o.png",
+            "--json",
+        ];
+        let made = done(&place, &mut place.command(&arguments));
         assert_eq!(made.code, 0, "{}", made.stderr);
+        let prompts = &made.json()["results"][0]["prompts"];
+        let piece = serde_json::json!({"text": prompt, "weight": 1.0});
+        assert_eq!(
+            prompts[0]["parts"][0]["readings"][0]["pieces"],
+            serde_json::json!([piece])
+        );
+        assert_eq!(recipe(&place, "o.png")["prompt_mode"], Value::Null);
+        place.succeed("replay o.png -o again.png");
+        assert!(place.bytes("again.png") == place.bytes("o.png"));
+    }
+}
+
+/// The result of the JSON document.
+fn result(made: &Done) -> Value {
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    made.json()["results"][0].clone()
+}
+
+#[test]
+fn capitals_inside_words_and_quotes_part_nothing() {
+    let place = Place::with_source();
+    let parts = |prompt: &str| {
+        let result = result(&transform(&place, prompt, "", "o.png"));
+        let parts = result["prompts"][0]["parts"].as_array().unwrap().len();
+        (parts, result["warnings"].to_string())
+    };
+    for one in [
+        "HAND-painted SANDY BRANDY",
+        "a poster that says \"TURN IT OFF AND ON AGAIN\"",
+        "a poster that says \"turn it off and on again\"",
+    ] {
+        let (parts, warnings) = parts(one);
+        assert_eq!(parts, 1, "{one}");
+        assert!(!warnings.contains("separator"), "{warnings}");
+    }
+    let (count, warnings) = parts("a sign reading COFFEE BREAK");
+    assert_eq!(count, 1);
+    assert!(
+        warnings.contains("the prompt has BREAK as a separator"),
+        "{warnings}"
+    );
+    let (count, warnings) = parts("TURN IT OFF AND ON AGAIN");
+    assert_eq!(count, 2);
+    assert!(warnings.contains("in straight double quotes"), "{warnings}");
+}
+
+#[test]
+fn brackets_without_a_partner_are_counted() {
+    let place = Place::with_source();
+    let mixed = "([{(cat]))}[".repeat(7);
+    for (prompt, count) in [
+        ("(".repeat(100) + "cat", 100),
+        ("cat".to_owned() + &")".repeat(100), 100),
+        ("(".repeat(5000) + "cat", 5000),
+        (mixed, 7),
+        ("((a) [b)] ), ( c".to_owned(), 2),
+    ] {
+        let made = transform(&place, &prompt, "", "o.png");
+        let warnings = result(&made)["warnings"].to_string();
+        assert!(warnings.contains("without a partner"), "{warnings}");
         assert!(
-            since.elapsed().as_secs() < 20,
-            "{:?} for {}",
-            since.elapsed(),
-            &prompt[..5]
+            warnings.contains(&format!("the prompt has {count} bracket")),
+            "{warnings}"
         );
         assert_eq!(recipe(&place, "o.png")["prompt"], prompt);
         let picture = place.open("o.png").to_rgb8();
         assert!(picture.pixels().any(|pixel| pixel != &picture[(0, 0)]));
+    }
+    let result = result(&transform(
+        &place,
+        "cat \\(animal\\), \\\\(red:1.8)",
+        "",
+        "o.png",
+    ));
+    assert!(!result["warnings"].to_string().contains("bracket"));
+    let pieces = &result["prompts"][0]["parts"][0]["readings"][0]["pieces"];
+    let want = serde_json::json!([
+        {"text": "cat (animal), \\", "weight": 1.0}, {"text": "red", "weight": 1.8},
+    ]);
+    assert_eq!(pieces, &want);
+}
+
+#[test]
+fn edits_count_steps_and_not_calls() {
+    let place = Place::with_source();
+    let made = |prompt: &str, sampler: &str| {
+        let line = [
+            "-s",
+            "1",
+            "--steps",
+            "8",
+            "--seed",
+            "1",
+            "--sampler",
+            sampler,
+            "-o",
+            "o.png",
+            "--json",
+        ];
+        let arguments = [["transform", "a.png", "-p", prompt].as_slice(), &line].concat();
+        result(&done(&place, &mut place.command(&arguments)));
+        place.open("o.png")
+    };
+    for sampler in ["Euler", "Heun", "DPM2", "DPM++ 2S a"] {
+        let (dog, cat) = (made("winter", sampler), made("night", sampler));
+        assert!(made("[winter:night:8]", sampler) == dog, "{sampler}");
+        assert!(made("[winter:night:0]", sampler) == cat, "{sampler}");
+        let half = made("[winter:night:4]", sampler);
+        assert!(made("[winter:night:0.5]", sampler) == half, "{sampler}");
+        assert!(
+            made("[winter : night : 0.5 ]", sampler) == half,
+            "{sampler}"
+        );
+        assert!(half != dog && half != cat, "{sampler}");
+    }
+}
+
+#[test]
+fn what_a_prompt_cannot_mean_is_refused() {
+    let place = Place::with_source();
+    let many = ["a"; 17].join(" AND ");
+    for (prompt, said) in [
+        ("winter <lora:fur:0.8>", "the LoRA file \"fur\""),
+        ("<lora:fur:soon>", "<lora:fur:soon> is no LoRA file"),
+        (&many, "17 parts joined by AND, expected at most 16"),
+    ] {
+        let made = transform(&place, prompt, "", "o.png");
+        assert_eq!(made.code, 1, "{}", made.stderr);
+        assert!(made.stderr.contains(said), "{}", made.stderr);
+        assert!(!place.names().contains(&"o.png".to_owned()));
     }
 }
 

@@ -12,7 +12,7 @@ use imagegen_pipeline::{MaskedContent, Strength};
 use crate::{Error, MaskRequest, Settings, Source};
 
 pub use mark::{InpaintMark, MaskMark};
-pub(crate) use run::{LastMask, inpaint_runs};
+pub(crate) use run::{LastMask, inpaint_calls};
 
 /// What a person wants to be done. Each intent stands for the settings that do it best; any of them can be
 /// set apart.

@@ -12,6 +12,7 @@ use imagegen_pipeline::{MaskedContent, Plan, Strength, inpaint};
 
 use super::area::{EdgePlan, Native, seen};
 use super::{Inpaint, InpaintMark, Intent, MaskMark, Painted};
+use crate::prompts::ReadTexts;
 use crate::recipe::{Recipe, SourceMark};
 use crate::run::{MIN_SIDE, facts, resampled, sides, to_picture, unit_tensor};
 use crate::{
@@ -35,11 +36,13 @@ struct Planned {
     seen: Option<(Rect, FitPlan)>,
     recipe: Recipe,
     runs: usize,
+    texts: ReadTexts,
 }
 
-/// Steps that a request will run.
-pub(crate) fn inpaint_runs(model: &Model, request: &Inpaint<'_>) -> Result<usize, Error> {
-    Ok(model.planned_inpaint(request)?.runs)
+/// Steps that a request will run, and calls of the network in each.
+pub(crate) fn inpaint_calls(model: &Model, request: &Inpaint<'_>) -> Result<(usize, usize), Error> {
+    let planned = model.planned_inpaint(request)?;
+    Ok((planned.runs, planned.texts.calls()))
 }
 
 impl Model {
@@ -61,8 +64,7 @@ impl Model {
         let canvas = canvas(request, &planned.mask);
         let (picture, run) = match &planned.seen {
             Some((rect, fit)) if planned.runs > 0 => {
-                let (painted, run) =
-                    self.paint(request, &planned, (&canvas, *rect, fit), watcher)?;
+                let (painted, run) = self.paint(&planned, (&canvas, *rect, fit), watcher)?;
                 watcher.stage(Stage::Finish);
                 let how = Paste {
                     band: planned.edge.band as f32,
@@ -112,10 +114,14 @@ impl Model {
                 start_timestep: None,
                 work,
                 fidelity,
+                prompts: Vec::new(),
                 inpaint: None,
                 recipe: planned.recipe,
             },
         };
+        if run.is_some() {
+            facts.prompts = self.text_facts(&planned.texts)?;
+        }
         facts.inpaint = Some(painted);
         Ok(Outcome {
             advice: Vec::new(),
@@ -130,7 +136,6 @@ impl Model {
     /// Runs the model on the part it sees. Gives that part, repainted, at its own size.
     fn paint(
         &self,
-        request: &Inpaint<'_>,
         planned: &Planned,
         (canvas, rect, fit): (&Picture, Rect, &FitPlan),
         watcher: &mut dyn Watcher,
@@ -151,7 +156,7 @@ impl Model {
         let filled = unit_tensor(&fit.to_work(&fill(&part, &mask)))?;
         let source = unit_tensor(&fit.to_work(&part))?;
         let run = self.carry_out(
-            &request.settings,
+            &planned.texts,
             (planned.pipeline, planned.runs),
             watcher,
             |settings, networks, progress| {
@@ -218,13 +223,15 @@ impl Model {
             expand: (!request.expand.is_nothing()).then(|| request.expand.to_string()),
             mask: MaskMark::of(&named, &mask),
         });
+        let runs = if mask.is_empty() { 0 } else { plan.runs };
         Ok(Planned {
+            texts: self.read_texts(&request.settings, &pipeline, runs)?,
             pipeline,
             strength,
             content,
             edge,
             made,
-            runs: if mask.is_empty() { 0 } else { plan.runs },
+            runs,
             mask,
             seen,
             recipe,
@@ -271,7 +278,7 @@ impl Model {
             .map(Warning::Source)
             .collect();
         warnings.extend(planned.made.warnings.iter().cloned());
-        warnings.extend(self.warnings(&request.settings, &planned.pipeline)?);
+        warnings.extend(self.warnings(&request.settings, &planned.pipeline, &planned.texts)?);
         if request.intent == Intent::Remove {
             // Nothing has to be said of what is to go.
             warnings.retain(|warning| *warning != Warning::NoPrompt);

@@ -15,7 +15,7 @@ use super::memory::Meter;
 use super::networks::Networks;
 use super::parts::{CodecPart, Parts};
 use super::{Defaults, ModelSource, defaults};
-use crate::Error;
+use crate::{Error, PromptMode};
 
 /// A model's facts.
 #[derive(Debug, Clone, PartialEq)]
@@ -217,7 +217,7 @@ pub(super) fn native_side(pixels: u64, grid: u32) -> u32 {
 fn run_bytes(meter: &Meter, networks: &Networks<Meter>, side: u32) -> Result<u64, BoxedError> {
     let standing = meter.live();
     let unet = networks.unet.config();
-    let encoding = networks.texts.encode(meter, "")?;
+    let encoding = networks.texts.encode(meter, PromptMode::Plain, &[])?;
     let places = side as usize / networks.codec.downscale();
     {
         let sample = meter.outline([1, places, places, unet.in_channels]);

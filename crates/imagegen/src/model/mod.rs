@@ -8,6 +8,7 @@ mod native;
 mod networks;
 mod parts;
 mod scheduler;
+mod texts;
 mod words;
 
 pub use files::ModelSource;
@@ -23,16 +24,19 @@ use imagegen_picture::advice::{Measures, Tokens};
 use imagegen_pipeline::{
     BoxedError, Conditioning, Network, Prompt, Sampler, Spacing, TrainingSchedule,
 };
+use imagegen_prompt::Piece;
 
 use crate::inpaint::LastMask;
+use crate::prompts::{PromptFacts, ReadPart, ReadPrompt};
 use crate::recipe::ModelMark;
 use crate::run::Prepared;
-use crate::{Error, Warning};
+use crate::{Error, PromptMode, Warning};
 use files::ModelFiles;
 use native::Native;
 use networks::{BoundCodec, Networks};
 use parts::Parts;
 use scheduler::SchedulerFile;
+use texts::Length;
 use words::PromptWords;
 
 /// Which CPU kernels run, and on how many threads.
@@ -61,6 +65,9 @@ pub struct Defaults {
 
 type Encoding = TextEncoding<<CpuBackend as Backend>::Tensor>;
 
+/// What decides an encoding: weighted words, and how they are cut.
+type Said = (PromptMode, Vec<Piece>);
+
 /// A loaded model.
 #[derive(Debug)]
 pub struct Model {
@@ -72,7 +79,7 @@ pub struct Model {
     words: Option<PromptWords>,
     zeros_for_no_prompt: bool,
     /// The last few texts that were encoded.
-    encoded: Mutex<VecDeque<(String, Arc<Encoding>)>>,
+    encoded: Mutex<VecDeque<(Said, Arc<Encoding>)>>,
     /// The source of the last run.
     pub(crate) prepared: Mutex<Option<Prepared>>,
     /// The last mask that was made.
@@ -190,25 +197,22 @@ impl Model {
     }
 
     /// What a person should know about a prompt.
-    pub(crate) fn prompt_warnings(
-        &self,
-        which: &'static str,
-        prompt: &str,
-    ) -> Result<Vec<Warning>, Error> {
-        let tokenizer = self.networks.texts.tokenizer();
-        let tokens = tokenizer.encode(prompt).map_err(|cause| self.fail(cause))?;
-        let mut warnings = Vec::new();
-        if tokens.dropped > 0 {
-            let limit = tokens.used.len();
+    pub(crate) fn prompt_warnings(&self, prompt: &ReadPrompt) -> Result<Vec<Warning>, Error> {
+        let mut warnings: Vec<_> = prompt.warnings().collect();
+        let which = prompt.which;
+        let length = self.longest(prompt)?;
+        if length.dropped > 0 {
+            let (dropped, limit) = (length.dropped, length.used);
             warnings.push(Warning::PromptCut {
                 which,
-                dropped: tokens.dropped,
+                dropped,
                 limit,
             });
         }
+        let said = prompt.words();
         if let Some(words) = self.words.as_ref().filter(|_| which == "prompt")
-            && !prompt.trim().is_empty()
-            && !words.knows_any(prompt)
+            && !said.trim().is_empty()
+            && !words.knows_any(&said)
         {
             warnings.push(Warning::NoKnownWord {
                 styles: words.styles.clone(),
@@ -217,31 +221,72 @@ impl Model {
         Ok(warnings)
     }
 
+    /// The length of what a prompt says at its longest.
+    fn longest(&self, prompt: &ReadPrompt) -> Result<Length, Error> {
+        let mut longest = Length::default();
+        for pieces in prompt.readings() {
+            let length = self.networks.texts.length(prompt.mode, pieces);
+            let length = length.map_err(|cause| self.fail(cause))?;
+            let whole = |length: &Length| length.used + length.dropped;
+            if longest.limit == 0 || whole(&length) > whole(&longest) {
+                longest = length;
+            }
+        }
+        Ok(longest)
+    }
+
     /// How long a text is, and how much of it is read; start and end marks are not counted.
-    pub(crate) fn tokens(&self, text: &str) -> Result<Tokens, Error> {
-        const MARKS: usize = 2;
-        let texts = &self.networks.texts;
-        let tokens = texts.tokenizer().encode(text);
-        let tokens = tokens.map_err(|cause| self.fail(cause))?;
+    pub(crate) fn tokens(&self, prompt: &ReadPrompt) -> Result<Tokens, Error> {
+        let length = self.longest(prompt)?;
         Ok(Tokens {
-            count: tokens.used.len() + tokens.dropped,
-            limit: texts.max_tokens().saturating_sub(MARKS),
+            count: length.used + length.dropped,
+            limit: length.limit,
         })
     }
 
-    /// Encodes a text, or finds it among the last few.
-    pub(crate) fn encode(&self, text: &str) -> Result<Arc<Encoding>, Error> {
+    /// How a prompt was read, for the record.
+    pub(crate) fn prompt_facts(&self, prompt: &ReadPrompt) -> Result<PromptFacts, Error> {
+        prompt.facts(|pieces| {
+            let length = self.networks.texts.length(prompt.mode, pieces);
+            let length = length.map_err(|cause| self.fail(cause))?;
+            Ok((length.windows, length.used))
+        })
+    }
+
+    /// Encodes weighted words, or finds them among the last few.
+    fn encode(&self, mode: PromptMode, pieces: &[Piece]) -> Result<Arc<Encoding>, Error> {
         const KEPT: usize = 8;
         let mut encoded = self.encoded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, found)) = encoded.iter().find(|(known, _)| known == text) {
+        let same = |(known, _): &&(Said, _)| known.0 == mode && known.1 == pieces;
+        if let Some((_, found)) = encoded.iter().find(same) {
             return Ok(Arc::clone(found));
         }
-        let new = self.networks.texts.encode(&self.engine, text);
-        let new = new.map_err(|cause| self.fail(cause))?;
-        let new = Arc::new(new);
-        encoded.push_front((text.to_owned(), Arc::clone(&new)));
+        let new = self.networks.texts.encode(&self.engine, mode, pieces);
+        let new = Arc::new(new.map_err(|cause| self.fail(cause))?);
+        encoded.push_front(((mode, pieces.to_vec()), Arc::clone(&new)));
         encoded.truncate(KEPT);
         Ok(new)
+    }
+
+    /// What the network hears of each part of a prompt.
+    pub(crate) fn hear(&self, prompt: &ReadPrompt) -> Result<Vec<Heard>, Error> {
+        let pooled_text = self.networks.unet.config().added.is_some();
+        let negative = prompt.which != "prompt";
+        if negative && prompt.is_none && self.zeros_for_no_prompt && pooled_text {
+            return Ok(vec![Heard {
+                encodings: vec![Arc::new(self.networks.texts.nothing(&self.engine))],
+                steps: Vec::new(),
+            }]);
+        }
+        let part = |part: &ReadPart| {
+            let readings = part.schedule.readings.iter();
+            let encodings = readings.map(|pieces| self.encode(prompt.mode, pieces));
+            Ok(Heard {
+                encodings: encodings.collect::<Result<_, Error>>()?,
+                steps: part.schedule.steps.clone(),
+            })
+        };
+        prompt.parts.iter().map(part).collect()
     }
 
     /// What it computes with.
@@ -249,20 +294,20 @@ impl Model {
         &self.engine
     }
 
-    /// The network bound to what it hears.
-    pub(crate) fn network(&self, heard: &Heard<'_>) -> Result<BoundUNet<'_>, Error> {
-        let none = heard.which == Prompt::Negative && heard.text.is_empty();
-        let pooled_text = self.networks.unet.config().added.is_some();
-        let text = match none && self.zeros_for_no_prompt && pooled_text {
-            true => Arc::new(self.networks.texts.nothing(&self.engine)),
-            false => self.encode(heard.text)?,
-        };
-        Ok(BoundUNet {
+    /// The network bound to what it hears of a prompt.
+    pub(crate) fn network(
+        &self,
+        which: Prompt,
+        heard: Heard,
+        guidance_scale: f64,
+    ) -> BoundUNet<'_> {
+        BoundUNet {
             model: self,
-            which: heard.which,
-            text,
-            guidance: self.hears_guidance().then_some([heard.guidance_scale]),
-        })
+            which,
+            text: Arc::clone(&heard.encodings[0]),
+            heard,
+            guidance: self.hears_guidance().then_some([guidance_scale]),
+        }
     }
 
     /// The numbers that the network hears about a picture of `[height, width]` pixels, if any.
@@ -273,7 +318,7 @@ impl Model {
         numbers.extend(match count {
             // A refiner hears a score in place of the target's size.
             5 => vec![match which {
-                Prompt::Positive => GOOD,
+                Prompt::Positive(_) => GOOD,
                 Prompt::Negative => BAD,
             }],
             _ => vec![height, width],
@@ -304,26 +349,31 @@ fn defaults(native: Native, scheduler: &SchedulerFile) -> Defaults {
 const GOOD: f64 = 6.0;
 const BAD: f64 = 2.5;
 
-/// What a network hears in a run.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Heard<'a> {
-    /// Which text it is.
-    pub(crate) which: Prompt,
-    /// The text.
-    pub(crate) text: &'a str,
-    /// Weight of the prompt over the negative prompt.
-    pub(crate) guidance_scale: f64,
+/// What a network hears of a text in the course of a run.
+#[derive(Debug, Clone)]
+pub(crate) struct Heard {
+    /// At least one.
+    encodings: Vec<Arc<Encoding>>,
+    /// Which of them holds at each step; the first where it does not say.
+    steps: Vec<usize>,
 }
 
 /// The UNet with what it hears bound to it.
 pub(crate) struct BoundUNet<'a> {
     model: &'a Model,
     which: Prompt,
+    heard: Heard,
+    /// What it hears at this step.
     text: Arc<Encoding>,
     guidance: Option<[f64; 1]>,
 }
 
 impl Network for BoundUNet<'_> {
+    fn begin_step(&mut self, step: usize) {
+        let said = self.heard.steps.get(step).copied().unwrap_or(0);
+        self.text = Arc::clone(&self.heard.encodings[said]);
+    }
+
     fn predict(&mut self, input: &Tensor, timestep: f64) -> Result<Tensor, BoxedError> {
         let Networks { unet, codec, .. } = &self.model.networks;
         let engine = &self.model.engine;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use imagegen_engine::{Backend, Tensor};
 use imagegen_model::{
-    Autoencoder, AutoencoderConfig, ClipText, ClipTextConfig, TextEncoding, TextStates, Tokenizer,
-    UNet, UNetConfig,
+    Autoencoder, AutoencoderConfig, ClipText, ClipTextConfig, TextStates, UNet, UNetConfig,
 };
 use imagegen_pipeline::{BoxedError, Conditioning, LatentCodec, Noise, PatchLatents};
 
 use super::files::ModelFiles;
 use super::parts::{CodecPart, Parts};
+use super::texts::Texts;
 use crate::Error;
 
 /// All networks of a model.
@@ -22,13 +22,6 @@ pub(super) struct Networks<B: Backend> {
     pub(super) codec: Codec<B>,
     /// What the UNet is shown of a source, where it sees any of it.
     pub(super) conditioning: Option<Conditioning>,
-}
-
-/// Text encoders, each with its tokenizer.
-#[derive(Debug)]
-pub(super) struct Texts<B: Backend> {
-    pub(super) towers: Vec<(ClipText<B>, Arc<Tokenizer>)>,
-    states: TextStates,
 }
 
 /// What makes latents of pixels, and pixels of latents.
@@ -138,67 +131,6 @@ fn check_wiring<B: Backend>(
         ));
     }
     Ok(())
-}
-
-impl<B: Backend> Texts<B> {
-    /// Channels of the joined hidden states.
-    fn hidden(&self) -> usize {
-        self.towers
-            .iter()
-            .map(|(tower, _)| tower.config().hidden_size)
-            .sum()
-    }
-
-    /// Channels of the pooled text, which is the last tower's.
-    pub(super) fn pooled(&self) -> usize {
-        self.towers
-            .last()
-            .map_or(0, |(tower, _)| tower.config().pooled_size())
-    }
-
-    /// The tokenizer whose count a person is told; all towers take the same number.
-    pub(super) fn tokenizer(&self) -> &Tokenizer {
-        &self.towers[0].1
-    }
-
-    /// Most tokens of a text, both ends included.
-    pub(super) fn max_tokens(&self) -> usize {
-        let positions = self
-            .towers
-            .iter()
-            .map(|(tower, _)| tower.config().max_positions);
-        positions.min().unwrap_or(0)
-    }
-
-    /// Encodes a text: the towers' hidden states side by side, the last one's pooled text.
-    pub(super) fn encode(
-        &self,
-        engine: &B,
-        text: &str,
-    ) -> Result<TextEncoding<B::Tensor>, imagegen_model::Error> {
-        let mut joined: Option<TextEncoding<B::Tensor>> = None;
-        for (tower, tokenizer) in &self.towers {
-            let tokens = tokenizer.encode(text)?;
-            let new = tower.encode(engine, &tokens.ids, self.states)?;
-            joined = Some(match joined {
-                None => new,
-                Some(before) => TextEncoding {
-                    hidden: engine.concat(&before.hidden, &new.hidden)?,
-                    pooled: new.pooled,
-                },
-            });
-        }
-        Ok(joined.expect("a model has a text encoder"))
-    }
-
-    /// Zeros of an encoding's shapes: what some models were trained to take for no text.
-    pub(super) fn nothing(&self, engine: &B) -> TextEncoding<B::Tensor> {
-        let hidden = [1, self.max_tokens(), self.hidden()];
-        TextEncoding {
-            hidden: engine.upload(&Tensor::zeros(hidden)),
-            pooled: engine.upload(&Tensor::zeros([1, self.pooled()])),
-        }
-    }
 }
 
 impl<B: Backend> Codec<B> {

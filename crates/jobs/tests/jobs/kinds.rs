@@ -15,6 +15,7 @@ fn settings(order: &Order, seed: u64) -> Settings {
     Settings {
         prompt: order.prompt.clone(),
         negative_prompt: order.negative_prompt.clone(),
+        prompt_mode: imagegen::PromptMode::default(),
         steps: order.steps,
         guidance_scale: order.guidance_scale,
         seed,

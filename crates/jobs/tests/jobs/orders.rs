@@ -141,6 +141,10 @@ fn what_cannot_be_carried_out_is_refused_by_its_field() {
             change(&|order| order.strength_rule = Some("none".into())),
             "strength_rule",
         ),
+        (
+            change(&|order| order.prompt_mode = Some("none".into())),
+            "prompt_mode",
+        ),
         (change(&|order| order.prompt = "a".repeat(8193)), "prompt"),
         (
             change(&|order| order.negative_prompt = "a".repeat(8193)),
@@ -168,6 +172,16 @@ fn what_cannot_be_carried_out_is_refused_by_its_field() {
         );
     }
     assert_eq!(generate(4096, 4096).code(), "invalid_value");
+    let error = change(&|order| order.prompt = vec!["a"; 17].join(" AND "));
+    assert!(
+        error.to_string().contains("17 parts joined by AND"),
+        "{error}"
+    );
+    let error = change(&|order| order.negative_prompt = "<lora:fur>".into());
+    assert!(
+        error.to_string().contains("the LoRA file \"fur\""),
+        "{error}"
+    );
     let error = change(&|order| order.model = Some("other".into()));
     assert!(
         matches!(&error, Error::UnknownModel { got, known } if got == "other" && known == "starter"),

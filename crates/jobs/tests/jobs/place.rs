@@ -88,6 +88,7 @@ pub(crate) fn order(prompt: &str, steps: usize, kind: Kind) -> Order {
         model: None,
         prompt: prompt.to_owned(),
         negative_prompt: String::new(),
+        prompt_mode: None,
         steps: Some(steps),
         guidance_scale: None,
         seed: Some(7),

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::{Extension, Json as Answer};
-use imagegen::{Fit, LookForFaces, Sampling, Settings, Strength, StrengthRule, Transform, Wanted};
+use imagegen::{
+    Fit, LookForFaces, PromptMode, Sampling, Settings, Strength, StrengthRule, Transform, Wanted,
+};
 
 use super::query::source_hash;
 use crate::app::{App, blocking};
@@ -41,6 +43,7 @@ pub(crate) async fn advise(
     blocking(move || {
         let model = jobs.model(request.model.as_deref())?;
         let strength = request.strength.unwrap_or(model.defaults().strength);
+        let mode = request.prompt_mode.as_deref().map(str::parse::<PromptMode>);
         let meant = Transform {
             source: &source,
             enlarge: None,
@@ -50,6 +53,7 @@ pub(crate) async fn advise(
             settings: Settings {
                 prompt: request.prompt,
                 negative_prompt: request.negative_prompt,
+                prompt_mode: mode.transpose()?.unwrap_or_default(),
                 steps: request.steps,
                 guidance_scale: None,
                 seed: 0,

@@ -21,6 +21,8 @@ pub(crate) struct AdviceRequest {
     /// What to keep away from.
     #[serde(default)]
     pub(crate) negative_prompt: String,
+    /// What brackets and keywords in both mean: `a1111` (where absent) or `plain`.
+    pub(crate) prompt_mode: Option<String>,
     /// The strength that is meant; the model's own where absent.
     #[schema(minimum = 0, maximum = 1)]
     pub(crate) strength: Option<f64>,

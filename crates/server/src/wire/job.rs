@@ -52,6 +52,7 @@ pub(crate) struct JobBody {
 pub(crate) struct OrderBody {
     prompt: String,
     negative_prompt: String,
+    prompt_mode: Option<String>,
     source: Option<String>,
     strength: Option<f64>,
     strengths: Option<Vec<f64>>,
@@ -195,6 +196,7 @@ impl From<&Order> for OrderBody {
         let mut body = Self {
             prompt: order.prompt.clone(),
             negative_prompt: order.negative_prompt.clone(),
+            prompt_mode: order.prompt_mode.clone(),
             source: order.kind.source().map(str::to_owned),
             strength: None,
             strengths: None,

@@ -24,6 +24,8 @@ macro_rules! request {
             /// What to keep away from, in words.
             #[serde(default)]
             negative_prompt: String,
+            /// What brackets and keywords in both mean: `a1111` (where absent) or `plain`.
+            prompt_mode: Option<String>,
             /// Steps of the full schedule; the model's own where absent.
             #[schema(minimum = 1, maximum = 1000)]
             steps: Option<usize>,
@@ -47,6 +49,7 @@ macro_rules! request {
                     model: self.model.clone(),
                     prompt: self.prompt.clone(),
                     negative_prompt: self.negative_prompt.clone(),
+                    prompt_mode: self.prompt_mode.clone(),
                     steps: self.steps,
                     guidance_scale: self.guidance_scale,
                     seed: self.seed.map(|seed| seed.0),
@@ -176,6 +179,8 @@ pub(crate) struct UpscaleRequest {
     /// What to keep away from, in words.
     #[serde(default)]
     negative_prompt: String,
+    /// What brackets and keywords in both mean: `a1111` (where absent) or `plain`.
+    prompt_mode: Option<String>,
     /// How far the model moves from the enlarged source; 0.2 with a prompt, 0 without, where absent.
     #[schema(minimum = 0, maximum = 1)]
     strength: Option<f64>,
@@ -199,6 +204,7 @@ impl UpscaleRequest {
             model: self.model,
             prompt: self.prompt,
             negative_prompt: self.negative_prompt,
+            prompt_mode: self.prompt_mode,
             steps: self.steps,
             guidance_scale: self.guidance_scale,
             seed: self.seed.map(|seed| seed.0),

@@ -1,0 +1,266 @@
+//! How the texts of a request are read: with the grammar of prompts or without.
+
+use imagegen_pipeline::needs_uncond;
+use imagegen_prompt::{Piece, Role, Schedule, parse};
+
+use crate::{Error, Settings, Warning};
+
+/// What brackets and keywords in a text mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum PromptMode {
+    /// The grammar of AUTOMATIC1111's prompts; a long text is read in windows.
+    #[default]
+    A1111,
+    /// Nothing: the text is read as it stands, in one window, as diffusers does.
+    Plain,
+}
+
+impl PromptMode {
+    /// Every mode.
+    pub const ALL: [Self; 2] = [Self::A1111, Self::Plain];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::A1111 => "a1111",
+            Self::Plain => "plain",
+        }
+    }
+}
+
+impl std::str::FromStr for PromptMode {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        let found = Self::ALL.into_iter().find(|mode| mode.name() == name);
+        found.ok_or_else(|| Error::setting("prompt mode", format!("{name:?}"), "a1111 or plain"))
+    }
+}
+
+/// How a text was read, for the record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PromptFacts {
+    /// `prompt` or `negative prompt`.
+    pub which: &'static str,
+    /// The mode.
+    pub mode: PromptMode,
+    /// The texts that `AND` joins, one where there is none.
+    pub parts: Vec<PartFacts>,
+}
+
+/// How a part of a prompt was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PartFacts {
+    /// How much of it there is in the sum of all parts.
+    pub weight: f64,
+    /// What it says in the course of the run, each thing once, in the order of first use.
+    pub readings: Vec<ReadingFacts>,
+}
+
+/// What a part says at some of the steps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReadingFacts {
+    /// The first step it is said at, counted from 1.
+    pub first_step: usize,
+    /// How many steps it is said at.
+    pub steps: usize,
+    /// Windows it is read in.
+    pub windows: usize,
+    /// Tokens that are read, ends and padding not counted.
+    pub tokens: usize,
+    /// Its weighted words.
+    pub pieces: Vec<Piece>,
+}
+
+/// A text that was read.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ReadPrompt {
+    pub(crate) which: &'static str,
+    pub(crate) mode: PromptMode,
+    pub(crate) parts: Vec<ReadPart>,
+    /// Whether there was no text at all, not even a blank.
+    pub(crate) is_none: bool,
+    warnings: Vec<imagegen_prompt::Warning>,
+}
+
+/// A part of a prompt in the course of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ReadPart {
+    pub(crate) weight: f64,
+    pub(crate) schedule: Schedule,
+}
+
+/// The texts of a request that its guidance does not leave out.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ReadTexts {
+    pub(crate) prompt: Option<ReadPrompt>,
+    pub(crate) negative: Option<ReadPrompt>,
+}
+
+/// When a negative prompt has a say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NegativeSay {
+    /// Never: the network hears the guidance scale itself, and one text.
+    Never,
+    /// Where the prompt is weighed against it.
+    WhereWeighed,
+    /// Always: the source guides too.
+    Always,
+}
+
+impl ReadTexts {
+    /// Reads the texts for a run of `runs` steps.
+    ///
+    /// Fails where a text cannot be meant; see [`imagegen_prompt::parse`].
+    pub(crate) fn of(
+        settings: &Settings,
+        guidance_scale: f64,
+        say: NegativeSay,
+        runs: usize,
+    ) -> Result<Self, Error> {
+        let mode = settings.prompt_mode;
+        let prompt = (guidance_scale != 0.0)
+            .then(|| ReadPrompt::of(Role::Positive, &settings.prompt, mode, runs))
+            .transpose()?;
+        let weights = prompt.as_ref().map(ReadPrompt::weights).unwrap_or_default();
+        if say == NegativeSay::Never && !matches!(weights.as_slice(), [] | [1.0]) {
+            let got = format!("of {} parts joined by AND", weights.len());
+            let expected =
+                "one part of weight 1: this model hears the guidance scale and weighs nothing";
+            return Err(Error::setting("prompt", got, expected));
+        }
+        let heard = match say {
+            NegativeSay::Never => false,
+            NegativeSay::WhereWeighed => needs_uncond(&weights, guidance_scale),
+            NegativeSay::Always => true,
+        };
+        let negative = heard
+            .then(|| ReadPrompt::of(Role::Negative, &settings.negative_prompt, mode, runs))
+            .transpose()?;
+        Ok(Self { prompt, negative })
+    }
+
+    /// Both texts, the prompt first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &ReadPrompt> {
+        self.prompt.iter().chain(&self.negative)
+    }
+
+    /// Weights of the prompt's parts.
+    pub(crate) fn weights(&self) -> Vec<f64> {
+        self.prompt
+            .as_ref()
+            .map(ReadPrompt::weights)
+            .unwrap_or_default()
+    }
+
+    /// Calls of the network where a sampler asks once.
+    pub(crate) fn calls(&self) -> usize {
+        self.iter().map(|text| text.parts.len()).sum()
+    }
+}
+
+impl ReadPrompt {
+    fn of(role: Role, text: &str, mode: PromptMode, runs: usize) -> Result<Self, Error> {
+        let which = match role {
+            Role::Positive => "prompt",
+            Role::Negative => "negative prompt",
+        };
+        let mut read = Self {
+            which,
+            mode,
+            parts: Vec::new(),
+            is_none: text.is_empty(),
+            warnings: Vec::new(),
+        };
+        if mode == PromptMode::Plain {
+            read.parts.push(ReadPart {
+                weight: 1.0,
+                schedule: Schedule::plain(text, runs),
+            });
+            return Ok(read);
+        }
+        let prompt = parse(text, role).map_err(|cause| Error::Prompt { which, cause })?;
+        if let Some(lora) = prompt.loras.first() {
+            let expected = "none: LoRA files are not applied by this build";
+            return Err(Error::setting(
+                which,
+                format!("naming the LoRA file {:?}", lora.name),
+                expected,
+            ));
+        }
+        read.warnings = prompt.warnings;
+        read.parts = prompt
+            .parts
+            .iter()
+            .map(|part| ReadPart {
+                weight: part.weight,
+                schedule: part.schedule(runs),
+            })
+            .collect();
+        Ok(read)
+    }
+
+    fn weights(&self) -> Vec<f64> {
+        self.parts.iter().map(|part| part.weight).collect()
+    }
+
+    /// All that its parts say, at whatever step.
+    pub(crate) fn readings(&self) -> impl Iterator<Item = &Vec<Piece>> {
+        self.parts.iter().flat_map(|part| &part.schedule.readings)
+    }
+
+    /// Its words at all steps, without grammar.
+    pub(crate) fn words(&self) -> String {
+        let pieces = self.readings().flatten();
+        let words = pieces.filter_map(|piece| match piece {
+            Piece::Text { text, .. } => Some(text.as_str()),
+            Piece::Break => None,
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    /// What is to be said of how it was read.
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = Warning> {
+        let of_parts = self.parts.iter().flat_map(|part| &part.schedule.warnings);
+        self.warnings
+            .iter()
+            .chain(of_parts)
+            .map(|warning| Warning::Prompt {
+                which: self.which,
+                warning: warning.clone(),
+            })
+    }
+
+    /// The record of it; `measure` gives windows and tokens of what is said.
+    pub(crate) fn facts(
+        &self,
+        measure: impl Fn(&[Piece]) -> Result<(usize, usize), Error>,
+    ) -> Result<PromptFacts, Error> {
+        let part = |part: &ReadPart| {
+            let steps = &part.schedule.steps;
+            let reading = |(index, pieces): (usize, &Vec<Piece>)| {
+                let (windows, tokens) = measure(pieces)?;
+                Ok(ReadingFacts {
+                    first_step: steps
+                        .iter()
+                        .position(|said| *said == index)
+                        .map_or(0, |step| step + 1),
+                    steps: steps.iter().filter(|said| **said == index).count(),
+                    windows,
+                    tokens,
+                    pieces: pieces.clone(),
+                })
+            };
+            let readings = part.schedule.readings.iter().enumerate().map(reading);
+            Ok(PartFacts {
+                weight: part.weight,
+                readings: readings.collect::<Result<_, Error>>()?,
+            })
+        };
+        Ok(PromptFacts {
+            which: self.which,
+            mode: self.mode,
+            parts: self.parts.iter().map(part).collect::<Result<_, Error>>()?,
+        })
+    }
+}

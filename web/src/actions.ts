@@ -4,11 +4,13 @@ import { toast } from "svelte-sonner";
 import * as api from "./api";
 import { mayBeOurs } from "./lib/ours";
 import { say, sayOfPicture, tooLarge, type Said } from "./lib/say";
+import { freshPainting, needsNoMask } from "./lib/painting";
 import * as settings from "./lib/settings";
 import { moved } from "./lib/zones";
 import { copyToClipboard } from "./lib/clipboard";
 import { dialogs } from "./state/dialogs.svelte";
 import { draft, recall, remember } from "./state/draft.svelte";
+import { masks } from "./state/mask.svelte";
 import { drawer, strip } from "./state/history.svelte";
 import { jobs } from "./state/jobs.svelte";
 import { session } from "./state/session.svelte";
@@ -41,6 +43,9 @@ async function doing<T>(what: keyof typeof busy, work: () => Promise<T>): Promis
 }
 
 function useSource(source: Source): void {
+  if (draft.repaint && masks.coverage > 0 && draft.source !== null && draft.source.sha256 !== source.sha256) {
+    toast.info("Your mask is kept with its picture", { description: "It is there again when you take that picture again." });
+  }
   draft.source = source;
   draft.tab = "transform";
   stage.clear("transform");
@@ -95,6 +100,7 @@ export async function recallOrder(order: Order, sourceName: string): Promise<voi
   const source = order.source === null ? null : await findSource(order.source, sourceName);
   recall(settings.relaxed(order, session.models), source);
   stage.clear(order.source === null ? "generate" : "transform");
+  if (source !== null && order.inpaint !== null && !(await recallMask(source, order.inpaint.mask))) return;
   if (order.source !== null && source === null) {
     toast.info("Settings recalled", { description: "Their source is not here any more; bring it to make the same picture." });
   } else {
@@ -102,8 +108,39 @@ export async function recallOrder(order: Order, sourceName: string): Promise<voi
   }
 }
 
-async function order(posting: settings.Posting): Promise<Job | null> {
-  const job = await doing("order", () => jobs.submit(posting));
+/** Brings the painted mask of an order back; `sha256` null where it had none. Says where it cannot. */
+async function recallMask(source: Source, sha256: string | null): Promise<boolean> {
+  try {
+    if (sha256 !== null) {
+      await masks.take(source, sha256);
+      return true;
+    }
+    await masks.open(source);
+    if (masks.coverage > 0) masks.apply({ kind: "clear" });
+    return true;
+  } catch {
+    toast.warning("Settings recalled without their mask", { description: "The mask picture cannot be had; paint it again." });
+    return false;
+  }
+}
+
+/** A part of the source, or the whole of it, is to be made anew. */
+export function repaintPart(part: boolean): void {
+  draft.repaint = part;
+  if (part) stage.clear("transform");
+}
+
+/** A part of a result is to be made anew. */
+export async function repaintResult(job: Job, result: JobResult): Promise<void> {
+  const source = await doing("source", () => api.jobs.toSource(job.id, result.index));
+  if (!source) return;
+  useSource(source);
+  draft.painting = { ...freshPainting(), intent: draft.painting.intent };
+  repaintPart(true);
+}
+
+async function order(posting: settings.Posting | (() => Promise<settings.Posting>)): Promise<Job | null> {
+  const job = await doing("order", async () => jobs.submit(typeof posting === "function" ? await posting() : posting));
   if (!job) return null;
   strip.add(job);
   drawer.add(job);
@@ -114,6 +151,10 @@ async function order(posting: settings.Posting): Promise<Job | null> {
 /** Why there is nothing to generate yet, or null. */
 export function missing(): string | null {
   if (draft.tab === "transform" && draft.source === null) return "Bring a picture first, or take an example.";
+  if (draft.tab === "transform" && draft.repaint) {
+    if (masks.loading || masks.broken) return "The mask is not loaded yet.";
+    if (masks.coverage === 0 && !needsNoMask(draft.painting)) return "Paint over what is to change first.";
+  }
   return null;
 }
 
@@ -124,7 +165,11 @@ export async function generate(): Promise<void> {
     return;
   }
   remember(draft.tab === "generate" ? draft.textPrompt : draft.prompt);
-  await order(settings.posting(plain(draft)));
+  await order(async () => {
+    const asked = plain(draft);
+    const painted = asked.tab === "transform" && asked.repaint;
+    return settings.posting(asked, painted ? await masks.put() : null);
+  });
 }
 
 /** Plain copies: proxies cannot be posted. */

@@ -105,6 +105,8 @@ export const sources = {
   /** The address of a source's bytes, or of a JPEG with at most `side` pixels a side. */
   picture: (sha256: string, side?: number): string =>
     address(`sources/${sha256}${side === undefined ? "" : `?side=${side}`}`),
+  /** The file as it was put. */
+  file: async (sha256: string): Promise<Blob> => (await send(`sources/${sha256}`, { headers: { Accept: "image/*" } })).blob(),
 };
 
 export const examples = {
@@ -128,7 +130,7 @@ export const advice = async (request: AdviceRequest, signal?: AbortSignal): Prom
   wire.toSourceAdvice(await post("advice", request, signal ? { signal } : {}));
 
 /** Where an order is posted. */
-export type Route = "transforms" | "generations" | "ladders" | "variations" | "upscales";
+export type Route = "transforms" | "generations" | "ladders" | "variations" | "upscales" | "inpaintings";
 
 /** An order as it is posted; absent fields take the model's defaults. */
 export type Body = Partial<Record<keyof Order | "by", unknown>>;

@@ -71,6 +71,29 @@ export interface Model {
   styles: string[];
 }
 
+/** What an inpainting changes and how. `null` is the intent's own. */
+export interface Inpaint {
+  intent: string;
+  content: string | null;
+  area: string | null;
+  /** `left=128,top=64`. */
+  expand: string | null;
+  padding: number | null;
+  wide: number | null;
+  band: number | null;
+  ring: number | null;
+  /** Hash of the mask picture. */
+  mask: string | null;
+  fit_mask: boolean;
+  boxes: unknown[];
+  colours: string[];
+  only: string[];
+  protect: string[];
+  invert: boolean;
+  grow: number;
+  feather: number;
+}
+
 /** What was asked for. Fields that do not belong to the kind are null. */
 export interface Order {
   prompt: string;
@@ -89,6 +112,7 @@ export interface Order {
   steps: number | null;
   guidance_scale: number | null;
   seed: Seed | null;
+  inpaint: Inpaint | null;
 }
 
 export interface Fidelity {

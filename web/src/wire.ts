@@ -2,7 +2,7 @@
 
 import { seedOf } from "./lib/seed";
 import type {
-  Advice, Example, Fidelity, Job, JobResult, Kind, Limits, Model, Order, Page, Progress, Session, Source,
+  Advice, Example, Fidelity, Inpaint, Job, JobResult, Kind, Limits, Model, Order, Page, Progress, Session, Source,
   SourceAdvice, State, StepEvent, Suggestion,
 } from "./types";
 
@@ -123,6 +123,32 @@ export function toOrder(value: unknown): Order {
     steps: maybeNumber(it.steps),
     guidance_scale: maybeNumber(it.guidance_scale),
     seed: seedOf(it.seed),
+    inpaint: toInpaint(it.inpaint),
+  };
+}
+
+/** Of an order, or of a recipe, which says in a place of its own what the mask is made of. */
+function toInpaint(value: unknown): Inpaint | null {
+  if (!isFields(value)) return null;
+  const mask = isFields(value.mask) ? value.mask : value;
+  return {
+    intent: text(value.intent) || "change",
+    content: maybeText(value.content),
+    area: maybeText(value.area),
+    expand: maybeText(value.expand),
+    padding: maybeNumber(value.padding),
+    wide: maybeNumber(value.wide),
+    band: maybeNumber(value.band),
+    ring: maybeNumber(value.ring),
+    mask: maybeText(value.mask) ?? maybeText(fields(mask.picture).sha256),
+    fit_mask: (mask.fit ?? mask.fit_mask) === true,
+    boxes: list(mask.boxes),
+    colours: texts(mask.colours),
+    only: texts(mask.only),
+    protect: texts(mask.protect),
+    invert: mask.invert === true,
+    grow: number(mask.grow),
+    feather: number(mask.feather),
   };
 }
 

@@ -46,6 +46,12 @@ export function percent(share: number): string {
   return `${Math.round(share * 100)} %`;
 }
 
+/** How much a mask covers: `under 1 %`, `12 %`, never 0 or 100 for what is not. */
+export function covered(share: number): string {
+  if (share > 0 && share < 0.01) return "under 1 %";
+  return share > 0.99 && share < 1 ? "over 99 %" : percent(share);
+}
+
 /** `just now`, `5 min ago`, `3 h ago`, else the date. */
 export function ago(then: number, now: number): string {
   const seconds = (now - then) / 1000;

@@ -11,12 +11,14 @@ export function read(name: string): unknown {
   }
 }
 
-export function write(name: string, value: unknown): void {
+/** Keeps `value`, or forgets it where it is null. False where the browser does not take it. */
+export function write(name: string, value: unknown): boolean {
   try {
     if (value === null) localStorage.removeItem(PREFIX + name);
     else localStorage.setItem(PREFIX + name, JSON.stringify(value));
+    return true;
   } catch {
-    // Nothing is lost that the service does not have.
+    return false;
   }
 }
 

@@ -56,7 +56,7 @@ export function say(error: unknown, most: number): Said {
 const FIELDS: Record<string, string> = {
   prompt: "The prompt", negative_prompt: "What to leave out", strength: "The strength", steps: "The steps",
   guidance_scale: "The guidance", seed: "The seed", size: "The size", width: "The width", height: "The height",
-  sampler: "The sampler", model: "The model", count: "The number of pictures", source: "The source",
+  sampler: "The sampler", model: "The model", count: "The number of pictures", source: "The source", mask: "The mask", expand: "What is added around", feather: "The soft edge", grow: "The mask's growth",
 };
 
 function titleOf(error: ApiError): string {

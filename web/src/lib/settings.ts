@@ -4,6 +4,7 @@ import type { Body, Route } from "../api";
 import { bodyOf } from "../api";
 import { toOrder } from "../wire";
 import type { Job, JobResult, Model, Order, Source } from "../types";
+import { freshPainting, inpaintBody, paintingOf, readPainting, type Painting } from "./painting";
 import { parseJson, readSeed, type Seed } from "./seed";
 
 export type Tab = "transform" | "generate";
@@ -18,6 +19,9 @@ export interface Draft {
   /** `""` as large as the source, `640` longest side, `640x480` exactly. */
   size: string;
   fit: string;
+  /** Whether a part is made anew instead of the whole picture, and how. The painted mask is kept apart. */
+  repaint: boolean;
+  painting: Painting;
   textPrompt: string;
   width: number;
   height: number;
@@ -51,6 +55,8 @@ export const fresh = (): Draft => ({
   strength: 0.5,
   size: "",
   fit: "keep",
+  repaint: false,
+  painting: freshPainting(),
   textPrompt: "",
   width: 512,
   height: 512,
@@ -78,6 +84,7 @@ export function readDraft(stored: unknown): Draft {
     if (fits && !(typeof value === "number" && !Number.isFinite(value))) target[name] = value;
   }
   if (draft.tab !== "generate") draft.tab = "transform";
+  draft.painting = readPainting(draft.painting);
   draft.strength = Math.min(1, Math.max(0, draft.strength));
   draft.variations = Math.min(16, Math.max(2, Math.round(draft.variations)));
   if (!Array.isArray(draft.rungs) || rungsOf(draft.rungs.join(" ")) === null) draft.rungs = [...RUNGS];
@@ -116,24 +123,31 @@ export interface Posting {
   body: Body;
 }
 
-/** The order for what is on the page. A transform needs `draft.source`. */
-export function posting(draft: Draft): Posting {
+/** The order for what is on the page. A transform needs `draft.source`; `mask` is the hash of the painted one. */
+export function posting(draft: Draft, mask: string | null = null): Posting {
   if (draft.tab === "generate") {
     const { width, height, count } = draft;
     const order = { ...shared(draft), prompt: draft.textPrompt.trim(), width, height, count };
     return { route: "generations", body: bodyOf(order) };
   }
+  const order = {
+    ...shared(draft),
+    prompt: draft.prompt.trim(),
+    source: draft.source?.sha256 ?? null,
+    strength_rule: draft.rule,
+    count: draft.count,
+  };
+  if (draft.repaint) {
+    const body = bodyOf({ ...order, strength: draft.painting.strength });
+    return { route: "inpaintings", body: { ...body, inpaint: inpaintBody(draft.painting, mask) } };
+  }
   return {
     route: "transforms",
     body: bodyOf({
-      ...shared(draft),
-      prompt: draft.prompt.trim(),
-      source: draft.source?.sha256 ?? null,
+      ...order,
       strength: draft.strength,
-      strength_rule: draft.rule,
       size: draft.size === "" ? null : draft.size,
       fit: draft.size.includes("x") ? draft.fit : null,
-      count: draft.count,
     }),
   };
 }
@@ -188,9 +202,13 @@ export function recalled(draft: Draft, order: Order): Draft {
   if (text) {
     return { ...next, textPrompt: order.prompt, width: order.width ?? draft.width, height: order.height ?? draft.height };
   }
+  if (order.inpaint !== null) {
+    return { ...next, prompt: order.prompt, repaint: true, painting: paintingOf(order.inpaint, order.strength) };
+  }
   return {
     ...next,
     prompt: order.prompt,
+    repaint: false,
     strength: order.strength ?? draft.strength,
     size: order.size === null || order.size === "source" ? "" : order.size,
     fit: order.fit ?? "keep",
@@ -251,10 +269,11 @@ export function differences(first: Order, second: Order): [string, string, strin
     ["prompt", "Prompt"], ["negative_prompt", "Leave out"], ["strength", "Strength"], ["seed", "Seed"],
     ["steps", "Steps"], ["guidance_scale", "Guidance"], ["sampler", "Sampler"], ["model", "Model"], ["size", "Size"],
   ];
+  const intents: [string, string | null, string | null] = ["Repainted", first.inpaint?.intent ?? null, second.inpaint?.intent ?? null];
   const shown = (value: unknown): string => (value === null || value === "" ? "–" : String(value));
-  return names
-    .filter(([name]) => first[name] !== second[name])
-    .map(([name, label]) => [label, shown(first[name]), shown(second[name])]);
+  return [...names.map(([name, label]) => [label, first[name], second[name]] as const), intents]
+    .filter(([, left, right]) => left !== right)
+    .map(([label, left, right]) => [label, shown(left), shown(right)]);
 }
 
 /** Copied settings as JSON, their seed never rounded. Throws where it is no JSON. */

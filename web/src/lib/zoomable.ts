@@ -14,11 +14,14 @@ export interface Zoomed {
   zoom: Zoom;
   /** Whether something else wants this press (a slider's handle). */
   leave?: (event: PointerEvent) => boolean;
+  /** Whether this pointer draws while it is alone; two fingers move the picture then, and a double press does nothing. */
+  draws?: (event: PointerEvent) => boolean;
 }
 
 export const zoomable: Action<HTMLElement, Zoomed> = (node, given) => {
-  let { zoom, leave } = given;
+  let { zoom, leave, draws } = given;
   const fingers = new Map<number, Point>();
+  const drawing = new Set<number>();
 
   const share = (x: number, y: number): [number, number] => {
     const box = node.getBoundingClientRect();
@@ -31,7 +34,9 @@ export const zoomable: Action<HTMLElement, Zoomed> = (node, given) => {
     zoom.by(Math.exp(-event.deltaY * (event.ctrlKey ? 0.01 : 0.002)), ...share(event.clientX, event.clientY));
   };
   const down = (event: PointerEvent): void => {
-    if (event.button !== 0 || leave?.(event)) return;
+    const middle = event.button === 1 && draws !== undefined;
+    if ((event.button !== 0 && !middle) || leave?.(event)) return;
+    if (draws?.(event)) drawing.add(event.pointerId);
     fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     if (zoom.on || fingers.size > 1) node.setPointerCapture(event.pointerId);
   };
@@ -45,15 +50,18 @@ export const zoomable: Action<HTMLElement, Zoomed> = (node, given) => {
       const middle = share((now.x + other.x) / 2, (now.y + other.y) / 2);
       zoom.by(between(now, other) / Math.max(1, between(before, other)), ...middle);
       zoom.pan((now.x - before.x) / 2 / box.width, (now.y - before.y) / 2 / box.height);
-    } else if (zoom.on) {
+    } else if (zoom.on && !drawing.has(event.pointerId)) {
       zoom.pan((now.x - before.x) / box.width, (now.y - before.y) / box.height);
     }
     fingers.set(event.pointerId, now);
   };
   const up = (event: PointerEvent): void => {
     fingers.delete(event.pointerId);
+    // A finger that is left over from two does not go on to move the picture, and draws nothing either.
+    if (fingers.size === 0) drawing.clear();
   };
   const twice = (event: MouseEvent): void => {
+    if (draws) return;
     if (zoom.on) zoom.reset();
     else zoom.by(2.5, ...share(event.clientX, event.clientY));
   };
@@ -78,7 +86,7 @@ export const zoomable: Action<HTMLElement, Zoomed> = (node, given) => {
   node.addEventListener("keydown", key);
   return {
     update(next) {
-      ({ zoom, leave } = next);
+      ({ zoom, leave, draws } = next);
     },
     destroy() {
       node.removeEventListener("wheel", wheel);

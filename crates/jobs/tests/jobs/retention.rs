@@ -1,6 +1,8 @@
 //! What is kept and for how long.
 
-use imagegen_jobs::{Job, JobId, Jobs, Limits};
+use imagegen::{Format, Picture, Size};
+use imagegen_jobs::{Inpainting, Job, JobId, Jobs, Kind, Limits, SourceEntry};
+use imagegen_picture::{Metadata, encode};
 use pollster::block_on;
 
 use crate::place::{ANNA, Place, files, order, over, short, source, transform};
@@ -72,6 +74,68 @@ fn old_jobs_go_and_favourites_stay_with_their_sources() {
     let again = order("again", 1, favourite.order.kind.clone());
     let id = jobs.submit(ANNA, again, None).unwrap().job.id;
     assert_eq!(over(&jobs, &id).results.len(), 1);
+}
+
+/// A mask picture for sources of 64x64 pixels that covers the first `rows` rows.
+fn mask(jobs: &Jobs, rows: usize) -> SourceEntry {
+    let pixels = (0..64 * 64).flat_map(|at| [if at / 64 < rows { 255 } else { 0 }; 3]);
+    let picture = Picture::new(Size::new(64, 64), pixels.collect(), None).unwrap();
+    let file = encode(&picture, Format::Png, &Metadata::default()).unwrap();
+    let limits = imagegen_picture::Limits::default();
+    block_on(jobs.put_source(ANNA, "mask.png", file.bytes.into(), &limits)).unwrap()
+}
+
+/// A finished inpainting of its own source under `mask`.
+fn painted(jobs: &Jobs, tint: u8, mask: &SourceEntry) -> Job {
+    let kind = Kind::Inpaint {
+        source: source(jobs, tint).sha256,
+        strength: None,
+        count: 1,
+        painting: Box::new(Inpainting {
+            mask: Some(mask.sha256.clone()),
+            ..Inpainting::default()
+        }),
+    };
+    let id = jobs.submit(ANNA, order("x", 1, kind), None).unwrap().job.id;
+    over(jobs, &id)
+}
+
+#[test]
+fn a_mask_stays_as_long_as_one_of_its_jobs() {
+    let place = Place::new();
+    let limits = || Limits {
+        keep_days: Some(30),
+        keep_bytes: Some(0),
+        ..Limits::default()
+    };
+    let jobs = place.open();
+    let (kept, shared, unused) = (mask(&jobs, 10), mask(&jobs, 20), mask(&jobs, 30));
+    let (first, second) = (painted(&jobs, 1, &kept), painted(&jobs, 2, &shared));
+    let last = painted(&jobs, 3, &shared);
+    for job in [&first, &second] {
+        assert_eq!(job.results.len(), 1, "{job:?}");
+        jobs.set_favourite(&job.id, true).unwrap();
+    }
+    drop(jobs);
+    // Older than all limits, and over the one of bytes.
+    aged(&place, 31);
+    let jobs = place.open_with(limits());
+    assert_eq!(
+        left(&jobs, &[&first, &second, &last]),
+        [first.id, second.id]
+    );
+    assert!(known(&jobs, &kept.sha256) && known(&jobs, &shared.sha256));
+    assert!(!known(&jobs, &unused.sha256));
+    // So that the job can be made anew under its mask.
+    let again = order("again", 1, first.order.kind.clone());
+    let id = jobs.submit(ANNA, again, None).unwrap().job.id;
+    crate::place::until(|| jobs.job(&id).unwrap().is_none().then_some(()));
+    jobs.set_favourite(&first.id, false).unwrap();
+    drop(jobs);
+    aged(&place, 31);
+    let jobs = place.open_with(limits());
+    assert_eq!(left(&jobs, &[&first, &second]), [second.id]);
+    assert!(!known(&jobs, &kept.sha256) && known(&jobs, &shared.sha256));
 }
 
 #[test]

@@ -91,7 +91,8 @@ pub(crate) async fn looks(place: &mut Place) -> Result<()> {
     Ok(())
 }
 
-async fn look(place: &Place, state: &str) -> Result<()> {
+/// Looks at a state in every view.
+pub(super) async fn look(place: &Place, state: &str) -> Result<()> {
     for (name, view) in VIEWS {
         look_as(place, &format!("{state}-{name}"), view).await?;
     }

@@ -1,6 +1,7 @@
 //! What people do, step by step.
 
 mod looks;
+mod painting;
 mod results;
 mod sources;
 mod trouble;
@@ -46,6 +47,8 @@ pub(crate) const SCENARIOS: &[Scenario] = scenarios![
     results::variations with_key false,
     results::choices with_key false,
     results::history with_key false,
+    painting::repaint with_key false,
+    painting::repaint_small with_key false,
     trouble::cancel with_key false,
     trouble::reload with_key false,
     trouble::restart with_key false,

@@ -69,8 +69,11 @@ pub(crate) fn transform(
     if shaping.fit != FitName::Keep {
         option("--fit", recipe.fit.as_deref().unwrap_or_default());
     }
-    if ModelSource::NAMES.first() != Some(&model.model.as_str()) {
-        option("--model", &model.model);
+    if ModelSource::NAMES.first() != Some(&model.named.model.as_str()) {
+        option("--model", &model.named.model);
+    }
+    for embedding in &model.embedding {
+        option("--embedding", embedding);
     }
     option("--output", &output.to_string_lossy());
     let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();

@@ -11,8 +11,8 @@ use std::time::Instant;
 use anyhow::{Context, Error, Result};
 use imagegen::files::Existing;
 use imagegen::{
-    Cpu, EnlargeMark, Facts, Level, Model, ModelSource, Note, Outcome, Painted, PartFacts, Piece,
-    PromptFacts, ReadingFacts, Rect, Request, Settings, Source, StrengthRule,
+    Cpu, Embedding, EnlargeMark, Facts, Level, Model, ModelSource, Note, Outcome, Painted,
+    PartFacts, Piece, PromptFacts, ReadingFacts, Rect, Request, Settings, Source, StrengthRule,
 };
 use imagegen_picture::Limits;
 use imagegen_picture::advice::Advice;
@@ -72,8 +72,10 @@ impl<'a> Session<'a> {
         })
         .context("cannot listen for Ctrl-C")?;
         let since = Instant::now();
-        let source: ModelSource = choice.model.parse()?;
-        let model = Model::load(&source, cpu(&machine.compute))?;
+        let source: ModelSource = choice.named.model.parse()?;
+        let mut model = Model::load(&source, cpu(&machine.compute))?;
+        let embeddings = choice.embedding.iter().map(|named| read_embedding(named));
+        model.learn(embeddings.collect::<Result<_>>()?)?;
         let load_seconds = since.elapsed().as_secs_f64();
         if !machine.quiet {
             let (name, cpu) = (shown(model.name()), model.cpu());
@@ -283,6 +285,16 @@ pub(crate) fn cpu(compute: &Compute) -> Cpu {
         level: compute.cpu.unwrap_or_else(Level::best),
         threads: compute.threads.map_or_else(cores, usize::from),
     }
+}
+
+/// Reads a textual inversion, named as `NAME=FILE` or by its file.
+fn read_embedding(named: &str) -> Result<Embedding> {
+    let (name, path) = match named.split_once('=') {
+        // A file of such a name is one.
+        Some((name, path)) if !Path::new(named).exists() => (Some(name), Path::new(path)),
+        _ => (None, Path::new(named)),
+    };
+    Ok(imagegen::files::read_embedding(path, name)?)
 }
 
 /// Reads a source: a file, or standard input for `-`.

@@ -101,6 +101,12 @@ pub enum Error {
         /// Why.
         cause: imagegen_prompt::Error,
     },
+    /// A file is no textual inversion, or none for this model.
+    #[error("cannot use the embedding: {cause}")]
+    Embedding {
+        /// Why.
+        cause: imagegen_model::Error,
+    },
     /// A model's files could not be turned into networks.
     #[error("cannot load model {model}: {cause}")]
     Model {

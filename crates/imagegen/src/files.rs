@@ -13,7 +13,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use crate::recipe::SourceMark;
 use crate::request::hex;
 use crate::unfinished::UNFINISHED;
-use crate::{Error, Source};
+use crate::{Embedding, Error, Source};
 
 /// Most bytes of a file's name; common file systems take no more.
 pub const NAME_BYTES: usize = 255;
@@ -36,6 +36,32 @@ pub fn read_source(path: &Path, limits: &Limits) -> Result<Source, Error> {
 pub fn read_source_from(reader: impl Read, name: &str, limits: &Limits) -> Result<Source, Error> {
     let bytes = read_to_limit(reader, Path::new(name), limits.bytes)?;
     Source::decode(name, &bytes, limits)
+}
+
+/// Most bytes of a textual inversion's file.
+const EMBEDDING_BYTES: u64 = 16 << 20;
+
+/// Reads a textual inversion from a safetensors file. Its word is `name`, or the file's name without its ending.
+///
+/// Fails with [`Error::Read`] or [`Error::TooLong`], as [`Embedding::read`], and with [`Error::Setting`] for a pickle.
+pub fn read_embedding(path: &Path, name: Option<&str>) -> Result<Embedding, Error> {
+    let base = |part: Option<&std::ffi::OsStr>| {
+        part.map_or_else(String::new, |part| part.to_string_lossy().into_owned())
+    };
+    let file = base(path.file_name());
+    let ending = base(path.extension()).to_lowercase();
+    if ["pt", "bin", "ckpt", "pth"].contains(&ending.as_str()) {
+        let expected =
+            "a .safetensors file; convert it where it is trusted, since pickles run code";
+        return Err(Error::setting(
+            file,
+            "a Python pickle, which is never opened",
+            expected,
+        ));
+    }
+    let bytes = read_limited(path, EMBEDDING_BYTES)?;
+    let stem = base(path.file_stem());
+    Embedding::read(name.unwrap_or(&stem), &file, bytes)
 }
 
 /// Reads a whole file of at most `limit` bytes.

@@ -6,6 +6,7 @@
 //! one module that knows paths; the rest works on values.
 
 mod advise;
+mod embeddings;
 mod enlarge;
 mod error;
 mod faces;
@@ -30,6 +31,7 @@ mod windows;
 mod work;
 
 pub use advise::{Forecast, LookForFaces};
+pub use embeddings::{Embedding, EmbeddingMark};
 pub use enlarge::{Enlarge, Enlarger};
 pub use error::Error;
 pub use faces::{Face, faces};

@@ -209,14 +209,18 @@ impl ReadPrompt {
         self.parts.iter().flat_map(|part| &part.schedule.readings)
     }
 
-    /// Its words at all steps, without grammar.
-    pub(crate) fn words(&self) -> String {
+    /// Its words at all steps, without grammar, piece by piece.
+    pub(crate) fn stretches(&self) -> impl Iterator<Item = &str> {
         let pieces = self.readings().flatten();
-        let words = pieces.filter_map(|piece| match piece {
+        pieces.filter_map(|piece| match piece {
             Piece::Text { text, .. } => Some(text.as_str()),
             Piece::Break => None,
-        });
-        words.collect::<Vec<_>>().join(" ")
+        })
+    }
+
+    /// Its words at all steps, without grammar.
+    pub(crate) fn words(&self) -> String {
+        self.stretches().collect::<Vec<_>>().join(" ")
     }
 
     /// What is to be said of how it was read.

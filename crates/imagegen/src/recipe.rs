@@ -6,7 +6,7 @@ use imagegen_picture::{EncodeError, Format, Metadata, Size};
 use imagegen_pipeline::Sampler;
 use serde::{Deserialize, Serialize};
 
-use crate::{Enlarge, Error, InpaintMark, PROGRAM, Source};
+use crate::{EmbeddingMark, Enlarge, Error, InpaintMark, PROGRAM, Source};
 
 /// Everything that decides a picture's pixels. Read strictly: a field this program does not know may
 /// decide them too.
@@ -24,6 +24,9 @@ pub struct Recipe {
     /// The grammar both were read by; absent where they were taken as they stand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_mode: Option<String>,
+    /// Textual inversions that words of them stood for; absent where none did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub embeddings: Vec<EmbeddingMark>,
     /// How far to move away from the source; 1 for text-to-image.
     pub strength: f64,
     /// What strength means.
@@ -212,6 +215,11 @@ impl Recipe {
         if self.prompt_mode.is_none() {
             extra.push(named("Prompt mode", "plain"));
         }
+        if !self.embeddings.is_empty() {
+            let short = |mark: &EmbeddingMark| format!("{}: {:.12}", mark.name, mark.sha256);
+            let hashes: Vec<_> = self.embeddings.iter().map(short).collect();
+            extra.push(named("TI hashes", &hashes.join(", ")));
+        }
         if let Some(EnlargeMark { by, with }) = &self.enlarge {
             extra.push(named("Upscale by", &by.to_string()));
             extra.push(named("Upscaler", with));
@@ -299,6 +307,7 @@ mod tests {
             prompt: "a \"quoted\"\nNegative prompt: x\nSteps: 5".into(),
             negative_prompt: String::new(),
             prompt_mode: Some("a1111".into()),
+            embeddings: Vec::new(),
             strength: 0.5,
             strength_rule: "share".into(),
             steps: 10,

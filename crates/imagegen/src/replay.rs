@@ -99,6 +99,17 @@ impl Recipe {
                 return Err(wrong(field, is, was));
             }
         }
+        for mark in &self.embeddings {
+            let known = again
+                .embeddings
+                .iter()
+                .find(|known| known.name == mark.name);
+            let is = known.map_or("none", |known| known.sha256.as_str());
+            if is != mark.sha256 {
+                let field = format!("embeddings: {} sha256", mark.name);
+                return Err(wrong(&field, is, &mark.sha256));
+            }
+        }
         if let (Some(was), Some(is)) = (&self.inpaint, &again.inpaint) {
             let (was, is) = (&was.mask.sha256, &is.mask.sha256);
             if was != is {

@@ -205,8 +205,10 @@ impl Model {
         recipe.wanted = Some(request.size.to_string());
         recipe.fit = Some(request.fit.name().to_owned());
         recipe.source = Some(SourceMark::of(request.source));
+        let texts = self.read_texts(&request.settings, &pipeline, runs)?;
+        recipe.embeddings = self.embeddings_in(&texts);
         Ok(Planned {
-            texts: self.read_texts(&request.settings, &pipeline, runs)?,
+            texts,
             pipeline,
             fit,
             recipe,
@@ -358,9 +360,11 @@ impl Model {
         recipe.work_size = sides(fit.work_size());
         let training = self.training(pipeline.sampler)?;
         let runs = Plan::text2img(&training, pipeline.plan_request(strength))?.runs;
+        let texts = self.read_texts(&request.settings, &pipeline, runs)?;
+        recipe.embeddings = self.embeddings_in(&texts);
         Ok(Planned {
             runs,
-            texts: self.read_texts(&request.settings, &pipeline, runs)?,
+            texts,
             pipeline,
             fit,
             recipe,
@@ -540,6 +544,7 @@ impl Model {
                 PromptMode::Plain => None,
                 mode => Some(mode.name().to_owned()),
             },
+            embeddings: Vec::new(),
             strength: strength.get(),
             strength_rule: settings.rule.name().to_owned(),
             steps: resolved.steps,

@@ -117,6 +117,15 @@ pub struct TextEncoding<T> {
     pub pooled: T,
 }
 
+/// A token of a text.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum TextToken<'a> {
+    /// One of the vocabulary.
+    Id(u32),
+    /// A vector in the place of a token's, of the encoder's width.
+    Vector(&'a [f32]),
+}
+
 /// A text encoder with its weights.
 #[derive(Debug)]
 pub struct ClipText<B: Backend> {
@@ -238,6 +247,25 @@ impl<B: Backend> ClipText<B> {
         ids: &[u32],
         wanted: TextStates,
     ) -> Result<TextEncoding<B::Tensor>, Error> {
+        let tokens: Vec<_> = ids.iter().map(|&id| TextToken::Id(id)).collect();
+        self.encode_tokens(engine, &tokens, wanted)
+    }
+
+    /// Encodes one prompt as [`Self::encode`]. Vectors never stand for the end of a text.
+    ///
+    /// Fails also with [`Error::Unsupported`] for a vector of another width than the encoder's.
+    pub fn encode_tokens(
+        &self,
+        engine: &B,
+        tokens: &[TextToken<'_>],
+        wanted: TextStates,
+    ) -> Result<TextEncoding<B::Tensor>, Error> {
+        let id = |token: &TextToken<'_>| match token {
+            TextToken::Id(id) => *id,
+            TextToken::Vector(_) => 0,
+        };
+        let ids: Vec<u32> = tokens.iter().map(id).collect();
+        let ids = ids.as_slice();
         if ids.is_empty() || ids.len() > self.config.max_positions {
             return Err(Error::Unsupported {
                 subject: "number of tokens".to_owned(),
@@ -252,7 +280,7 @@ impl<B: Backend> ClipText<B> {
                 expected: format!("0 to {}", self.layers.len()),
             });
         };
-        let tokens = engine.embedding(&self.tokens, ids, 1)?;
+        let tokens = self.embedded(engine, tokens, ids)?;
         let places: Vec<u32> = (0..ids.len() as u32).collect();
         let mut states = engine.add(&tokens, &engine.embedding(&self.positions, &places, 1)?)?;
         let mut hidden = states.clone();
@@ -277,6 +305,35 @@ impl<B: Backend> ClipText<B> {
             None => pooled,
         };
         Ok(TextEncoding { hidden, pooled })
+    }
+
+    /// The vectors of tokens, `[1, tokens, hidden]`.
+    fn embedded(
+        &self,
+        engine: &B,
+        tokens: &[TextToken<'_>],
+        ids: &[u32],
+    ) -> Result<B::Tensor, Error> {
+        let known = engine.embedding(&self.tokens, ids, 1)?;
+        if tokens.iter().all(|token| matches!(token, TextToken::Id(_))) {
+            return Ok(known);
+        }
+        let width = self.config.hidden_size;
+        let mut all = engine.download(&known);
+        for (row, token) in all.data_mut().chunks_exact_mut(width).zip(tokens) {
+            match token {
+                TextToken::Id(_) => {}
+                TextToken::Vector(vector) if vector.len() == width => row.copy_from_slice(vector),
+                TextToken::Vector(vector) => {
+                    return Err(Error::Unsupported {
+                        subject: "a vector in the place of a token".to_owned(),
+                        got: format!("{} numbers long", vector.len()),
+                        expected: width.to_string(),
+                    });
+                }
+            }
+        }
+        Ok(engine.upload(&all))
     }
 
     fn pool(&self, engine: &B, hidden: &B::Tensor, ids: &[u32]) -> Result<B::Tensor, Error> {

@@ -14,14 +14,16 @@ pub mod faces;
 mod loader;
 mod resnet;
 pub mod single_file;
+mod textual_inversion;
 mod tokenizer;
 pub mod unet;
 pub mod upscaler;
 mod weights;
 
 pub use autoencoder::{Autoencoder, AutoencoderConfig, Posterior};
-pub use clip::{ClipText, ClipTextConfig, TextEncoding, TextStates};
+pub use clip::{ClipText, ClipTextConfig, TextEncoding, TextStates, TextToken};
 pub use error::Error;
+pub use textual_inversion::TextualInversion;
 pub use tokenizer::{Tokenizer, Tokens};
 pub use unet::{AddedInput, AddedSizes, UNet, UNetConfig, UNetInput};
 pub use weights::{Bytes, Weights};

@@ -7,7 +7,7 @@ use clap_complete::Shell;
 use imagegen::{Enlarger, Strength};
 
 use super::shared::{
-    Machine, ModelChoice, OneStrength, PromptModeChoice, Prompted, RuleChoice, Shaping,
+    Machine, ModelChoice, ModelName, OneStrength, PromptModeChoice, Prompted, RuleChoice, Shaping,
     StepsChoice, Target,
 };
 use super::values::{self, Strengths};
@@ -272,7 +272,7 @@ pub(crate) struct InfoArguments {
     pub(crate) named: Option<String>,
 
     #[command(flatten)]
-    pub(crate) model: ModelChoice,
+    pub(crate) model: ModelName,
 
     /// Print JSON
     #[arg(long)]

@@ -318,10 +318,24 @@ impl From<FormatName> for Format {
 
 /// Which model.
 #[derive(Debug, Args)]
-pub(crate) struct ModelChoice {
+pub(crate) struct ModelName {
     /// Model: a name (starter), a folder in the diffusers layout, or one .safetensors file
     #[arg(long, value_name = "NAME|PATH", default_value = default_model(), env = "IMAGEGEN_MODEL")]
     pub(crate) model: String,
+}
+
+/// Which model, and what it learns for the run.
+#[derive(Debug, Args)]
+pub(crate) struct ModelChoice {
+    #[command(flatten)]
+    pub(crate) named: ModelName,
+
+    /// Textual inversion (.safetensors) that a word of the prompts stands for; may be given again
+    ///
+    /// The word is the file's name without its ending, or NAME of NAME=FILE; prompts have it alone or as
+    /// <NAME>.
+    #[arg(long, value_name = "[NAME=]FILE")]
+    pub(crate) embedding: Vec<String>,
 }
 
 /// The model that holds where none is named.

@@ -243,6 +243,35 @@ fn edits_count_steps_and_not_calls() {
 }
 
 #[test]
+fn embeddings_are_named_on_the_command_line() {
+    let place = Place::with_source();
+    // The starter's text encoder has 192 channels.
+    let header = r#"{"emb_params":{"dtype":"F32","shape":[2,192],"data_offsets":[0,1536]}}"#;
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    bytes.extend((0..384).flat_map(|n: i32| (n as f32 * 0.37).sin().to_le_bytes()));
+    place.put("fur.safetensors", &bytes);
+    place.put("fur.pt", b"PK");
+    let line = "transform a.png -p winter,fur --steps 1 -s 1 --seed 7";
+    place.succeed(&format!("{line} -o plain.png"));
+    place.succeed(&format!("{line} --embedding fur.safetensors -o o.png"));
+    assert!(place.open("o.png") != place.open("plain.png"));
+    assert_eq!(recipe(&place, "o.png")["embeddings"][0]["name"], "fur");
+    let renamed = line.replace("winter,fur", "winter,hair");
+    place.succeed(&format!(
+        "{renamed} --embedding hair=fur.safetensors -o hair.png"
+    ));
+    assert!(place.open("hair.png") == place.open("o.png"));
+    place.succeed("replay o.png --embedding fur.safetensors -o again.png");
+    assert!(place.bytes("again.png") == place.bytes("o.png"));
+    place
+        .run("replay o.png -o no.png")
+        .assert_refused(1, &["embeddings: fur sha256", "none"]);
+    let refused = place.run(&format!("{line} --embedding fur.pt -o no.png"));
+    refused.assert_refused(1, &["fur.pt", "pickle", ".safetensors"]);
+}
+
+#[test]
 fn what_a_prompt_cannot_mean_is_refused() {
     let place = Place::with_source();
     let many = ["a"; 17].join(" AND ");

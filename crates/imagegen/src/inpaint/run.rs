@@ -224,8 +224,10 @@ impl Model {
             mask: MaskMark::of(&named, &mask),
         });
         let runs = if mask.is_empty() { 0 } else { plan.runs };
+        let texts = self.read_texts(&request.settings, &pipeline, runs)?;
+        recipe.embeddings = self.embeddings_in(&texts);
         Ok(Planned {
-            texts: self.read_texts(&request.settings, &pipeline, runs)?,
+            texts,
             pipeline,
             strength,
             content,

@@ -26,11 +26,12 @@ use imagegen_pipeline::{
 };
 use imagegen_prompt::Piece;
 
+use crate::embeddings;
 use crate::inpaint::LastMask;
-use crate::prompts::{PromptFacts, ReadPart, ReadPrompt};
+use crate::prompts::{PromptFacts, ReadPart, ReadPrompt, ReadTexts};
 use crate::recipe::ModelMark;
 use crate::run::Prepared;
-use crate::{Error, PromptMode, Warning};
+use crate::{Embedding, EmbeddingMark, Error, PromptMode, Warning};
 use files::ModelFiles;
 use native::Native;
 use networks::{BoundCodec, Networks};
@@ -114,6 +115,24 @@ impl Model {
             masked: Mutex::default(),
             measured: Mutex::default(),
         })
+    }
+
+    /// Makes words of prompts stand for learned vectors, in this model, from now on.
+    ///
+    /// Fails with [`Error::Embedding`] where one was made for other text encoders, and with
+    /// [`Error::Setting`] where it has more vectors than a window or a name that is taken.
+    pub fn learn(&mut self, embeddings: Vec<Embedding>) -> Result<(), Error> {
+        let encoded = self.encoded.get_mut();
+        encoded.unwrap_or_else(PoisonError::into_inner).clear();
+        embeddings
+            .into_iter()
+            .try_for_each(|embedding| self.networks.texts.learn(embedding))
+    }
+
+    /// The textual inversions that words of texts stand for.
+    pub(crate) fn embeddings_in(&self, texts: &ReadTexts) -> Vec<EmbeddingMark> {
+        let said = texts.iter().flat_map(ReadPrompt::stretches);
+        embeddings::used(&self.networks.texts.embeddings, said)
     }
 
     /// Its name.

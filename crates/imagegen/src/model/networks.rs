@@ -53,7 +53,11 @@ impl<B: Backend> Networks<B> {
             let tower = ClipText::load(engine, config, &text.part.weights).map_err(fail)?;
             towers.push((tower, Arc::clone(&text.tokenizer)));
         }
-        let texts = Texts { towers, states };
+        let texts = Texts {
+            towers,
+            states,
+            embeddings: Vec::new(),
+        };
         let codec = match &parts.codec {
             CodecPart::Patches(latents) => Codec::Patches(latents.codec.clone()),
             CodecPart::Autoencoder(part) => {

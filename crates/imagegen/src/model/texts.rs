@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use imagegen_engine::{Backend, Tensor};
-use imagegen_model::{ClipText, Error, TextEncoding, TextStates, Tokenizer};
+use imagegen_model::{ClipText, Error, TextEncoding, TextStates, TextToken, Tokenizer};
 use imagegen_prompt::{Chunk, Chunks, Piece, Unit, chunks};
 
-use crate::PromptMode;
+use crate::embeddings::{Stretch, cut};
+use crate::{Embedding, PromptMode};
 
 /// Most windows of a text; each adds to what the network reads at every step.
 const MOST_WINDOWS: usize = 16;
@@ -16,6 +17,15 @@ const MOST_WINDOWS: usize = 16;
 pub(super) struct Texts<B: Backend> {
     pub(super) towers: Vec<(ClipText<B>, Arc<Tokenizer>)>,
     pub(super) states: TextStates,
+    /// Words that stand for vectors.
+    pub(super) embeddings: Vec<Embedding>,
+}
+
+/// What stands in a window: a token, or a vector of an embedding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Slot {
+    Id(u32),
+    Vector { embedding: usize, row: usize },
 }
 
 /// How long a text is.
@@ -55,15 +65,47 @@ impl<B: Backend> Texts<B> {
         positions.min().unwrap_or(0)
     }
 
+    /// Makes a word stand for vectors.
+    ///
+    /// Fails where they are not for these encoders, are more than a window holds, or the word stands for others.
+    pub(super) fn learn(&mut self, embedding: Embedding) -> Result<(), crate::Error> {
+        let widths: Vec<usize> = self
+            .towers
+            .iter()
+            .map(|(tower, _)| tower.config().hidden_size)
+            .collect();
+        let fits = embedding.inversion.fit(&widths);
+        fits.map_err(|cause| crate::Error::Embedding { cause })?;
+        let (name, vectors) = (&embedding.name, embedding.inversion.vectors());
+        let rooms = self.towers.iter().map(|(_, tokenizer)| tokenizer.room());
+        let room = rooms.min().unwrap_or(0);
+        if vectors > room {
+            let subject = format!("the number of vectors of embedding {name:?}");
+            return Err(crate::Error::setting(
+                subject,
+                vectors,
+                format!("at most {room}"),
+            ));
+        }
+        let same = |known: &&Embedding| known.name.eq_ignore_ascii_case(name);
+        if let Some(known) = self.embeddings.iter().find(same) {
+            let got = format!("that of another file, {}", known.sha256);
+            let subject = format!("the name of embedding {name:?}");
+            return Err(crate::Error::setting(subject, got, "a name for each"));
+        }
+        self.embeddings.push(embedding);
+        Ok(())
+    }
+
     /// How long a text is, as a person is told; all towers take the same number of tokens.
     pub(super) fn length(&self, mode: PromptMode, pieces: &[Piece]) -> Result<Length, Error> {
-        let tokenizer = &self.towers[0].1;
-        let cut = windows(tokenizer, mode, pieces)?;
+        let cut = self.windows(0, mode, pieces)?;
+        let room = self.towers[0].1.room();
         Ok(Length {
             windows: cut.chunks.len(),
             used: cut.chunks.iter().map(|window| window.tokens.len()).sum(),
             dropped: cut.dropped,
-            limit: most_windows(mode) * tokenizer.room(),
+            limit: most_windows(mode) * room,
         })
     }
 
@@ -75,10 +117,8 @@ impl<B: Backend> Texts<B> {
         mode: PromptMode,
         pieces: &[Piece],
     ) -> Result<TextEncoding<B::Tensor>, Error> {
-        let cuts = self
-            .towers
-            .iter()
-            .map(|(_, tokenizer)| windows(tokenizer, mode, pieces));
+        let towers = 0..self.towers.len();
+        let cuts = towers.map(|tower| self.windows(tower, mode, pieces));
         let cuts: Vec<_> = cuts.collect::<Result<_, _>>()?;
         let longest = cuts.iter().map(|cut| cut.chunks.len()).max().unwrap_or(1);
         let mut joined: Option<TextEncoding<B::Tensor>> = None;
@@ -102,14 +142,15 @@ impl<B: Backend> Texts<B> {
         &self,
         engine: &B,
         tower: usize,
-        windows: &[Chunk<u32>],
+        windows: &[Chunk<Slot>],
     ) -> Result<TextEncoding<B::Tensor>, Error> {
-        let (tower, tokenizer) = &self.towers[tower];
+        let (encoder, tokenizer) = &self.towers[tower];
         let mut first: Option<TextEncoding<B::Tensor>> = None;
         let mut row: Vec<f32> = Vec::new();
         for window in windows {
-            let ids: Vec<u32> = window.tokens.iter().map(|(id, _)| *id).collect();
-            let mut encoding = tower.encode(engine, &tokenizer.framed(&ids), self.states)?;
+            let slots: Vec<Slot> = window.tokens.iter().map(|(slot, _)| *slot).collect();
+            let tokens = self.tokens(tower, tokenizer, &slots)?;
+            let mut encoding = encoder.encode_tokens(engine, &tokens, self.states)?;
             let weights = window.tokens.iter().map(|(_, weight)| *weight as f32);
             let weights: Vec<f32> = weights.collect();
             if weights.iter().any(|weight| *weight != 1.0) {
@@ -124,11 +165,86 @@ impl<B: Backend> Texts<B> {
         }
         let mut encoding = first.expect("a text has a window");
         if windows.len() > 1 {
-            let width = tower.config().hidden_size;
+            let width = encoder.config().hidden_size;
             let hidden = Tensor::new([1, row.len() / width, width], row)?;
             encoding.hidden = engine.upload(&hidden);
         }
         Ok(encoding)
+    }
+
+    /// Tokens of a window for one tower, ends and padding included.
+    fn tokens(
+        &self,
+        tower: usize,
+        tokenizer: &Tokenizer,
+        slots: &[Slot],
+    ) -> Result<Vec<TextToken<'_>>, Error> {
+        let id = |slot: &Slot| match slot {
+            Slot::Id(id) => *id,
+            Slot::Vector { .. } => 0,
+        };
+        let ids: Vec<u32> = slots.iter().map(id).collect();
+        let framed = tokenizer.framed(&ids);
+        let mut tokens: Vec<_> = framed.into_iter().map(TextToken::Id).collect();
+        let widths: Vec<usize> = self
+            .towers
+            .iter()
+            .map(|(tower, _)| tower.config().hidden_size)
+            .collect();
+        for (token, slot) in tokens.iter_mut().skip(1).zip(slots) {
+            if let Slot::Vector { embedding, row } = *slot {
+                let vectors = &self.embeddings[embedding].inversion.fit(&widths)?[tower];
+                let width = widths[tower];
+                *token = TextToken::Vector(&vectors.data()[row * width..][..width]);
+            }
+        }
+        Ok(tokens)
+    }
+
+    /// The windows of a text for one tower. In plain mode there is one, and it ends with its last token whatever
+    /// commas there are.
+    fn windows(
+        &self,
+        tower: usize,
+        mode: PromptMode,
+        pieces: &[Piece],
+    ) -> Result<Chunks<Slot>, Error> {
+        let tokenizer = &self.towers[tower].1;
+        let comma = tokenizer.comma().filter(|_| mode == PromptMode::A1111);
+        let names: Vec<&str> = self
+            .embeddings
+            .iter()
+            .map(|known| known.name.as_str())
+            .collect();
+        let mut units = Vec::new();
+        for piece in pieces {
+            let Piece::Text { text, weight } = piece else {
+                units.push(Unit::Break);
+                continue;
+            };
+            let weight = *weight;
+            for stretch in cut(text, &names) {
+                match stretch {
+                    Stretch::Words(words) => {
+                        let token = |id| Unit::Token {
+                            token: Slot::Id(id),
+                            weight,
+                            comma: Some(id) == comma,
+                        };
+                        units.extend(tokenizer.ids(words)?.into_iter().map(token));
+                    }
+                    Stretch::Name(embedding) => {
+                        let vectors = self.embeddings[embedding].inversion.vectors();
+                        let vector = |row| Slot::Vector { embedding, row };
+                        units.push(Unit::Whole {
+                            tokens: (0..vectors).map(vector).collect(),
+                            weight,
+                        });
+                    }
+                }
+            }
+        }
+        Ok(chunks(units, tokenizer.room(), most_windows(mode)))
     }
 
     /// Zeros of an encoding's shapes: what some models were trained to take for no text.
@@ -146,30 +262,6 @@ fn most_windows(mode: PromptMode) -> usize {
         PromptMode::A1111 => MOST_WINDOWS,
         PromptMode::Plain => 1,
     }
-}
-
-/// The windows of a text. In plain mode there is one, and it ends with its last token whatever commas there are.
-fn windows(
-    tokenizer: &Tokenizer,
-    mode: PromptMode,
-    pieces: &[Piece],
-) -> Result<Chunks<u32>, Error> {
-    let comma = tokenizer.comma().filter(|_| mode == PromptMode::A1111);
-    let mut units = Vec::new();
-    for piece in pieces {
-        match piece {
-            Piece::Break => units.push(Unit::Break),
-            Piece::Text { text, weight } => {
-                let token = |id| Unit::Token {
-                    token: id,
-                    weight: *weight,
-                    comma: Some(id) == comma,
-                };
-                units.extend(tokenizer.ids(text)?.into_iter().map(token));
-            }
-        }
-    }
-    Ok(chunks(units, tokenizer.room(), most_windows(mode)))
 }
 
 /// Multiplies the hidden states `[1, tokens, hidden]` of a window by the weights of its tokens, the first of which

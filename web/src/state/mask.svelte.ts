@@ -27,16 +27,20 @@ class MaskState {
   changed: (area: Area) => void = () => {};
   mask = $state.raw<Mask | null>(null);
   #source = "";
+  #opening: Promise<void> = Promise.resolve();
   /** What the service has as the picture `sha256`, by the operations that made it. */
   #put: { sha256: string; done: readonly Op[] } | null = null;
 
   /** Takes the mask of `source` up, as it was left. Throws where a part of it cannot be had just now. */
   async open(source: Source | null): Promise<void> {
-    if (source === null || source.sha256 === this.#source) return;
-    const ops = readOps((read(`mask.${source.sha256}`) as { done?: unknown } | null)?.done) ?? [];
-    const ratio = Math.max(source.width, source.height) / 16;
-    this.size = Math.max(4, Math.round(ratio));
-    await this.#fill(source, ops);
+    if (source === null) return;
+    if (source.sha256 !== this.#source) {
+      const ops = readOps((read(`mask.${source.sha256}`) as { done?: unknown } | null)?.done) ?? [];
+      this.size = Math.max(4, Math.round(Math.max(source.width, source.height) / 16));
+      this.#opening = this.#fill(source, ops);
+    }
+    // Who comes second waits too: what is kept must not come over what is done meanwhile.
+    await this.#opening;
   }
 
   /** Takes a mask picture of the service as the mask of `source`. Throws where it cannot be had. */

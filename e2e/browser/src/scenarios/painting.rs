@@ -65,7 +65,7 @@ pub(crate) async fn repaint(place: &mut Place) -> Result<()> {
     page.drawn("source").await?;
     page.click("repaint-source").await?;
     covered(page, &painted).await?;
-    larger(page).await
+    larger(place).await
 }
 
 /// A mask on a phone: fingers paint, nothing sticks out, all of it can be had without sight.
@@ -219,14 +219,18 @@ async fn kept_outside(page: &Page) -> Result<()> {
 }
 
 /// Adds room at the left, without a painted mask.
-async fn larger(page: &Page) -> Result<()> {
+async fn larger(place: &Place) -> Result<()> {
+    let page = &place.page;
     page.click("mask-clear").await?;
     covered(page, "Nothing painted").await?;
     page.run("document.querySelector('[data-testid=expand]').open = true")
         .await?;
     page.fill("expand-left", "64").await?;
+    place.screenshot("repaint-larger").await?;
     page.click("generate").await?;
     page.find_within("result", pictures()).await?;
+    page.drawn("result").await?;
+    place.screenshot("repaint-larger-result").await?;
     let jobs = page.jobs().await?;
     let size = |side: &str| jobs[0]["results"][0][side].as_u64().unwrap_or_default();
     let before = |side: &str| jobs[1]["results"][0][side].as_u64().unwrap_or_default();

@@ -157,12 +157,12 @@ pub enum Resize {
 pub trait Backend: Debug + Sized {
     /// Activations.
     type Tensor: DeviceTensor;
-    /// A convolution's weights and bias, packed.
-    type Conv2d: Debug + Send + Sync;
+    /// A convolution's weights and bias, packed. Clones of weights share memory.
+    type Conv2d: Clone + Debug + Send + Sync;
     /// A linear layer's weights and bias, packed.
-    type Linear: Debug + Send + Sync;
+    type Linear: Clone + Debug + Send + Sync;
     /// Scale and shift of a normalisation.
-    type Norm: Debug + Send + Sync;
+    type Norm: Clone + Debug + Send + Sync;
 
     /// Copies a host tensor in.
     fn upload(&self, tensor: &Tensor) -> Self::Tensor;

@@ -5,7 +5,8 @@ use imagegen_engine::{Activation, AttentionMask, Backend, LinearCall, Tensor};
 use serde_json::json;
 
 use crate::config::ConfigFile;
-use crate::loader::{Loader, Place};
+use crate::loader::{Base, LayerShapes, Layers, Loader, Place};
+use crate::lora::Changes;
 use crate::{Error, Weights};
 
 /// The class of encoders whose pooled vector is projected.
@@ -135,6 +136,7 @@ pub struct ClipText<B: Backend> {
     layers: Vec<Layer<B>>,
     final_norm: B::Norm,
     projection: Option<B::Linear>,
+    named: Layers<B>,
 }
 
 #[derive(Debug)]
@@ -201,17 +203,34 @@ impl<B: Backend> ClipText<B> {
     /// Fails with [`Error::Missing`], [`Error::Shape`] or [`Error::Spare`] unless the tensors are
     /// those of the configuration.
     pub fn load(engine: &B, config: ClipTextConfig, weights: &Weights) -> Result<Self, Error> {
-        let loader = Loader::new(engine, weights);
+        Self::build(&Loader::new(engine, weights), config)
+    }
+
+    /// A copy with `changes`; what they leave alone is shared. `weights` are those it was loaded from.
+    ///
+    /// Fails as [`ClipText::load`], and with [`Error::NotFinite`] where numbers grow too large.
+    pub fn changed(
+        &self,
+        engine: &B,
+        weights: &Weights,
+        changes: &Changes<'_>,
+    ) -> Result<Self, Error> {
+        let layers = &self.named;
+        let loader = Loader::over(engine, weights, Base { layers, changes });
+        Self::build(&loader, self.config.clone())
+    }
+
+    /// Shapes of the weights that LoRAs can change.
+    pub fn layers(&self) -> &LayerShapes {
+        &self.named.shapes
+    }
+
+    fn build(loader: &Loader<'_, B>, config: ClipTextConfig) -> Result<Self, Error> {
         let root = loader.root().at("text_model");
         let embeddings = root.at("embeddings");
         let hidden = config.hidden_size;
-        let table = |name, count| {
-            embeddings
-                .at(name)
-                .tensor("weight", &[count, hidden])
-                .map(|table| engine.upload(&table))
-        };
-        let encoder = Self {
+        let table = |name, rows| embeddings.at(name).table(rows, hidden);
+        let mut encoder = Self {
             tokens: table("token_embedding", config.vocab_size)?,
             positions: table("position_embedding", config.max_positions)?,
             layers: (0..config.layers)
@@ -225,10 +244,11 @@ impl<B: Backend> ClipText<B> {
                     place.linear_without_bias(hidden, width)
                 })
                 .transpose()?,
+            named: Layers::default(),
             config,
         };
         // Older files carry the buffer 0..77 as a tensor.
-        loader.finish(|name| name.ends_with("position_ids"))?;
+        encoder.named = loader.finish(|name| name.ends_with("position_ids"))?;
         Ok(encoder)
     }
 

@@ -8,6 +8,12 @@ fn lacking(count: usize, first: &str) -> String {
     }
 }
 
+fn seems(family: Option<&str>) -> String {
+    family.map_or(String::new(), |family| {
+        format!("; it seems made for {family}")
+    })
+}
+
 /// A model could not be read or run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -57,6 +63,44 @@ pub enum Error {
         count: usize,
         /// The first of them by name.
         first: String,
+    },
+    /// Numbers that are NaN or infinite.
+    #[error("{file}: tensor \"{tensor}\" has numbers that are not finite")]
+    NotFinite {
+        /// Which file.
+        file: String,
+        /// The first tensor that has some.
+        tensor: String,
+    },
+    /// A LoRA changes a layer of other sizes than the model's.
+    #[error(
+        "{file} does not fit this model: \"{module}\" changes a layer of shape {:?}, expected {:?}{}",
+        shapes.0, shapes.1, seems(*family)
+    )]
+    LoraShape {
+        /// Which file.
+        file: String,
+        /// Its module.
+        module: String,
+        /// Shape of what it changes, and of the model's layer.
+        shapes: Box<(Vec<usize>, Vec<usize>)>,
+        /// What it seems made for.
+        family: Option<&'static str>,
+    },
+    /// A LoRA changes nothing of the model.
+    #[error(
+        "{file} does not fit this model: none of its {count} modules is a layer here, the first is \"{first}\"{}",
+        seems(*family)
+    )]
+    LoraUnused {
+        /// Which file.
+        file: String,
+        /// How many modules it has.
+        count: usize,
+        /// The first of them by name.
+        first: String,
+        /// What it seems made for.
+        family: Option<&'static str>,
     },
     /// A configuration file is no JSON of the expected form.
     #[error("{file} is not a valid configuration: {problem}")]

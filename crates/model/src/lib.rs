@@ -1,5 +1,5 @@
 //! From bytes to networks: safetensors files, configurations, tokenizer, text encoders, UNets,
-//! autoencoders, a face detector and an upscaler.
+//! autoencoders, LoRAs, a face detector and an upscaler.
 //!
 //! Knows no paths, schedules or samplers. Networks are written once over
 //! [`imagegen_engine::Backend`] and driven by the model's own configuration; a field this build
@@ -12,6 +12,7 @@ mod config;
 mod error;
 pub mod faces;
 mod loader;
+pub mod lora;
 mod resnet;
 pub mod single_file;
 mod textual_inversion;
@@ -23,6 +24,7 @@ mod weights;
 pub use autoencoder::{Autoencoder, AutoencoderConfig, Posterior};
 pub use clip::{ClipText, ClipTextConfig, TextEncoding, TextStates, TextToken};
 pub use error::Error;
+pub use loader::LayerShapes;
 pub use textual_inversion::TextualInversion;
 pub use tokenizer::{Tokenizer, Tokens};
 pub use unet::{AddedInput, AddedSizes, UNet, UNetConfig, UNetInput};

@@ -173,6 +173,18 @@ impl Weights {
         &self.file
     }
 
+    /// A text that whoever wrote the file put into its header. None of several files, and none where
+    /// what is there is odd.
+    pub fn note(&self, key: &str) -> Option<String> {
+        let [bytes] = self.files.as_slice() else {
+            return None;
+        };
+        let (&length, rest) = (**bytes).as_ref().split_first_chunk::<8>()?;
+        let header = rest.get(..usize::try_from(u64::from_le_bytes(length)).ok()?)?;
+        let notes: Notes = serde_json::from_slice(header).ok()?;
+        notes.metadata.get(key)?.as_str().map(str::to_owned)
+    }
+
     /// All tensor names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(String::as_str)
@@ -189,6 +201,31 @@ impl Weights {
     /// The shape of a tensor.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.entries.get(name).map(|entry| entry.shape.as_slice())
+    }
+
+    /// A tensor of one number, which may be a whole one.
+    ///
+    /// Fails with [`Error::Missing`], or [`Error::Shape`] where it has more or none.
+    pub(crate) fn number(&self, name: &str) -> Result<f64, Error> {
+        if let Some(entry) = self.entries.get(name)
+            && matches!(entry.dtype, Dtype::Integer(_))
+            && entry.shape.iter().product::<usize>() == 1
+        {
+            let bytes = &(*self.files[entry.file]).as_ref()[entry.start..entry.end];
+            let last = bytes.last().map_or(0, |&byte| (byte as i8 >> 7) as u8);
+            let mut wide = [last; 8]; // the sign
+            wide[..bytes.len()].copy_from_slice(bytes);
+            return Ok(i64::from_le_bytes(wide) as f64);
+        }
+        let tensor = self.tensor(name)?;
+        match tensor.data() {
+            &[number] => Ok(f64::from(number)),
+            _ => Err(Error::Shape {
+                tensor: name.to_owned(),
+                got: tensor.shape().to_vec(),
+                expected: vec![1],
+            }),
+        }
     }
 
     /// A tensor as f32.
@@ -366,6 +403,13 @@ struct RawEntry {
 
 /// All entries in file order, duplicates kept, `__metadata__` passed over whatever it holds.
 struct Header(Vec<(String, RawEntry)>);
+
+/// What a header says beside tensors.
+#[derive(serde::Deserialize)]
+struct Notes {
+    #[serde(rename = "__metadata__")]
+    metadata: serde_json::Map<String, serde_json::Value>,
+}
 
 impl<'de> Deserialize<'de> for Header {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -182,3 +182,35 @@ fn a_tensor_is_what_its_place_holds() {
     assert!(a.data()[0] == 1.0 && a.data()[1].is_nan());
     assert_eq!(weights.tensor("b").unwrap().data(), [-2.5]);
 }
+
+#[test]
+fn failed_downloads_are_told_apart() {
+    for (bytes, words) in [
+        (
+            &include_bytes!("no_model/empty.safetensors")[..],
+            "empty (0 bytes)",
+        ),
+        (
+            include_bytes!("no_model/eight_zeros.safetensors"),
+            "holds no tensors",
+        ),
+        (
+            include_bytes!("no_model/pointer.safetensors"),
+            "LFS pointer",
+        ),
+        (
+            include_bytes!("no_model/login_page.safetensors"),
+            "web page (HTML)",
+        ),
+        (
+            include_bytes!("no_model/json_error.safetensors"),
+            "requires you to be logged in",
+        ),
+        (
+            include_bytes!("no_model/pickle_inside.safetensors"),
+            "pickle",
+        ),
+    ] {
+        assert_refused(bytes.to_vec(), words);
+    }
+}

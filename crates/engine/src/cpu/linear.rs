@@ -1,17 +1,19 @@
 //! Linear layers: rows of activations times packed panels of weights.
 
+use std::sync::Arc;
+
 use super::math::{activate, gelu};
 use super::simd::{Group, Kernel, LANES, Lanes, Level, Rect, TILE_MAX, Tile};
 use crate::{Activation, Error, Tensor};
 
 /// A matrix `[O, I]` in panels of a level's tile width: `[panel][I][width]`, columns beyond `O`
-/// zero.
-#[derive(Debug)]
+/// zero. Clones share their numbers.
+#[derive(Debug, Clone)]
 pub(super) struct Panels {
     pub(super) inputs: usize,
     pub(super) outputs: usize,
     pub(super) width: usize,
-    numbers: Vec<f32>,
+    numbers: Arc<Vec<f32>>,
     /// `[panels * width]`, zero where there is no bias.
     bias: Vec<f32>,
 }
@@ -43,7 +45,7 @@ impl Panels {
             inputs,
             outputs,
             width,
-            numbers,
+            numbers: Arc::new(numbers),
             bias: padded,
         }
     }
@@ -58,7 +60,7 @@ impl Panels {
 }
 
 /// Packed weights of one linear layer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CpuLinear {
     pub(super) values: Panels,
     /// The second half of a gated layer.

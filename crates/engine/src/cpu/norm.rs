@@ -3,7 +3,7 @@
 use super::simd::{Kernel, LANES, Lanes, Rect};
 
 /// Scale and shift per channel.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CpuNorm {
     pub(super) weight: Vec<f32>,
     pub(super) bias: Vec<f32>,

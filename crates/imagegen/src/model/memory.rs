@@ -54,13 +54,13 @@ impl DeviceTensor for Outline {
 }
 
 /// Sizes of a layer's weights.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Layer {
     outputs: usize,
     inputs: usize,
     kernel: [usize; 2],
     /// Whether the weights that its algorithm makes of its weights have been counted.
-    transformed: AtomicBool,
+    transformed: Arc<AtomicBool>,
 }
 
 impl Meter {
@@ -150,7 +150,7 @@ impl Meter {
             outputs: if gated { outputs / 2 } else { outputs },
             inputs,
             kernel,
-            transformed: AtomicBool::new(false),
+            transformed: Arc::default(),
         })
     }
 

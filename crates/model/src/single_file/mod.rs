@@ -284,6 +284,14 @@ fn unknown(file: &Weights) -> Error {
     }
 }
 
+/// What diffusers calls the UNet's layer that the LDM layout calls `name`. `resnets` are those of a level
+/// on the way down.
+pub(crate) fn unet_layer(name: &str, resnets: usize) -> Option<String> {
+    let names = names::unet(&format!("{name}."), resnets);
+    let (layer, _) = names.into_iter().next()?;
+    Some(layer.strip_suffix('.').map_or(layer.clone(), str::to_owned))
+}
+
 /// The UNet's tensors under diffusers' names.
 fn unet(file: &Weights, taken: &mut Taken) -> Weights {
     let inner = file.under(UNET);

@@ -13,7 +13,8 @@ pub use config::{AddedSizes, UNetConfig};
 
 use imagegen_engine::{Activation, Backend, ConvCall, DeviceTensor, GroupNorm, Padding, Tensor};
 
-use crate::loader::Loader;
+use crate::loader::{Base, LayerShapes, Layers, Loader};
+use crate::lora::Changes;
 use crate::{Error, Weights};
 use blocks::{DownBlock, MidBlock, UpBlock};
 use embedding::{Embedding, guidance_frequencies, sinusoids, timestep_frequencies};
@@ -75,6 +76,7 @@ pub struct UNet<B: Backend> {
     up: Vec<UpBlock<B>>,
     norm_out: B::Norm,
     conv_out: B::Conv2d,
+    named: Layers<B>,
 }
 
 impl<B: Backend> UNet<B> {
@@ -83,12 +85,34 @@ impl<B: Backend> UNet<B> {
     /// Fails with [`Error::Missing`], [`Error::Shape`] or [`Error::Spare`] unless the tensors are
     /// those of the configuration.
     pub fn load(engine: &B, config: UNetConfig, weights: &Weights) -> Result<Self, Error> {
-        let loader = Loader::new(engine, weights);
+        Self::build(&Loader::new(engine, weights), config)
+    }
+
+    /// A copy with `changes`; what they leave alone is shared. `weights` are those it was loaded from.
+    ///
+    /// Fails as [`UNet::load`], and with [`Error::NotFinite`] where numbers grow too large.
+    pub fn changed(
+        &self,
+        engine: &B,
+        weights: &Weights,
+        changes: &Changes<'_>,
+    ) -> Result<Self, Error> {
+        let layers = &self.named;
+        let loader = Loader::over(engine, weights, Base { layers, changes });
+        Self::build(&loader, self.config.clone())
+    }
+
+    /// Shapes of the weights that LoRAs can change.
+    pub fn layers(&self) -> &LayerShapes {
+        &self.named.shapes
+    }
+
+    fn build(loader: &Loader<'_, B>, config: UNetConfig) -> Result<Self, Error> {
         let root = loader.root();
         let first = config.levels[0].channels;
         let time = config.time_channels();
         let embedding = |name, inputs| Embedding::load(&root.at(name), inputs, time);
-        let unet = Self {
+        let mut unet = Self {
             time_embedding: Embedding::load_guided(
                 &root.at("time_embedding"),
                 first,
@@ -113,9 +137,10 @@ impl<B: Backend> UNet<B> {
                 .collect::<Result<_, _>>()?,
             norm_out: root.at("conv_norm_out").norm(first)?,
             conv_out: root.at("conv_out").conv2d(first, config.out_channels, 3)?,
+            named: Layers::default(),
             config,
         };
-        loader.finish(|_| false)?;
+        unet.named = loader.finish(|_| false)?;
         Ok(unet)
     }
 

@@ -8,7 +8,7 @@ mod source;
 mod winograd;
 
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::linear::{TileWidth, check_bias, check_sizes, finish_row};
 use super::simd::{Lanes, Level, rectangles};
@@ -25,18 +25,19 @@ pub(super) use source::normalize;
 /// it lightly.
 const CHANNEL_BLOCK: usize = 256;
 
-/// Packed weights of one convolution: `[panel][channel block][ky][kx][channel][width]`.
-#[derive(Debug)]
+/// Packed weights of one convolution: `[panel][channel block][ky][kx][channel][width]`. Clones share
+/// their numbers.
+#[derive(Debug, Clone)]
 pub struct CpuConv2d {
     inputs: usize,
     outputs: usize,
     kernel: [usize; 2],
     width: usize,
-    numbers: Vec<f32>,
+    numbers: Arc<Vec<f32>>,
     /// `[panels * width]`.
     bias: Vec<f32>,
     /// Made when a shape first asks for it.
-    winograd: OnceLock<Vec<f32>>,
+    winograd: Arc<OnceLock<Vec<f32>>>,
 }
 
 impl CpuConv2d {
@@ -83,9 +84,9 @@ impl CpuConv2d {
             outputs,
             kernel: [kh, kw],
             width,
-            numbers,
+            numbers: Arc::new(numbers),
             bias: padded,
-            winograd: OnceLock::new(),
+            winograd: Arc::default(),
         })
     }
 

@@ -22,7 +22,8 @@ SCRIPTS = (
     "noise", "image_ops", "activations", "starter_end_to_end",
 )
 NEED_MODEL = ("tokenizer", "starter_end_to_end")
-INPUTS = ("starter_source.png",)
+# Made once: a photograph, and weights that training would not find again to the last bit.
+INPUTS = ("starter_source.png", "small_autoencoder.safetensors", "small_autoencoder.config.json")
 
 
 def make(folder, model):

@@ -59,6 +59,9 @@ pub(crate) fn transform(
     if let Some(weight) = prompted.image_guidance {
         option("--image-guidance", &weight.to_string());
     }
+    if let Some(colours) = prompted.colours {
+        option("--colours", colours.name());
+    }
     let rule = shaping.rule.strength_rule;
     if rule != StrengthRule::default() {
         option("--strength-rule", rule.name());

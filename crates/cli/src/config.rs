@@ -119,6 +119,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
         kind: Kind::Number,
     },
     Setting {
+        key: "colours",
+        kind: Kind::Text,
+    },
+    Setting {
         key: "negative",
         kind: Kind::Text,
     },

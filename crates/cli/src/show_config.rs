@@ -87,6 +87,7 @@ fn fallback(key: &str, defaults: &Defaults, model: &str) -> (String, String) {
         "eta" => "the sampler's own",
         "guidance-rescale" => "0",
         "image-guidance" => "the model's own",
+        "colours" => "kept, or as the strength rule has it",
         "fit" => "keep",
         "format" => "png",
         "threads" => "all cores",

@@ -38,8 +38,8 @@ pub use faces::{Face, faces};
 pub use imagegen_engine::cpu::Level;
 pub use imagegen_picture::{Fit, Format, Picture, Rect, Size, Wanted};
 pub use imagegen_pipeline::{
-    Error as RunError, MaskedContent, Sampler, Spacing, Stage as RunStage, StepRecord, Strength,
-    StrengthRule,
+    Colours, Error as RunError, MaskedContent, Sampler, Spacing, Stage as RunStage, StepRecord,
+    Strength, StrengthRule,
 };
 pub use imagegen_prompt::Piece;
 pub use inpaint::{Area, Edge, Expand, Inpaint, InpaintMark, Intent, MaskMark, Painted};

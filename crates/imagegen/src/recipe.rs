@@ -47,6 +47,9 @@ pub struct Recipe {
     /// Weight of the source over no source; absent where the model is not instructed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_guidance: Option<f64>,
+    /// What was done about colours that the autoencoder shifts; absent where nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub colours: Option<String>,
     /// Weight of the prompt over the negative prompt.
     pub guidance_scale: f64,
     /// Seed of all noise; text above 2^53, so that no reader rounds it.
@@ -316,6 +319,7 @@ mod tests {
             eta: None,
             guidance_rescale: None,
             image_guidance: None,
+            colours: None,
             guidance_scale: 1.5,
             seed,
             size: [64, 32],

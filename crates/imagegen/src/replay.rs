@@ -1,7 +1,7 @@
 //! Making a picture again from its recipe, and comparing two pictures.
 
 use imagegen_picture::{Fit, Picture, Wanted};
-use imagegen_pipeline::{Sampler, Spacing, Strength, StrengthRule};
+use imagegen_pipeline::{Colours, Sampler, Spacing, Strength, StrengthRule};
 
 use crate::recipe::{EnlargeMark, Recipe};
 use crate::{Enlarge, Error, Generate, PromptMode, Request, Sampling, Settings, Source, Transform};
@@ -35,6 +35,10 @@ impl Recipe {
                 eta: self.eta,
                 guidance_rescale: self.guidance_rescale,
                 image_guidance: self.image_guidance,
+                colours: Some(match &self.colours {
+                    Some(name) => name.parse::<Colours>()?,
+                    None => Colours::Decoded,
+                }),
             },
             rule: self.strength_rule.parse::<StrengthRule>()?,
         };

@@ -1,7 +1,7 @@
 //! What is asked for.
 
 use imagegen_picture::{Decoded, Fit, Limits, Picture, Size, Wanted, decode};
-use imagegen_pipeline::{Sampler, Spacing, Strength, StrengthRule};
+use imagegen_pipeline::{Colours, Sampler, Spacing, Strength, StrengthRule};
 use sha2::{Digest, Sha256};
 
 use crate::{Enlarge, Error, Inpaint, PromptMode};
@@ -56,6 +56,9 @@ pub struct Sampling {
     pub guidance_rescale: Option<f64>,
     /// Weight of the source over no source, 0 to 100; an error with models that are not instructed.
     pub image_guidance: Option<f64>,
+    /// What is done about colours that an autoencoder shifts. Kept where none is named, but under rules that do as other
+    /// programs do.
+    pub colours: Option<Colours>,
 }
 
 /// Settings of image-to-image and text-to-image. `None` takes the model's own default.

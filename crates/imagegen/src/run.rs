@@ -12,8 +12,8 @@ use imagegen_picture::{
     plan, to_unit,
 };
 use imagegen_pipeline::{
-    BoxedError, Conditioning, Img2Img, Network, Networks, Plan, Prompt, Spacing, StepRecord,
-    Strength, Text2Img, img2img, text2img,
+    BoxedError, Colours, Conditioning, Img2Img, LatentCodec, Network, Networks, Plan, Prompt,
+    Spacing, StepRecord, Strength, StrengthRule, Text2Img, img2img, text2img,
 };
 
 use crate::prompts::{NegativeSay, ReadPrompt, ReadTexts};
@@ -403,6 +403,10 @@ impl Model {
             guidance_scale,
             guidance_rescale,
             image_guidance,
+            colours: settings.sampling.colours.unwrap_or(match settings.rule {
+                StrengthRule::Share | StrengthRule::Exact => Colours::Kept,
+                StrengthRule::Diffusers | StrengthRule::A1111 => Colours::Decoded,
+            }),
             seed: settings.seed,
         })
     }
@@ -557,6 +561,8 @@ impl Model {
                 .filter(|_| settings.sampling.eta.is_some()),
             guidance_rescale: Some(resolved.guidance_rescale).filter(|&share| share > 0.0),
             image_guidance: self.is_instructed().then_some(resolved.image_guidance),
+            colours: (resolved.colours == Colours::Kept && !self.codec().is_exact())
+                .then(|| resolved.colours.name().to_owned()),
             guidance_scale: resolved.guidance_scale,
             seed: settings.seed,
             size: [0; 2],

@@ -20,6 +20,11 @@ pub trait LatentCodec {
     /// Sides of a picture must be multiples of this.
     fn grid(&self) -> usize;
 
+    /// Whether pixels come back as they were, up to rounding.
+    fn is_exact(&self) -> bool {
+        false
+    }
+
     /// Channels of the latents.
     fn channels(&self) -> usize;
 
@@ -116,6 +121,10 @@ impl LatentCodec for PatchLatents {
             to[pixel] = from[latent] / self.scaling
         });
         Ok(pixels)
+    }
+
+    fn is_exact(&self) -> bool {
+        true
     }
 
     fn grid(&self) -> usize {

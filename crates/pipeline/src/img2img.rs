@@ -2,11 +2,12 @@
 
 use imagegen_engine::{Tensor, random::Generator};
 
+use crate::colours::{Shift, without};
 use crate::denoiser::needs_cond;
 use crate::elementwise::{add_scaled, map, scaled};
 use crate::schedule::variance_of_noised;
 use crate::{
-    BoxedError, Conditioning, Discrete, Error, Guided, LatentCodec, Network, Noise, Plan,
+    BoxedError, Colours, Conditioning, Discrete, Error, Guided, LatentCodec, Network, Noise, Plan,
     PlanRequest, PredictionType, Progress, Sampler, SourceConditioned, Spacing, Stage, Start,
     Strength, StrengthRule, TrainingSchedule, low_pass, needs_uncond,
 };
@@ -64,6 +65,8 @@ pub struct Settings {
     pub image_guidance: f64,
     /// Share of the guided output that is brought back to the spread of the prompt's own, 0 to 1.
     pub guidance_rescale: f64,
+    /// What is done about colours that the codec shifts.
+    pub colours: Colours,
     /// Seed of all noise. torch's generator uses its low 32 bits alone.
     pub seed: u64,
 }
@@ -233,13 +236,18 @@ fn carry_out(
     };
     let mut denoiser = guided(settings, channels, networks)?;
     let mut noise = Generator::new(settings.seed);
-    let noised = start(plan, source, shape, networks.codec, &mut noise)?;
+    let (noised, clean) = start(plan, source, shape, networks.codec, &mut noise)?;
+    let how = (settings.colours, plan.strength);
+    let shift = match source.zip(clean.as_ref()) {
+        Some(source) => Shift::measure(source, how, networks.codec)?,
+        None => None,
+    };
     let noised = plan
         .sampler
         .run(&mut denoiser, noised, &plan.schedule, &mut noise, progress)?;
     let latents = ended(noised, plan);
     Ok(Outcome {
-        pixels: decoded(&latents, networks.codec)?,
+        pixels: without(shift.as_ref(), decoded(&latents, networks.codec)?)?,
         facts: facts(plan, low_pass_factor),
     })
 }
@@ -303,29 +311,24 @@ fn source_channels(
     }
 }
 
-/// Latents at the first level.
+/// Latents at the first level, and the source's own.
 fn start(
     plan: &Plan,
     source: Option<&Tensor>,
     shape: [usize; 4],
     codec: &mut dyn LatentCodec,
     noise: &mut dyn Noise,
-) -> Result<Tensor, Error> {
+) -> Result<(Tensor, Option<Tensor>), Error> {
     let Some(source) = source else {
-        return Ok(scaled(
-            noise.normal(shape),
-            plan.schedule.pure_noise_scale(),
-        ));
+        let noise = scaled(noise.normal(shape), plan.schedule.pure_noise_scale());
+        return Ok((noise, None));
     };
     let latents = codec
         .encode(source, noise)
         .map_err(Error::failed(Stage::Encode))?;
     let latents = finite(latents, Stage::Encode)?;
-    Ok(add_scaled(
-        &latents,
-        &noise.normal(shape),
-        plan.start_sigma(),
-    )?)
+    let noised = add_scaled(&latents, &noise.normal(shape), plan.start_sigma())?;
+    Ok((noised, Some(latents)))
 }
 
 pub(crate) type BoundNetwork<'a> = Discrete<Box<dyn Network + 'a>>;

@@ -4,6 +4,7 @@
 
 use imagegen_engine::{Tensor, random::Generator};
 
+use crate::colours::{Shift, without};
 use crate::elementwise::{add_scaled, scaled};
 use crate::img2img::{decoded, ended, facts, finite, guided, latents_shape};
 use crate::{
@@ -118,6 +119,8 @@ pub fn inpaint(
         let covered = |cell: &mut f32| *cell = if *cell > 0.0 { *cell } else { 1.0 };
         cells.iter_mut().for_each(covered);
     }
+    let source = (request.read(), &latents.known);
+    let shift = Shift::measure(source, (settings.colours, plan.strength), networks.codec)?;
     let (known, noised) = (latents.known.clone(), request.start(&plan, &latents)?);
     let mut denoiser = Masked {
         inner: guided(settings, channels, networks)?,
@@ -139,7 +142,7 @@ pub fn inpaint(
     let never = denoiser.held(plan.runs.saturating_sub(1));
     let latents = replace(ended(noised, &plan), &known, &never);
     Ok(Outcome {
-        pixels: decoded(&latents, networks.codec)?,
+        pixels: without(shift.as_ref(), decoded(&latents, networks.codec)?)?,
         facts: facts(&plan, low_pass),
     })
 }

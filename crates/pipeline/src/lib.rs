@@ -11,6 +11,7 @@
 //! order, so a seed gives the same bytes on every CPU.
 
 mod codec;
+mod colours;
 mod conditioning;
 mod denoiser;
 mod elementwise;
@@ -24,6 +25,7 @@ mod schedule;
 mod strength;
 
 pub use codec::{LatentCodec, PatchLatents};
+pub use colours::Colours;
 pub use conditioning::{Conditioning, ConditioningRule, low_pass};
 pub use denoiser::{Denoiser, Discrete, Guided, Network, SourceConditioned, needs_uncond};
 pub use error::{BoxedError, Error, Stage};

@@ -7,9 +7,9 @@ use std::cell::{Cell, RefCell};
 use common::{stable_diffusion, starter};
 use imagegen_engine::random::Generator;
 use imagegen_pipeline::{
-    BoxedError, Conditioning, ConditioningRule, Error, Img2Img, LatentCodec, Network, Networks,
-    Noise, PatchLatents, Prompt, Sampler, Settings, Silent, Spacing, Stage, Start, Strength,
-    StrengthRule, Tensor, Text2Img, TrainingSchedule, img2img, text2img,
+    BoxedError, Colours, Conditioning, ConditioningRule, Error, Img2Img, LatentCodec, Network,
+    Networks, Noise, PatchLatents, Prompt, Sampler, Settings, Silent, Spacing, Stage, Start,
+    Strength, StrengthRule, Tensor, Text2Img, TrainingSchedule, img2img, text2img,
 };
 
 /// Pulls towards a colour of its own; sees the source channels if there are any.
@@ -77,6 +77,7 @@ fn settings(sampler: Sampler, rule: StrengthRule) -> Settings {
         guidance_scale: 1.5,
         guidance_rescale: 0.0,
         image_guidance: 1.0,
+        colours: Colours::Decoded,
         seed: 7,
     }
 }

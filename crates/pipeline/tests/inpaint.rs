@@ -5,8 +5,8 @@ mod common;
 use common::starter;
 use imagegen_engine::random::Generator;
 use imagegen_pipeline::{
-    BoxedError, Conditioning, ConditioningRule, Error, Img2Img, Inpaint, MaskedContent, Network,
-    Networks, Outcome, PatchLatents, Prompt, Sampler, Settings, Silent, Spacing, Strength,
+    BoxedError, Colours, Conditioning, ConditioningRule, Error, Img2Img, Inpaint, MaskedContent,
+    Network, Networks, Outcome, PatchLatents, Prompt, Sampler, Settings, Silent, Spacing, Strength,
     StrengthRule, Tensor, Text2Img, img2img, inpaint, text2img,
 };
 
@@ -88,6 +88,7 @@ fn settings(sampler: Sampler, rule: StrengthRule) -> Settings {
         guidance_scale: 1.5,
         guidance_rescale: 0.0,
         image_guidance: 1.0,
+        colours: Colours::Decoded,
         seed: 7,
     }
 }

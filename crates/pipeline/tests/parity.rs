@@ -11,10 +11,10 @@ use common::reference::{
 use common::{Tolerance, close, layout};
 use imagegen_engine::random::Generator;
 use imagegen_pipeline::{
-    BoxedError, Denoiser, Discrete, Error, Inpaint, LatentCodec, MaskedContent, Network, Networks,
-    NoiseLevel, PatchLatents, Plan, PlanRequest, PredictionType, Prompt, Sampler, Schedule,
-    Settings, Silent, Spacing, Start, StepRecord, Stepping, Strength, StrengthRule, Tensor,
-    TrainingSchedule, inpaint, low_pass,
+    BoxedError, Colours, Denoiser, Discrete, Error, Inpaint, LatentCodec, MaskedContent, Network,
+    Networks, NoiseLevel, PatchLatents, Plan, PlanRequest, PredictionType, Prompt, Sampler,
+    Schedule, Settings, Silent, Spacing, Start, StepRecord, Stepping, Strength, StrengthRule,
+    Tensor, TrainingSchedule, inpaint, low_pass,
 };
 use serde_json::Value;
 
@@ -307,6 +307,7 @@ fn inpainting_matches_diffusers() {
                 guidance_scale: 1.0,
                 guidance_rescale: 0.0,
                 image_guidance: 1.0,
+                colours: Colours::Decoded,
                 seed: 11,
             },
         };

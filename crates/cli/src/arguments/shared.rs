@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use imagegen::{
-    Fit, Format, Level, ModelSource, PromptMode, Sampling, Settings, Source, Spacing, Strength,
-    StrengthRule, Transform, Wanted,
+    Colours, Fit, Format, Level, ModelSource, PromptMode, Sampling, Settings, Source, Spacing,
+    Strength, StrengthRule, Transform, Wanted,
 };
 
 use super::values::{self, NamedSampler};
@@ -115,6 +115,16 @@ pub(crate) struct Prompted {
         allow_negative_numbers = true
     )]
     pub(crate) image_guidance: Option<f64>,
+
+    /// Colours that a learned autoencoder shifts: kept (the shift is taken back) or decoded [default: kept; decoded
+    /// under strength rules diffusers and a1111]
+    #[arg(
+        long,
+        value_name = "HOW",
+        env = "IMAGEGEN_COLOURS",
+        hide_env_values = true
+    )]
+    pub(crate) colours: Option<Colours>,
 }
 
 impl Prompted {
@@ -127,6 +137,7 @@ impl Prompted {
             eta: self.eta,
             guidance_rescale: self.guidance_rescale,
             image_guidance: self.image_guidance,
+            colours: self.colours,
         }
     }
 }

@@ -242,6 +242,10 @@ impl<B: Backend> LatentCodec for BoundCodec<'_, B> {
         self.codec.grid()
     }
 
+    fn is_exact(&self) -> bool {
+        matches!(self.codec, Codec::Patches(_))
+    }
+
     fn channels(&self) -> usize {
         self.codec.channels()
     }

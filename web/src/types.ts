@@ -98,6 +98,8 @@ export interface Inpaint {
 export interface Order {
   prompt: string;
   negative_prompt: string;
+  /** How brackets and keywords are read; null for the service's own way. */
+  prompt_mode: string | null;
   source: string | null;
   strength: number | null;
   strengths: number[] | null;

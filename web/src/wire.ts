@@ -109,6 +109,7 @@ export function toOrder(value: unknown): Order {
   return {
     prompt: text(it.prompt),
     negative_prompt: text(it.negative_prompt),
+    prompt_mode: maybeText(it.prompt_mode),
     source: maybeText(it.source) ?? maybeText(fields(it.source).sha256),
     strength: maybeNumber(it.strength),
     strengths: strengths.length > 0 ? strengths : null,

@@ -83,6 +83,16 @@ describe("settings", () => {
     expect(orderOfRecipe(parse(text))).toMatchObject({ prompt: "oil painting", seed: BIG, strength: 0.4 });
   });
 
+  it("keep how brackets are read: letter by letter where a recipe says nothing", () => {
+    const old = orderOfRecipe(recipe)!;
+    expect(old.prompt_mode).toBe("plain");
+    expect(recalled(fresh(), old).mode).toBe("plain");
+    expect(atStrength(old, 0.3).body).toMatchObject({ prompt_mode: "plain" });
+    const weighed = relaxed(orderOfRecipe({ ...recipe, prompt_mode: "a1111" })!, []);
+    expect(weighed.prompt_mode).toBeNull();
+    expect(posting(recalled(fresh(), weighed)).body).not.toHaveProperty("prompt_mode");
+  });
+
   it("that are the model's own count as unchanged", () => {
     const model = { name: "starter", is_default: true, defaults: { steps: 20, guidance_scale: 1.5, strength: 0.5, sampler: "ddim" }, native_side: 512, samplers: ["ddim"], styles: [] };
     const order = orderOfRecipe(recipe)!;

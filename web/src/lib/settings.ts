@@ -33,6 +33,8 @@ export interface Draft {
   model: string | null;
   sampler: string | null;
   rule: string | null;
+  /** How brackets and keywords of prompts are read. */
+  mode: string | null;
   steps: number | null;
   guidance: number | null;
   /** The seed to use while `locked`; otherwise each order draws its own. */
@@ -66,6 +68,7 @@ export const fresh = (): Draft => ({
   model: null,
   sampler: null,
   rule: null,
+  mode: null,
   steps: null,
   guidance: null,
   seed: "",
@@ -79,7 +82,7 @@ export function readDraft(stored: unknown): Draft {
   const target = draft as unknown as Record<string, unknown>;
   for (const [name, value] of Object.entries(stored)) {
     if (!(name in target)) continue;
-    const nullable = ["source", "model", "sampler", "rule", "steps", "guidance"].includes(name);
+    const nullable = ["source", "model", "sampler", "rule", "mode", "steps", "guidance"].includes(name);
     const fits = nullable ? isNullable(name, value) : typeof value === typeof target[name];
     if (fits && !(typeof value === "number" && !Number.isFinite(value))) target[name] = value;
   }
@@ -110,6 +113,7 @@ function isNullable(name: string, value: unknown): boolean {
 function shared(draft: Draft): Partial<Order> {
   return {
     negative_prompt: draft.negative.trim(),
+    prompt_mode: draft.mode,
     model: draft.model,
     sampler: draft.sampler,
     steps: draft.steps,
@@ -159,8 +163,8 @@ export function settingsOf(job: Job, result?: JobResult): Order {
 
 /** Fields of an order that a transform, a ladder and variations share. */
 function again(order: Order): Partial<Order> {
-  const { prompt, negative_prompt, source, size, fit, model, sampler, strength_rule, steps, guidance_scale, seed } = order;
-  return { prompt, negative_prompt, source, size, fit, model, sampler, strength_rule, steps, guidance_scale, seed };
+  const { prompt, negative_prompt, prompt_mode, source, size, fit, model, sampler, strength_rule, steps, guidance_scale, seed } = order;
+  return { prompt, negative_prompt, prompt_mode, source, size, fit, model, sampler, strength_rule, steps, guidance_scale, seed };
 }
 
 /** The same picture at another strength. */
@@ -194,6 +198,7 @@ export function recalled(draft: Draft, order: Order): Draft {
     model: order.model,
     sampler: order.sampler,
     rule: order.strength_rule,
+    mode: order.prompt_mode,
     steps: order.steps,
     guidance: order.guidance_scale,
     seed: order.seed ?? draft.seed,
@@ -227,6 +232,7 @@ export function relaxed(order: Order, models: readonly Model[]): Order {
     steps: unless(order.steps, model?.defaults.steps),
     guidance_scale: unless(order.guidance_scale, model?.defaults.guidance_scale),
     strength_rule: unless(order.strength_rule, "share"),
+    prompt_mode: unless(order.prompt_mode, "a1111"),
   };
 }
 
@@ -236,7 +242,8 @@ export function orderOfRecipe(value: unknown): Order | null {
   const outer = value as Record<string, unknown>;
   const it = typeof outer.recipe === "object" && outer.recipe !== null ? (outer.recipe as Record<string, unknown>) : outer;
   if (typeof it.prompt !== "string" || it.seed === undefined || it.steps === undefined) return null;
-  const order = toOrder(it);
+  // Recipes that name no mode are of versions that read prompts letter by letter.
+  const order = { ...toOrder(it), prompt_mode: typeof it.prompt_mode === "string" ? it.prompt_mode : "plain" };
   if (order.source !== null) {
     const wanted = typeof it.wanted === "string" ? it.wanted : order.size;
     return { ...order, size: wanted, width: null, height: null };

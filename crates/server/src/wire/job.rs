@@ -196,7 +196,8 @@ impl From<&Order> for OrderBody {
         let mut body = Self {
             prompt: order.prompt.clone(),
             negative_prompt: order.negative_prompt.clone(),
-            prompt_mode: order.prompt_mode.clone(),
+            // Orders of versions that knew no other were read letter by letter.
+            prompt_mode: Some(order.prompt_mode.as_deref().unwrap_or("plain").to_owned()),
             source: order.kind.source().map(str::to_owned),
             strength: None,
             strengths: None,

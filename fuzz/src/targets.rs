@@ -169,7 +169,8 @@ fn prompt(bytes: &[u8]) -> Result<String, String> {
         Err(error) => return Ok(error.to_string()),
     };
     for part in &prompt.parts {
-        let schedule = part.schedule(STEPS);
+        // Six steps say six things at most.
+        let schedule = part.schedule(STEPS).map_err(|error| error.to_string())?;
         let said = |reading: &usize| *reading < schedule.readings.len();
         if schedule.steps.len() != STEPS || !schedule.steps.iter().all(said) {
             return Err(format!("of {STEPS} steps {:?} are said", schedule.steps));

@@ -136,6 +136,22 @@ describe("undo and redo", () => {
     expect(mask.canRedo).toBe(false);
   });
 
+  it("keep a stroke whole that something else comes into", () => {
+    for (const act of [(mask: Mask) => mask.apply({ kind: "invert" }), (mask: Mask) => mask.undo(), (mask: Mask) => mask.begin(true, { x: 9, y: 9, radius: 4 })]) {
+      const mask = new Mask(60, 40);
+      box(mask, 20, 10, 30, 12);
+      mask.begin(false, { x: 5, y: 5, radius: 3 });
+      mask.extend({ x: 30, y: 20, radius: 3 });
+      act(mask);
+      mask.extend({ x: 50, y: 30, radius: 3 });
+      mask.end();
+      const again = new Mask(60, 40);
+      again.restore(mask.done);
+      expect(again.pixels).toEqual(mask.pixels);
+      sound(mask);
+    }
+  });
+
   it("survive storage: the operations make the same mask", () => {
     const mask = new Mask(60, 40);
     for (const act of all) act(mask);

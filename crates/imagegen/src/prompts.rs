@@ -1,7 +1,7 @@
 //! How the texts of a request are read: with the grammar of prompts or without.
 
 use imagegen_pipeline::needs_uncond;
-use imagegen_prompt::{Piece, Role, Schedule, parse};
+use imagegen_prompt::{MOST_READINGS, Piece, Role, Schedule, parse};
 
 use crate::{Error, Settings, Warning};
 
@@ -119,7 +119,8 @@ impl ReadTexts {
         runs: usize,
     ) -> Result<Self, Error> {
         let mode = settings.prompt_mode;
-        let prompt = (guidance_scale != 0.0)
+        // A network that hears the scale hears the prompt with it, at 0 too.
+        let prompt = (guidance_scale != 0.0 || say == NegativeSay::Never)
             .then(|| ReadPrompt::of(Role::Positive, &settings.prompt, mode, runs))
             .transpose()?;
         let weights = prompt.as_ref().map(ReadPrompt::weights).unwrap_or_default();
@@ -189,14 +190,17 @@ impl ReadPrompt {
             ));
         }
         read.warnings = prompt.warnings;
-        read.parts = prompt
-            .parts
-            .iter()
-            .map(|part| ReadPart {
+        for part in &prompt.parts {
+            let schedule = part.schedule(runs);
+            read.parts.push(ReadPart {
                 weight: part.weight,
-                schedule: part.schedule(runs),
-            })
-            .collect();
+                schedule: schedule.map_err(|cause| Error::Prompt { which, cause })?,
+            });
+            if read.readings().count() > MOST_READINGS {
+                let cause = imagegen_prompt::Error::TooManyReadings;
+                return Err(Error::Prompt { which, cause });
+            }
+        }
         Ok(read)
     }
 

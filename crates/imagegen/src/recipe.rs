@@ -47,7 +47,8 @@ pub struct Recipe {
     /// Weight of the source over no source; absent where the model is not instructed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_guidance: Option<f64>,
-    /// What was done about colours that the autoencoder shifts; absent where nothing was.
+    /// What is done about colours that the autoencoder shifts, where strength leaves something to do; absent for
+    /// nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub colours: Option<String>,
     /// Weight of the prompt over the negative prompt.

@@ -107,12 +107,20 @@ impl Recipe {
             let known = again
                 .embeddings
                 .iter()
-                .find(|known| known.name == mark.name);
+                .find(|known| known.name.eq_ignore_ascii_case(&mark.name));
             let is = known.map_or("none", |known| known.sha256.as_str());
             if is != mark.sha256 {
                 let field = format!("embeddings: {} sha256", mark.name);
                 return Err(wrong(&field, is, &mark.sha256));
             }
+        }
+        let spare = again.embeddings.iter().find(|known| {
+            let mut marks = self.embeddings.iter();
+            !marks.any(|mark| mark.name.eq_ignore_ascii_case(&known.name))
+        });
+        if let Some(known) = spare {
+            let field = format!("embeddings: {} sha256", known.name);
+            return Err(wrong(&field, &known.sha256, "none"));
         }
         if let (Some(was), Some(is)) = (&self.inpaint, &again.inpaint) {
             let (was, is) = (&was.mask.sha256, &is.mask.sha256);

@@ -416,6 +416,11 @@ impl Model {
         let refused =
             |weight, expected: &str| Err(Error::setting("image guidance", weight, expected));
         match (asked, self.is_instructed()) {
+            (None, true) if self.hears_guidance() => Ok(1.0),
+            (Some(weight), true) if self.hears_guidance() && weight != 1.0 => refused(
+                weight,
+                "1 with this model, which hears the guidance scale and weighs nothing",
+            ),
             (None, true) => Ok(IMAGE_GUIDANCE),
             (None, false) => Ok(1.0),
             (Some(weight), false) => refused(
@@ -513,9 +518,10 @@ impl Model {
         let (prompt, negative) = (hear(&texts.prompt)?, hear(&texts.negative)?);
         let network = |which| -> Result<Box<dyn Network + '_>, BoxedError> {
             let heard = match which {
-                Prompt::Positive(part) => &prompt[part],
-                Prompt::Negative => &negative[0],
+                Prompt::Positive(part) => prompt.get(part),
+                Prompt::Negative => negative.first(),
             };
+            let heard = heard.ok_or_else(|| format!("{which:?} was left out"))?;
             Ok(Box::new(self.network(which, heard.clone(), guidance_scale)))
         };
         let training = self.training(resolved.sampler)?;

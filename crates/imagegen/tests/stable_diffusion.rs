@@ -569,6 +569,11 @@ fn a_negative_prompt_that_is_not_heard_is_said() {
     let told = carry_out(&model, &run, &mut Unwatched);
     assert_eq!(told.warnings, [Warning::NegativeUnheard]);
     assert!(told.picture == plain.picture);
+    // At 0, too, the network hears its prompt together with the scale.
+    run["guidance"] = 0.0.into();
+    let none = carry_out(&model, &run, &mut Unwatched);
+    assert_eq!(none.warnings, [Warning::NegativeUnheard]);
+    assert!(none.picture != plain.picture);
 }
 
 #[test]

@@ -174,6 +174,7 @@ fn library_code(error: &imagegen::Error) -> &'static str {
         imagegen::Error::Setting { .. }
         | imagegen::Error::Fit(_)
         | imagegen::Error::Mask(_)
+        | imagegen::Error::Prompt { .. }
         | imagegen::Error::NeedsMask { .. } => "invalid_value",
         imagegen::Error::Run(imagegen::RunError::Value { .. })
         | imagegen::Error::Run(imagegen::RunError::UnknownSampler { .. })

@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use crate::brackets::{Edit, Form};
 use crate::weights::{Piece, Tally, pieces};
-use crate::{Part, Warning};
+use crate::{Error, Part, Warning};
+
+/// Most different things that a text says in the course of a run, all its parts together.
+pub const MOST_READINGS: usize = 64;
 
 /// What a part says in the course of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +37,9 @@ impl Schedule {
 
 impl Part {
     /// What this part says at each of `steps` steps.
-    pub fn schedule(&self, steps: usize) -> Schedule {
+    ///
+    /// Fails with [`Error::TooManyReadings`] where that is more than [`MOST_READINGS`] different things.
+    pub fn schedule(&self, steps: usize) -> Result<Schedule, Error> {
         let mut orders: Vec<Vec<usize>> = Vec::new();
         let mut known: HashMap<Vec<usize>, usize> = HashMap::new();
         let mut said = Vec::with_capacity(steps);
@@ -46,6 +51,9 @@ impl Part {
                 orders.push(order.clone());
                 orders.len() - 1
             });
+            if orders.len() > MOST_READINGS {
+                return Err(Error::TooManyReadings);
+            }
             said.push(reading);
         }
         said.resize(steps, 0);
@@ -58,11 +66,11 @@ impl Part {
         }
         let mut warnings = tally.warnings();
         warnings.extend(self.switch_warnings(steps));
-        Schedule {
+        Ok(Schedule {
             readings,
             steps: said,
             warnings,
-        }
+        })
     }
 
     /// The marks that are read at `step` of `steps`, by their places.

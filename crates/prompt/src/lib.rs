@@ -15,7 +15,7 @@ mod warning;
 mod weights;
 
 pub use chunks::{COMMA_REACH, Chunk, Chunks, Unit, chunks};
-pub use edits::Schedule;
+pub use edits::{MOST_READINGS, Schedule};
 pub use prompt::{MOST_PARTS, Part, Prompt, Role, parse};
 pub use tags::Lora;
 pub use warning::Warning;
@@ -31,6 +31,12 @@ pub enum Error {
         /// How many there are.
         got: usize,
     },
+    /// Each is encoded before the run, and kept through it.
+    #[error(
+        "its edits and alternations say more than {MOST_READINGS} different things in the course of the run, \
+         expected at most {MOST_READINGS}"
+    )]
+    TooManyReadings,
     /// A tag in angle brackets that names a LoRA file and says something else too.
     #[error("{tag} is no LoRA file, expected <lora:NAME> or <lora:NAME:WEIGHT>")]
     Lora {

@@ -1,7 +1,7 @@
 //! Examples of the grammar, each with what it means.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use imagegen_prompt::{Error, Lora, Piece, Prompt, Role, Warning, parse};
+use imagegen_prompt::{Error, Lora, MOST_READINGS, Piece, Prompt, Role, Warning, parse};
 
 fn read(text: &str) -> Prompt {
     parse(text, Role::Positive).unwrap()
@@ -23,7 +23,7 @@ fn weighed(text: &str) -> (String, Vec<Warning>) {
     let [part] = prompt.parts.as_slice() else {
         panic!("{text:?} has {} parts", prompt.parts.len());
     };
-    let schedule = part.schedule(8);
+    let schedule = part.schedule(8).unwrap();
     assert_eq!(schedule.steps, [0; 8], "{text:?}");
     let mut warnings = prompt.warnings;
     warnings.extend(schedule.warnings);
@@ -32,7 +32,7 @@ fn weighed(text: &str) -> (String, Vec<Warning>) {
 
 /// What a text says at each of `steps` steps.
 fn steps(text: &str, steps: usize) -> Vec<String> {
-    let schedule = read(text).parts[0].schedule(steps);
+    let schedule = read(text).parts[0].schedule(steps).unwrap();
     let reading = |index: &usize| shown(&schedule.readings[*index]);
     schedule.steps.iter().map(reading).collect()
 }
@@ -178,7 +178,7 @@ fn parts_have_weights() {
     let parts = |text: &str| -> Vec<(String, f64)> {
         let parts = read(text).parts;
         let part = |part: &imagegen_prompt::Part| {
-            let schedule = part.schedule(1);
+            let schedule = part.schedule(1).unwrap();
             (shown(&schedule.readings[0]).trim().to_owned(), part.weight)
         };
         parts.iter().map(part).collect()
@@ -228,7 +228,10 @@ fn parts_have_weights() {
 fn negative_prompts_have_one_part() {
     let prompt = parse("a AND b:2", Role::Negative).unwrap();
     assert_eq!(prompt.warnings, [Warning::AndIsText]);
-    assert_eq!(shown(&prompt.parts[0].schedule(1).readings[0]), "a AND b:2");
+    assert_eq!(
+        shown(&prompt.parts[0].schedule(1).unwrap().readings[0]),
+        "a AND b:2"
+    );
 }
 
 #[test]
@@ -294,7 +297,7 @@ fn what_has_not_the_form_of_an_edit_is_a_weight() {
 
 #[test]
 fn edits_that_do_nothing_are_said() {
-    let said = |text: &str, steps| read(text).parts[0].schedule(steps).warnings;
+    let said = |text: &str, steps| read(text).parts[0].schedule(steps).unwrap().warnings;
     assert_eq!(said("[a:b:0.5]", 8), []);
     assert_eq!(said("[a:b:0]", 8), []);
     assert_eq!(
@@ -317,7 +320,7 @@ fn lora_files_are_named_and_no_text() {
     };
     assert_eq!(prompt.loras, [lora("fur", 0.8), lora("my style", 1.0)]);
     assert_eq!(
-        shown(&prompt.parts[0].schedule(1).readings[0]),
+        shown(&prompt.parts[0].schedule(1).unwrap().readings[0]),
         "a cat, soft <b> <3"
     );
     for (text, said) in [
@@ -337,4 +340,20 @@ fn lora_files_are_named_and_no_text() {
         ));
         assert!(error.to_string().starts_with(said), "{error}");
     }
+}
+
+#[test]
+fn readings_are_bounded() {
+    let sides = |count: usize| {
+        (0..count)
+            .map(|side| format!("w{side}"))
+            .collect::<Vec<_>>()
+    };
+    let text = |count: usize| format!("[{}] of a lake", sides(count).join("|"));
+    let schedule = read(&text(MOST_READINGS)).parts[0].schedule(1000).unwrap();
+    assert_eq!(schedule.readings.len(), MOST_READINGS);
+    let part = &read(&text(MOST_READINGS + 1)).parts[0];
+    assert_eq!(part.schedule(1000), Err(Error::TooManyReadings));
+    // What is not reached in the run is not said.
+    assert_eq!(part.schedule(10).unwrap().readings.len(), 10);
 }

@@ -28,7 +28,7 @@ proptest! {
             return Ok(()); // too many parts, or a tag
         };
         for part in &prompt.parts {
-            let schedule = part.schedule(steps);
+            let schedule = part.schedule(steps).unwrap();
             prop_assert_eq!(schedule.steps.len(), steps);
             prop_assert!(schedule.steps.iter().all(|step| *step < schedule.readings.len()));
             for piece in schedule.readings.iter().flatten() {
@@ -45,7 +45,7 @@ proptest! {
         prop_assume!(!keywords.iter().any(|keyword| text.contains(keyword)));
         let prompt = parse(&text, Role::Positive).unwrap();
         prop_assert_eq!(&prompt.warnings, &[]);
-        let schedule = prompt.parts[0].schedule(3);
+        let schedule = prompt.parts[0].schedule(3).unwrap();
         prop_assert_eq!(&schedule.warnings, &[]);
         let whole = Piece::Text { text: text.clone(), weight: 1.0 };
         let want = if text.is_empty() { vec![] } else { vec![whole] };
@@ -58,7 +58,7 @@ proptest! {
         let special = |c: char| if "()[]\\:|<>\"".contains(c) { format!("\\{c}") } else { c.into() };
         let escaped: String = text.chars().map(special).collect();
         let prompt = parse(&escaped, Role::Positive).unwrap();
-        let schedule = prompt.parts[0].schedule(2);
+        let schedule = prompt.parts[0].schedule(2).unwrap();
         prop_assert_eq!(letters(&schedule.readings[0]), text);
         prop_assert_eq!(&schedule.warnings, &[]);
     }
@@ -113,7 +113,7 @@ fn any_brackets_are_read_in_linear_time() {
         "(".repeat(many) + "a" + &":1.1)".repeat(many),
     ] {
         let prompt = parse(&text, Role::Positive).unwrap();
-        let schedule = prompt.parts[0].schedule(4);
+        let schedule = prompt.parts[0].schedule(4).unwrap();
         assert_eq!(schedule.steps.len(), 4);
     }
 }

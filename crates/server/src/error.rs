@@ -193,6 +193,7 @@ fn library(error: imagegen::Error) -> ApiError {
             request_field(which).unwrap_or("prompt"),
             message,
         ),
+        E::NeedsMask { .. } => ApiError::field("invalid_value", "model", message),
         E::Mask(_) => ApiError::field("invalid_value", "mask", message),
         E::Fit(_) => ApiError::field("invalid_value", "size", message),
         E::Encode(_) => ApiError::field("invalid_value", "prompt", message),

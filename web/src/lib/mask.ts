@@ -79,6 +79,7 @@ export class Mask {
 
   /** Begins a stroke with its first dab. Gives what changed. */
   begin(erase: boolean, dab: Dab): Area {
+    this.end();
     this.#stroke = { erase, dabs: [], before: this.#look() };
     return this.extend(dab);
   }
@@ -106,8 +107,9 @@ export class Mask {
     this.#stroke = null;
   }
 
-  /** Does something at once. A picture has to be known, see [`Mask.know`]. */
+  /** Does something at once; a stroke that goes on ends before. A picture has to be known, see [`Mask.know`]. */
   apply(op: Op): void {
+    this.end();
     const before = this.#look();
     this.#draw(op);
     this.#push(op, before);
@@ -124,6 +126,7 @@ export class Mask {
   }
 
   undo(): void {
+    this.end();
     const op = this.#done.pop();
     if (!op) return;
     this.#undone.push(op);
@@ -133,6 +136,7 @@ export class Mask {
   }
 
   redo(): void {
+    this.end();
     const op = this.#undone.pop();
     if (!op) return;
     const before = this.#look();
@@ -149,6 +153,7 @@ export class Mask {
 
   /** Does all of `ops` on an empty mask. */
   restore(ops: readonly Op[]): void {
+    this.#stroke = null;
     this.#done = [...ops];
     this.#undone = [];
     this.#before = ops.map(() => null);

@@ -49,7 +49,9 @@ class MaskState {
     await this.open(source);
     const mask = this.mask;
     if (!mask || this.#source !== source.sha256) return;
-    mask.know(sha256, await pixelsOf(sha256, mask));
+    const pixels = await pixelsOf(sha256, mask);
+    if (this.mask !== mask) return; // another source came meanwhile
+    mask.know(sha256, pixels);
     this.apply({ kind: "picture", sha256 });
     this.#put = { sha256, done: [...mask.done] };
   }

@@ -32,6 +32,8 @@ pub(super) enum Role {
 /// Module and role of a tensor; `None` where it is no part of a LoRA.
 pub(super) fn split(tensor: &str) -> Option<(&str, Role)> {
     const ENDS: [(&str, Role); 15] = [
+        // Before the shorter end of it.
+        (".lora.alpha", Role::Alpha),
         (".lora_down.weight", Role::Down),
         (".lora_up.weight", Role::Up),
         (".lora_mid.weight", Role::Mid),
@@ -46,7 +48,6 @@ pub(super) fn split(tensor: &str) -> Option<(&str, Role)> {
         (".lora_linear_layer.up.weight", Role::Up),
         ("_lora.down.weight", Role::Down),
         ("_lora.up.weight", Role::Up),
-        (".lora.alpha", Role::Alpha),
     ];
     ENDS.iter()
         .find_map(|&(end, role)| Some((tensor.strip_suffix(end)?, role)))
@@ -54,7 +55,7 @@ pub(super) fn split(tensor: &str) -> Option<(&str, Role)> {
 
 /// What a tensor belongs to that is like a LoRA and is none.
 pub(super) fn other_kind(tensor: &str) -> Option<&'static str> {
-    const KINDS: [(&str, &str); 14] = [
+    const KINDS: [(&str, &str); 13] = [
         (".hada_", "a LoHa"),
         (".lokr_", "a LoKr"),
         (".dora_scale", "a DoRA"),
@@ -64,7 +65,6 @@ pub(super) fn other_kind(tensor: &str) -> Option<&'static str> {
         (".on_input", "an IA3"),
         (".a1.weight", "a GLoRA"),
         (".glora_", "a GLoRA"),
-        (".diff", "a file of whole differences"),
         (".w_norm", "a LoRA with changed normalisations"),
         (".lora_embedding_", "a LoRA with changed embeddings"),
         (
@@ -77,7 +77,9 @@ pub(super) fn other_kind(tensor: &str) -> Option<&'static str> {
         true => tensor.contains(mark),
         false => tensor.starts_with(mark),
     };
-    KINDS.iter().find(held).map(|&(_, kind)| kind)
+    let difference = tensor.ends_with(".diff") || tensor.ends_with(".diff_b");
+    let kind = KINDS.iter().find(held).map(|&(_, kind)| kind);
+    kind.or(difference.then_some("a file of whole differences"))
 }
 
 /// The network of a module, and its name there with dots flattened.
@@ -340,6 +342,12 @@ mod tests {
                 Role::Down,
             ),
             ("a.lora_mid.weight", "a", Role::Mid),
+            ("a.to_q.lora.alpha", "a.to_q", Role::Alpha),
+            (
+                "model.diffusion_model.a.lora_down.weight",
+                "model.diffusion_model.a",
+                Role::Down,
+            ),
         ] {
             assert_eq!(split(tensor), Some((module, role)));
             assert_eq!(other_kind(tensor), None, "{tensor}");

@@ -169,6 +169,27 @@ def tokenizers(parts):
 
 
 @torch.no_grad()
+def watched(pipeline, request, **more):
+    """Runs a pipeline: clean estimates by step, and the picture."""
+    pipeline.set_progress_bar_config(disable=True)
+    estimates, step = [], pipeline.scheduler.step
+
+    def kept(*positional, **named):
+        result = step(*positional, **named)
+        estimates.append(result[1])
+        return result
+
+    pipeline.scheduler.step = kept
+    made = pipeline(
+        num_inference_steps=request["steps"], guidance_scale=request["guidance"], generator=torch.Generator().manual_seed(request["seed"]),
+        output_type="pil", **more,
+    ).images[0]
+    pipeline.scheduler.step = step
+    tensors = {f"denoised.{index}": estimate for index, estimate in enumerate(estimates)}
+    return tensors | {"picture": torch.from_numpy(np.array(made))}
+
+
+@torch.no_grad()
 def carry_out(request, kind, parts, scheduler, tokens, options):
     """What diffusers makes of a request: clean estimates by step, and the picture."""
     changing, from_text = CLASSES[kind]
@@ -197,21 +218,7 @@ def carry_out(request, kind, parts, scheduler, tokens, options):
             extra["mask_image"].paste(255, (x, y, x + width, y + height))
             extra["width"], extra["height"] = request.get("work", extra["image"].size)
             extra["padding_mask_crop"] = request.get("crop")
-    pipeline.set_progress_bar_config(disable=True)
-    estimates, step = [], pipeline.scheduler.step
-
-    def watched(*positional, **named):
-        result = step(*positional, **named)
-        estimates.append(result[1])
-        return result
-
-    pipeline.scheduler.step = watched
-    made = pipeline(
-        prompt=request["prompt"], negative_prompt=request["negative"], num_inference_steps=request["steps"],
-        guidance_scale=request["guidance"], generator=torch.Generator().manual_seed(request["seed"]), output_type="pil", **extra,
-    ).images[0]
-    tensors = {f"denoised.{index}": estimate for index, estimate in enumerate(estimates)}
-    return tensors | {"picture": torch.from_numpy(np.array(made))}
+    return watched(pipeline, request, prompt=request["prompt"], negative_prompt=request["negative"], **extra)
 
 
 def main():

@@ -12,13 +12,12 @@ Writes prompt_grammar.json: `runs` (the requests, each with its model's `kind`) 
 import json
 import re
 
-import numpy as np
 import torch
 from diffusers import DDIMScheduler, EulerDiscreteScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
 
 from formula_weights import fill
 from output import origin, save_json, save_tensors
-from pipelines import KINDS, tokenizers
+from pipelines import KINDS, tokenizers, watched
 
 ROOM, REACH = 75, 20
 LONG = ", ".join(["oil painting of a lake", "warm palette", "winter night", "soft light", "impressionist style"] * 6)
@@ -153,27 +152,14 @@ def carry_out(request, said, parts, scheduler, options):
     big = request["kind"] == "sdxl"
     more = options | dict(add_watermarker=False) if big else dict(safety_checker=None, feature_extractor=None, requires_safety_checker=False)
     pipeline = (StableDiffusionXLPipeline if big else StableDiffusionPipeline)(**parts, **tokens, scheduler=sampler, **more)
-    pipeline.set_progress_bar_config(disable=True)
     uncond, far = encode(parts, tokens, request["negative"])
     heard = [(weight, [encode(parts, tokens, text) for text in texts]) for weight, texts in said]
     first, near = heard[0][1][0]
     pooled = dict(pooled_prompt_embeds=near, negative_pooled_prompt_embeds=far) if big else {}
-    estimates, step = [], pipeline.scheduler.step
-
-    def watched(*positional, **named):
-        result = step(*positional, **named)
-        estimates.append(result[1])
-        return result
-
-    pipeline.scheduler.step = watched
     forward = hear(parts["unet"], uncond, [(weight, [states for states, _ in texts]) for weight, texts in heard])
-    made = pipeline(
-        prompt_embeds=first[:, :77], negative_prompt_embeds=uncond[:, :77], num_inference_steps=request["steps"],
-        guidance_scale=request["guidance"], generator=torch.Generator().manual_seed(request["seed"]), width=96, height=64, output_type="pil", **pooled,
-    ).images[0]
+    made = watched(pipeline, request, prompt_embeds=first[:, :77], negative_prompt_embeds=uncond[:, :77], width=96, height=64, **pooled)
     parts["unet"].forward = forward
-    tensors = {f"denoised.{index}": estimate for index, estimate in enumerate(estimates)}
-    return tensors | {"picture": torch.from_numpy(np.array(made))}
+    return made
 
 
 def main():

@@ -14,7 +14,7 @@ from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 
 from formula_weights import fill, numbers
 from output import origin, save_json, save_tensors
-from pipelines import KINDS, tokenizers
+from pipelines import KINDS, tokenizers, watched
 
 WORD, ROWS, TOWERS = "<lake-toy>", "<night-style>", "<big-fur>"
 
@@ -36,23 +36,8 @@ RUNS = [
 ]
 
 
-@torch.no_grad()
 def carry_out(request, pipeline):
-    pipeline.set_progress_bar_config(disable=True)
-    estimates, step = [], pipeline.scheduler.step
-
-    def watched(*positional, **named):
-        result = step(*positional, **named)
-        estimates.append(result[1])
-        return result
-
-    pipeline.scheduler.step = watched
-    made = pipeline(
-        prompt=request["prompt"], negative_prompt=request["negative"], num_inference_steps=request["steps"], guidance_scale=request["guidance"],
-        generator=torch.Generator().manual_seed(request["seed"]), width=96, height=64, output_type="pil",
-    ).images[0]
-    pipeline.scheduler.step = step
-    return {f"denoised.{index}": estimate for index, estimate in enumerate(estimates)} | {"picture": torch.from_numpy(np.array(made))}
+    return watched(pipeline, request, prompt=request["prompt"], negative_prompt=request["negative"], width=96, height=64)
 
 
 def pipeline_of(kind):

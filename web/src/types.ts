@@ -60,6 +60,9 @@ export interface ModelDefaults {
   guidance_scale: number;
   strength: number;
   sampler: string;
+  schedule: string;
+  /** Weight of the source; null for models that are not told how to edit it. */
+  image_guidance: number | null;
 }
 
 export interface Model {
@@ -68,6 +71,11 @@ export interface Model {
   defaults: ModelDefaults;
   native_side: number;
   samplers: string[];
+  /** Share of fresh noise that each sampler takes by itself, of those that have such a choice. */
+  eta: Record<string, number>;
+  schedules: string[];
+  /** What can be done about colours; empty where none are shifted. */
+  colours: string[];
   styles: string[];
 }
 
@@ -110,6 +118,11 @@ export interface Order {
   count: number | null;
   model: string | null;
   sampler: string | null;
+  schedule: string | null;
+  eta: number | null;
+  guidance_rescale: number | null;
+  image_guidance: number | null;
+  colours: string | null;
   strength_rule: string | null;
   steps: number | null;
   guidance_scale: number | null;

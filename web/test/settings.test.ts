@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { differences, fresh, NEGATIVE, orderOfRecipe, posting, relaxed, readDraft, recalled, rungsOf, atStrength, copyText, ladder, parse, settingsOf, variations } from "../src/lib/settings";
-import { toJob } from "../src/wire";
+import { differences, fresh, NEGATIVE, notOpen, orderOfRecipe, posting, relaxed, readDraft, recalled, rungsOf, atStrength, copyText, ladder, parse, settingsOf, variations } from "../src/lib/settings";
+import { toJob, toModels } from "../src/wire";
 
 const SHA = "79b9d861d077d4333ae27f632155f33a22f2f22c465b5365a99b95678f062a3c";
 const source = { sha256: SHA, name: "portrait.jpg", width: 512, height: 512, bytes: 1, warnings: [] };
@@ -11,6 +11,15 @@ const recipe = {
   strength_rule: "share", steps: 20, sampler: "ddim", guidance_scale: 1.5, seed: BIG, size: [640, 480],
   work_size: [640, 480], wanted: "640x480", fit: "crop", model: { name: "starter", sha256: "0c" },
   source: { name: "portrait.jpg", sha256: SHA },
+};
+
+const model = toModels([{
+  name: "starter", is_default: true, native_side: 512, samplers: ["ddim", "euler"], eta: { ddim: 0 }, schedules: ["model", "karras"],
+  colours: [], defaults: { steps: 20, guidance_scale: 1.5, strength: 0.5, sampler: "ddim", schedule: "model", image_guidance: null },
+}])[0]!;
+const told = {
+  ...model, colours: ["kept", "decoded"],
+  defaults: { ...model.defaults, sampler: "euler", schedule: "karras", image_guidance: 1.5 },
 };
 
 const job = toJob({
@@ -94,10 +103,39 @@ describe("settings", () => {
   });
 
   it("that are the model's own count as unchanged", () => {
-    const model = { name: "starter", is_default: true, defaults: { steps: 20, guidance_scale: 1.5, strength: 0.5, sampler: "ddim" }, native_side: 512, samplers: ["ddim"], styles: [] };
     const order = orderOfRecipe(recipe)!;
     expect(relaxed(order, [model])).toMatchObject({ model: null, sampler: null, steps: null, guidance_scale: null, strength_rule: null, seed: BIG, strength: 0.4 });
     expect(relaxed({ ...order, steps: 9, model: "other" }, [model])).toMatchObject({ model: "other", steps: 9, sampler: "ddim" });
+  });
+
+  it("finer than the sampler are recalled, sent and told apart", () => {
+    const finer = { schedule: "karras", eta: 0.4, guidance_rescale: 0.7, image_guidance: 2, colours: "decoded" };
+    const order = { ...settingsOf(job, job.results[0]), ...finer };
+    const draft = { ...recalled(fresh(), order), source };
+    expect(draft).toMatchObject({ schedule: "karras", eta: 0.4, rescale: 0.7, imageGuidance: 2, colours: "decoded" });
+    expect(posting(draft).body).toMatchObject(finer);
+    expect(ladder(order, [0.1, 0.2]).body).toMatchObject(finer);
+    expect(posting({ ...draft, tab: "generate" }).body).not.toHaveProperty("image_guidance");
+    expect(readDraft(JSON.parse(JSON.stringify(draft)))).toEqual(draft);
+    expect(readDraft({ eta: "much", schedule: 1 })).toEqual(fresh());
+    expect(differences(order, { ...order, eta: null })).toEqual([["Fresh noise", "0.4", "–"]]);
+  });
+
+  it("finer than the sampler that a recipe leaves out are the plain ones", () => {
+    const plain = orderOfRecipe(recipe)!;
+    expect(plain).toMatchObject({ schedule: "model", colours: "decoded", eta: null });
+    expect(relaxed(plain, [model])).toMatchObject({ schedule: null, colours: null });
+    expect(relaxed(plain, [told])).toMatchObject({ schedule: "model", colours: "decoded" });
+    const named = orderOfRecipe({ ...recipe, schedule: "karras", colours: "kept", image_guidance: 1.5 })!;
+    expect(relaxed(named, [told])).toMatchObject({ schedule: null, colours: null, image_guidance: null });
+    expect(relaxed({ ...plain, strength_rule: "diffusers" }, [told]).colours).toBeNull();
+  });
+
+  it("finer than the sampler go where sampler or model leave no choice", () => {
+    expect(notOpen(model, null)).toEqual({ imageGuidance: null, colours: null });
+    expect(notOpen(model, "euler")).toEqual({ eta: null, imageGuidance: null, colours: null });
+    expect(notOpen(told, "ddim")).toEqual({});
+    expect(notOpen(null, "euler")).toEqual({});
   });
 
   it("of a picture from text come back to its tab", () => {

@@ -26,8 +26,6 @@ use crate::{
 
 /// Least side of the size a model works at, in pixels; smaller sources are enlarged to it.
 pub(crate) const MIN_SIDE: u32 = 64;
-/// Weight of the source over no source where none is named, as in diffusers' pipeline.
-const IMAGE_GUIDANCE: f64 = 1.5;
 /// Most pixels that text-to-image makes.
 const GENERATE_PIXELS: u64 = 4 << 20;
 
@@ -415,20 +413,18 @@ impl Model {
     fn image_guidance(&self, asked: Option<f64>) -> Result<f64, Error> {
         let refused =
             |weight, expected: &str| Err(Error::setting("image guidance", weight, expected));
-        match (asked, self.is_instructed()) {
-            (None, true) if self.hears_guidance() => Ok(1.0),
-            (Some(weight), true) if self.hears_guidance() && weight != 1.0 => refused(
-                weight,
-                "1 with this model, which hears the guidance scale and weighs nothing",
-            ),
-            (None, true) => Ok(IMAGE_GUIDANCE),
-            (None, false) => Ok(1.0),
-            (Some(weight), false) => refused(
+        match (asked, self.image_guidance_default()) {
+            (None, default) => Ok(default.unwrap_or(1.0)),
+            (Some(weight), None) => refused(
                 weight,
                 "none with this model, which is not instructed (InstructPix2Pix)",
             ),
-            (Some(weight), true) if (0.0..=100.0).contains(&weight) => Ok(weight),
-            (Some(weight), true) => refused(weight, "0 to 100"),
+            (Some(weight), Some(_)) if self.hears_guidance() && weight != 1.0 => refused(
+                weight,
+                "1 with this model, which hears the guidance scale and weighs nothing",
+            ),
+            (Some(weight), Some(_)) if (0.0..=100.0).contains(&weight) => Ok(weight),
+            (Some(weight), Some(_)) => refused(weight, "0 to 100"),
         }
     }
 

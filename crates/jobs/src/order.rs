@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Inpainting;
+use crate::{Inpainting, Sampling};
 
 /// An order for pictures. `None` takes the model's own default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,9 @@ pub struct Order {
     pub seed: Option<u64>,
     /// The algorithm, by any of its names.
     pub sampler: Option<String>,
+    /// Finer choices than the sampler; absent in stored orders that make none.
+    #[serde(default, skip_serializing_if = "Sampling::is_none")]
+    pub sampling: Sampling,
     /// What strength means: `share`, `exact` or `diffusers`.
     pub strength_rule: Option<String>,
     /// What to make of it.

@@ -2,10 +2,11 @@
 //! of its field.
 
 use imagegen::{
-    Enlarge, Enlarger, Fit, Format, Generate, Model, PromptMode, Request, Sampler, Sampling,
-    Settings, Source, Strength, StrengthRule, Transform, Variety, Wanted, parse_fit, parse_wanted,
+    Enlarge, Enlarger, Fit, Format, Generate, Model, PromptMode, Request, Sampler, Settings,
+    Source, Strength, StrengthRule, Transform, Variety, Wanted, parse_fit, parse_wanted,
 };
 
+use crate::sampling::quoted;
 use crate::{Error, Kind, Order};
 
 /// Longest prompt or negative prompt, in bytes; models read far less.
@@ -262,14 +263,9 @@ fn settings(order: &Order) -> Result<Settings, Error> {
             .seed
             .ok_or_else(|| Error::value("seed", "none", "a seed"))?,
         sampler: sampler.transpose()?,
-        sampling: Sampling::default(),
+        sampling: order.sampling.choices()?,
         rule: rule.transpose()?.unwrap_or(StrengthRule::Share),
     })
-}
-
-/// What came, short enough for a message.
-fn quoted(text: &str) -> String {
-    format!("{:?}", text.chars().take(64).collect::<String>())
 }
 
 fn in_range<T: PartialOrd + ToString>(

@@ -472,6 +472,7 @@ mod tests {
             guidance_scale: None,
             seed: Some(1),
             sampler: None,
+            sampling: crate::Sampling::default(),
             strength_rule: None,
             kind: Kind::Generate {
                 width: 64,

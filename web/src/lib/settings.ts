@@ -32,6 +32,12 @@ export interface Draft {
   variations: number;
   model: string | null;
   sampler: string | null;
+  schedule: string | null;
+  /** Share of fresh noise. */
+  eta: number | null;
+  rescale: number | null;
+  imageGuidance: number | null;
+  colours: string | null;
   rule: string | null;
   /** How brackets and keywords of prompts are read. */
   mode: string | null;
@@ -48,6 +54,19 @@ export const RUNGS: readonly number[] = [0.35, 0.5, 0.65];
 export const VARIATIONS = 4;
 
 export const NEGATIVE = "blurry, noisy, distorted";
+
+/** Finer choices than the sampler, none of them made. */
+export const FINER = { schedule: null, eta: null, rescale: null, imageGuidance: null, colours: null };
+
+/** The finer choices that neither `sampler` nor `model` leaves open, each back at null. */
+export function notOpen(model: Model | null, sampler: string | null): Partial<Draft> {
+  if (model === null) return {};
+  return {
+    ...(model.eta[sampler ?? model.defaults.sampler] === undefined ? { eta: null } : {}),
+    ...(model.defaults.image_guidance === null ? { imageGuidance: null } : {}),
+    ...(model.colours.length === 0 ? { colours: null } : {}),
+  };
+}
 
 export const fresh = (): Draft => ({
   tab: "transform",
@@ -67,6 +86,7 @@ export const fresh = (): Draft => ({
   variations: VARIATIONS,
   model: null,
   sampler: null,
+  ...FINER,
   rule: null,
   mode: null,
   steps: null,
@@ -75,6 +95,12 @@ export const fresh = (): Draft => ({
   locked: false,
 });
 
+/** Fields of a draft that may be null, and what they are where they are not. */
+const NULLABLE: Record<string, "string" | "number" | "object"> = {
+  source: "object", model: "string", sampler: "string", schedule: "string", eta: "number", rescale: "number",
+  imageGuidance: "number", colours: "string", rule: "string", mode: "string", steps: "number", guidance: "number",
+};
+
 /** A draft out of storage; what does not fit falls back to the start. */
 export function readDraft(stored: unknown): Draft {
   const draft = fresh();
@@ -82,8 +108,7 @@ export function readDraft(stored: unknown): Draft {
   const target = draft as unknown as Record<string, unknown>;
   for (const [name, value] of Object.entries(stored)) {
     if (!(name in target)) continue;
-    const nullable = ["source", "model", "sampler", "rule", "mode", "steps", "guidance"].includes(name);
-    const fits = nullable ? isNullable(name, value) : typeof value === typeof target[name];
+    const fits = name in NULLABLE ? isNullable(name, value) : typeof value === typeof target[name];
     if (fits && !(typeof value === "number" && !Number.isFinite(value))) target[name] = value;
   }
   if (draft.tab !== "generate") draft.tab = "transform";
@@ -106,7 +131,7 @@ export function rungsOf(text: string): number[] | null {
 function isNullable(name: string, value: unknown): boolean {
   if (value === null) return true;
   if (name === "source") return typeof value === "object" && typeof (value as Source).sha256 === "string";
-  return typeof value === (name === "steps" || name === "guidance" ? "number" : "string");
+  return typeof value === NULLABLE[name];
 }
 
 /** What all kinds of orders share. */
@@ -116,6 +141,9 @@ function shared(draft: Draft): Partial<Order> {
     prompt_mode: draft.mode,
     model: draft.model,
     sampler: draft.sampler,
+    schedule: draft.schedule,
+    eta: draft.eta,
+    guidance_rescale: draft.rescale,
     steps: draft.steps,
     guidance_scale: draft.guidance,
     seed: draft.locked ? readSeed(draft.seed) : null,
@@ -138,6 +166,8 @@ export function posting(draft: Draft, mask: string | null = null): Posting {
     ...shared(draft),
     prompt: draft.prompt.trim(),
     source: draft.source?.sha256 ?? null,
+    image_guidance: draft.imageGuidance,
+    colours: draft.colours,
     strength_rule: draft.rule,
     count: draft.count,
   };
@@ -164,7 +194,11 @@ export function settingsOf(job: Job, result?: JobResult): Order {
 /** Fields of an order that a transform, a ladder and variations share. */
 function again(order: Order): Partial<Order> {
   const { prompt, negative_prompt, prompt_mode, source, size, fit, model, sampler, strength_rule, steps, guidance_scale, seed } = order;
-  return { prompt, negative_prompt, prompt_mode, source, size, fit, model, sampler, strength_rule, steps, guidance_scale, seed };
+  const { schedule, eta, guidance_rescale, image_guidance, colours } = order;
+  return {
+    prompt, negative_prompt, prompt_mode, source, size, fit, model, sampler, schedule, eta, guidance_rescale, image_guidance, colours,
+    strength_rule, steps, guidance_scale, seed,
+  };
 }
 
 /** The same picture at another strength. */
@@ -197,6 +231,11 @@ export function recalled(draft: Draft, order: Order): Draft {
     negative: order.negative_prompt,
     model: order.model,
     sampler: order.sampler,
+    schedule: order.schedule,
+    eta: order.eta,
+    rescale: order.guidance_rescale,
+    imageGuidance: order.image_guidance,
+    colours: order.colours,
     rule: order.strength_rule,
     mode: order.prompt_mode,
     steps: order.steps,
@@ -224,11 +263,18 @@ export function recalled(draft: Draft, order: Order): Draft {
 export function relaxed(order: Order, models: readonly Model[]): Order {
   const standard = models.find((model) => model.is_default);
   const model = models.find((it) => it.name === (order.model ?? standard?.name));
+  // Under the rules of other programs colours are left as those leave them.
+  const foreign = order.strength_rule === "diffusers" || order.strength_rule === "a1111";
   const unless = <T>(value: T | null, own: T | undefined): T | null => (value === own ? null : value);
   return {
     ...order,
     model: unless(order.model, standard?.name),
     sampler: unless(order.sampler, model?.defaults.sampler),
+    schedule: unless(order.schedule, model?.defaults.schedule),
+    eta: unless(order.eta, model?.eta[order.sampler ?? model.defaults.sampler]),
+    guidance_rescale: unless(order.guidance_rescale, 0),
+    image_guidance: unless(order.image_guidance, model?.defaults.image_guidance ?? undefined),
+    colours: model?.colours.length === 0 ? null : unless(order.colours, foreign ? "decoded" : "kept"),
     steps: unless(order.steps, model?.defaults.steps),
     guidance_scale: unless(order.guidance_scale, model?.defaults.guidance_scale),
     strength_rule: unless(order.strength_rule, "share"),
@@ -243,7 +289,13 @@ export function orderOfRecipe(value: unknown): Order | null {
   const it = typeof outer.recipe === "object" && outer.recipe !== null ? (outer.recipe as Record<string, unknown>) : outer;
   if (typeof it.prompt !== "string" || it.seed === undefined || it.steps === undefined) return null;
   // Recipes that name no mode are of versions that read prompts letter by letter.
-  const order = { ...toOrder(it), prompt_mode: typeof it.prompt_mode === "string" ? it.prompt_mode : "plain" };
+  const read = toOrder(it);
+  const order = { ...read, prompt_mode: read.prompt_mode ?? "plain" };
+  if (typeof it.model === "object") {
+    // What a recipe does not name was the plain thing, whatever the model's own is.
+    order.schedule ??= "model";
+    order.colours ??= "decoded";
+  }
   if (order.source !== null) {
     const wanted = typeof it.wanted === "string" ? it.wanted : order.size;
     return { ...order, size: wanted, width: null, height: null };
@@ -274,7 +326,8 @@ export function copyText(job: Job, result: JobResult): string {
 export function differences(first: Order, second: Order): [string, string, string][] {
   const names: [keyof Order, string][] = [
     ["prompt", "Prompt"], ["negative_prompt", "Leave out"], ["strength", "Strength"], ["seed", "Seed"],
-    ["steps", "Steps"], ["guidance_scale", "Guidance"], ["sampler", "Sampler"], ["model", "Model"], ["size", "Size"],
+    ["steps", "Steps"], ["guidance_scale", "Guidance"], ["sampler", "Sampler"], ["schedule", "Noise levels"], ["eta", "Fresh noise"],
+    ["guidance_rescale", "Guidance rescale"], ["image_guidance", "Image guidance"], ["colours", "Colours"], ["model", "Model"], ["size", "Size"],
   ];
   const intents: [string, string | null, string | null] = ["Repainted", first.inpaint?.intent ?? null, second.inpaint?.intent ?? null];
   const shown = (value: unknown): string => (value === null || value === "" ? "–" : String(value));

@@ -34,6 +34,8 @@ pub struct ModelInfo {
     pub codec: CodecKind,
     /// What the network sees beside the noised latents.
     pub sees: Sees,
+    /// Weight of the source over no source where a request names none; `None` where the model is not instructed.
+    pub image_guidance: Option<f64>,
     /// Tokens it reads of a prompt, both ends included.
     pub prompt_tokens: usize,
     /// Styles worth naming to a person; empty for models that know language at large.
@@ -162,6 +164,7 @@ impl ModelInfo {
                 Some(Conditioning::Masked) => Sees::Mask,
                 Some(Conditioning::Instructed) => Sees::InstructedSource,
             },
+            image_guidance: networks.image_guidance(),
             prompt_tokens: networks.texts.max_tokens(),
             schedule: ScheduleInfo::of(&schedule),
             defaults: defaults(native, &parts.scheduler),

@@ -183,6 +183,11 @@ impl Model {
         self.conditioning() == Some(&Conditioning::Instructed)
     }
 
+    /// Weight of the source over no source where none is named; `None` where it is not instructed.
+    pub(crate) fn image_guidance_default(&self) -> Option<f64> {
+        self.networks.image_guidance()
+    }
+
     /// Between pixels and latents.
     pub(crate) fn codec(&self) -> BoundCodec<'_, CpuBackend> {
         self.networks.codec.on(&self.engine)

@@ -14,6 +14,9 @@ use super::parts::{CodecPart, Parts};
 use super::texts::Texts;
 use crate::Error;
 
+/// Weight of the source over no source where none is named, as in diffusers' pipeline.
+const IMAGE_GUIDANCE: f64 = 1.5;
+
 /// All networks of a model.
 #[derive(Debug)]
 pub(super) struct Networks<B: Backend> {
@@ -78,6 +81,17 @@ impl<B: Backend> Networks<B> {
             codec,
             conditioning,
         })
+    }
+}
+
+impl<B: Backend> Networks<B> {
+    /// Weight of the source over no source where none is named; `None` where the model is not instructed.
+    pub(super) fn image_guidance(&self) -> Option<f64> {
+        match (&self.conditioning, self.unet.config().guidance_channels) {
+            (Some(Conditioning::Instructed), None) => Some(IMAGE_GUIDANCE),
+            (Some(Conditioning::Instructed), Some(_)) => Some(1.0),
+            _ => None,
+        }
     }
 }
 

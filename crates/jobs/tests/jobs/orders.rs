@@ -145,6 +145,23 @@ fn what_cannot_be_carried_out_is_refused_by_its_field() {
             change(&|order| order.prompt_mode = Some("none".into())),
             "prompt_mode",
         ),
+        (
+            change(&|order| order.sampling.schedule = Some("none".into())),
+            "schedule",
+        ),
+        (change(&|order| order.sampling.eta = Some(1.5)), "eta"),
+        (
+            change(&|order| order.sampling.guidance_rescale = Some(f64::NAN)),
+            "guidance_rescale",
+        ),
+        (
+            change(&|order| order.sampling.image_guidance = Some(-1.0)),
+            "image_guidance",
+        ),
+        (
+            change(&|order| order.sampling.colours = Some("vivid".into())),
+            "colours",
+        ),
         (change(&|order| order.prompt = "a".repeat(8193)), "prompt"),
         (
             change(&|order| order.negative_prompt = "a".repeat(8193)),
@@ -229,6 +246,53 @@ fn orders_are_filled_in_so_that_they_mean_the_same_later() {
     assert!(taken.seed.is_some());
     let default = jobs.model(None).unwrap().defaults().strength;
     assert!(matches!(taken.kind, Kind::Transform { strength: Some(s), .. } if s == default));
+}
+
+#[test]
+fn finer_choices_are_kept_and_decide_pixels() {
+    let place = Place::new();
+    let jobs = place.open();
+    let plain = order("a", 3, transform(&source(&jobs, 1), 1));
+    let mut finer = plain.clone();
+    finer.sampler = Some("ddim".to_owned());
+    finer.sampling.eta = Some(0.5);
+    finer.sampling.schedule = Some("Karras".to_owned());
+    finer.sampling.guidance_rescale = Some(0.7);
+    let made = [plain, finer.clone()].map(|order| {
+        let taken = jobs.submit(ANNA, order, None).unwrap();
+        over(&jobs, &taken.job.id)
+    });
+    assert_eq!(made[1].order.sampling, finer.sampling);
+    let recipes = made.each_ref().map(|job| &job.results[0].recipe);
+    assert_eq!((recipes[0].eta, &recipes[0].schedule), (None, &None));
+    assert_eq!(
+        (recipes[1].eta, recipes[1].schedule.as_deref()),
+        (Some(0.5), Some("karras"))
+    );
+    assert_eq!(recipes[1].guidance_rescale, Some(0.7));
+    let pictures = made.each_ref().map(|job| {
+        let which = imagegen_jobs::PictureKind::Result(0);
+        let bytes = block_on(jobs.picture(&job.id, which)).unwrap().unwrap();
+        imagegen_picture::decode(&bytes, &imagegen_picture::Limits::default())
+            .unwrap()
+            .picture
+    });
+    assert_ne!(pictures[0].rgb(), pictures[1].rgb());
+}
+
+#[test]
+fn orders_of_versions_that_knew_no_finer_choices_are_read_and_told_apart_as_ever() {
+    let old = r#"{"model": "starter", "prompt": "a", "negative_prompt": "", "prompt_mode": "plain",
+        "steps": 1, "guidance_scale": null, "seed": 7, "sampler": null, "strength_rule": null,
+        "kind": {"kind": "generate", "width": 64, "height": 64, "count": 1}}"#;
+    let order: Order = serde_json::from_str(old).unwrap();
+    assert_eq!(order.sampling, imagegen_jobs::Sampling::default());
+    // A hash over the order tells whether a key stands for the same one.
+    let (now, before): (serde_json::Value, serde_json::Value) = (
+        serde_json::to_value(&order).unwrap(),
+        serde_json::from_str(old).unwrap(),
+    );
+    assert_eq!(now, before);
 }
 
 #[test]

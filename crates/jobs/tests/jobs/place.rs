@@ -93,6 +93,7 @@ pub(crate) fn order(prompt: &str, steps: usize, kind: Kind) -> Order {
         guidance_scale: None,
         seed: Some(7),
         sampler: None,
+        sampling: imagegen_jobs::Sampling::default(),
         strength_rule: None,
         kind,
     }

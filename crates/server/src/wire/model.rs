@@ -1,6 +1,8 @@
 //! Models that orders may name.
 
-use imagegen::Sampler;
+use std::collections::BTreeMap;
+
+use imagegen::{CodecKind, Colours, Sampler, Spacing};
 use imagegen_jobs::ModelEntry;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -21,6 +23,13 @@ pub(crate) struct ModelBody {
     native_side: u32,
     /// Names of the samplers that can be asked for.
     samplers: Vec<&'static str>,
+    /// Share of fresh noise that each sampler takes by itself; those that are missing have no such choice.
+    #[schema(value_type = BTreeMap<String, f64>)]
+    eta: BTreeMap<&'static str, f64>,
+    /// Names of the schedules that can be asked for.
+    schedules: Vec<&'static str>,
+    /// What can be done about colours; empty where its latents lose none.
+    colours: Vec<&'static str>,
     /// Styles worth naming in a prompt; empty for models that know language at large.
     styles: Vec<String>,
     /// Numbers in its weights.
@@ -36,6 +45,9 @@ pub(crate) struct DefaultsBody {
     guidance_scale: f64,
     strength: f64,
     sampler: &'static str,
+    schedule: &'static str,
+    /// Weight of the source; null for models that are not told how to edit it.
+    image_guidance: Option<f64>,
 }
 
 impl From<&ModelEntry> for ModelBody {
@@ -52,9 +64,20 @@ impl From<&ModelEntry> for ModelBody {
                 guidance_scale: info.defaults.guidance_scale,
                 strength: info.defaults.strength,
                 sampler: info.defaults.sampler.name(),
+                schedule: info.defaults.schedule.name(),
+                image_guidance: info.image_guidance,
             },
             native_side: info.native_side,
             samplers: Sampler::ALL.iter().map(|sampler| sampler.name()).collect(),
+            eta: Sampler::ALL
+                .iter()
+                .filter_map(|sampler| Some((sampler.name(), sampler.eta()?)))
+                .collect(),
+            schedules: Spacing::ALL.iter().map(|spacing| spacing.name()).collect(),
+            colours: match info.codec {
+                CodecKind::Patches => Vec::new(),
+                CodecKind::Autoencoder => Colours::ALL.map(Colours::name).to_vec(),
+            },
             styles: info.styles.clone(),
             parameters: parameters.sum(),
             prompt_tokens: info.prompt_tokens,

@@ -1,6 +1,6 @@
 //! Requests for pictures.
 
-use imagegen_jobs::{Inpainting, Kind, Order};
+use imagegen_jobs::{Inpainting, Kind, Order, Sampling};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -36,13 +36,38 @@ macro_rules! request {
             seed: Option<Seed>,
             /// The algorithm, by a name that the model lists; the model's own where absent.
             sampler: Option<String>,
-            /// What strength means: `share` (where absent), `exact` or `diffusers`.
+            /// How noise levels are laid out, by a name that the model lists; the model's own where absent.
+            schedule: Option<String>,
+            /// Share of fresh noise in each step, with samplers that have such a choice; the sampler's own where
+            /// absent.
+            #[schema(minimum = 0, maximum = 1)]
+            eta: Option<f64>,
+            /// Share of guidance's contrast to take back; 0 where absent.
+            #[schema(minimum = 0, maximum = 1)]
+            guidance_rescale: Option<f64>,
+            /// Weight of the source, with models that edit as told; the model's own where absent.
+            #[schema(minimum = 0, maximum = 100)]
+            image_guidance: Option<f64>,
+            /// Colours that a learned autoencoder shifts: `kept` or `decoded`; `kept` where absent, `decoded` under
+            /// strength rules `diffusers` and `a1111`.
+            colours: Option<String>,
+            /// What strength means: `share` (where absent), `exact`, `diffusers` or `a1111`.
             strength_rule: Option<String>,
             /// The model, by its name; the default one where absent.
             model: Option<String>,
         }
 
         impl $name {
+            fn sampling(&self) -> Sampling {
+                Sampling {
+                    schedule: self.schedule.clone(),
+                    eta: self.eta,
+                    guidance_rescale: self.guidance_rescale,
+                    image_guidance: self.image_guidance,
+                    colours: self.colours.clone(),
+                }
+            }
+
             /// The order that this request is, of `kind`.
             fn with(&self, kind: Kind) -> Order {
                 Order {
@@ -54,6 +79,7 @@ macro_rules! request {
                     guidance_scale: self.guidance_scale,
                     seed: self.seed.map(|seed| seed.0),
                     sampler: self.sampler.clone(),
+                    sampling: self.sampling(),
                     strength_rule: self.strength_rule.clone(),
                     kind,
                 }
@@ -194,6 +220,19 @@ pub(crate) struct UpscaleRequest {
     seed: Option<Seed>,
     /// The algorithm, by a name that the model lists; the model's own where absent.
     sampler: Option<String>,
+    /// How noise levels are laid out, by a name that the model lists; the model's own where absent.
+    schedule: Option<String>,
+    /// Share of fresh noise in each step, with samplers that have such a choice; the sampler's own where absent.
+    #[schema(minimum = 0, maximum = 1)]
+    eta: Option<f64>,
+    /// Share of guidance's contrast to take back; 0 where absent.
+    #[schema(minimum = 0, maximum = 1)]
+    guidance_rescale: Option<f64>,
+    /// Weight of the source, with models that edit as told; the model's own where absent.
+    #[schema(minimum = 0, maximum = 100)]
+    image_guidance: Option<f64>,
+    /// Colours that a learned autoencoder shifts: `kept` (where absent) or `decoded`.
+    colours: Option<String>,
     /// The model, by its name; the default one where absent.
     model: Option<String>,
 }
@@ -209,6 +248,13 @@ impl UpscaleRequest {
             guidance_scale: self.guidance_scale,
             seed: self.seed.map(|seed| seed.0),
             sampler: self.sampler,
+            sampling: Sampling {
+                schedule: self.schedule,
+                eta: self.eta,
+                guidance_rescale: self.guidance_rescale,
+                image_guidance: self.image_guidance,
+                colours: self.colours,
+            },
             strength_rule: None,
             kind: Kind::Upscale {
                 source: self.source,

@@ -118,6 +118,62 @@ async fn a_picture_goes_in_and_another_comes_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn finer_choices_are_taken_by_every_kind_and_said_again() {
+    let hall = Hall::open().await;
+    let source = hall.put("a.png").await;
+    let finer = json!({
+        "schedule": "karras", "eta": 0.5, "guidance_rescale": 0.7, "colours": "decoded",
+    });
+    let body = |more: Value| {
+        let mut body = json!({"prompt": "winter", "steps": 2, "sampler": "ddim"});
+        let fields = body.as_object_mut().unwrap();
+        for part in [&finer, &more] {
+            fields.extend(part.as_object().unwrap().clone());
+        }
+        body
+    };
+    for (path, more) in [
+        ("/transforms", json!({"source": source})),
+        ("/generations", json!({"width": 64, "height": 64})),
+        ("/ladders", json!({"source": source, "strengths": [0.5, 1]})),
+        (
+            "/variations",
+            json!({"source": source, "count": 2, "strength": 1}),
+        ),
+        (
+            "/inpaintings",
+            json!({"source": source, "inpaint": {"boxes": [[8, 8, 40, 40]]}}),
+        ),
+        ("/upscales", json!({"source": source, "strength": 0.6})),
+    ] {
+        let id = hall.order(path, &body(more)).await;
+        let events = hall.follow(&id).await;
+        let (name, job) = events.last().unwrap();
+        assert_eq!(name, "done", "{path}: {job}");
+        for (field, value) in finer.as_object().unwrap() {
+            assert_eq!(&job["order"][field], value, "{path} {field}");
+            // The starter's latents lose no colours, so that the choice decides nothing.
+            if field != "colours" {
+                assert_eq!(&job["results"][0]["recipe"][field], value, "{path} {field}");
+            }
+        }
+    }
+    let models = json_of(hall.get("/models").await, 200).await;
+    let starter = &models[0];
+    assert_eq!(starter["eta"]["ddim"], 0.0);
+    assert_eq!(starter["eta"]["euler_a"], 1.0);
+    assert!(starter["eta"].get("heun").is_none());
+    assert!(
+        starter["schedules"]
+            .as_array()
+            .unwrap()
+            .contains(&json!("karras"))
+    );
+    assert_eq!(starter["defaults"]["image_guidance"], Value::Null);
+    assert_eq!(starter["colours"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ladders_and_variations_have_a_sheet() {
     let hall = Hall::open().await;
     let source = hall.put("a.png").await;
@@ -403,6 +459,42 @@ async fn what_cannot_be_done_is_refused_with_its_field() {
             order(json!({"guidance_scale": 101})),
             "guidance_scale_out_of_range",
             "guidance_scale",
+        ),
+        (
+            "/transforms",
+            order(json!({"schedule": "none"})),
+            "invalid_value",
+            "schedule",
+        ),
+        (
+            "/transforms",
+            order(json!({"eta": 1.5})),
+            "eta_out_of_range",
+            "eta",
+        ),
+        (
+            "/transforms",
+            order(json!({"eta": 0.5, "sampler": "heun"})),
+            "eta_out_of_range",
+            "eta",
+        ),
+        (
+            "/ladders",
+            order(json!({"guidance_rescale": -1})),
+            "guidance_rescale_out_of_range",
+            "guidance_rescale",
+        ),
+        (
+            "/transforms",
+            order(json!({"image_guidance": 2})),
+            "image_guidance_out_of_range",
+            "image_guidance",
+        ),
+        (
+            "/upscales",
+            order(json!({"colours": "vivid"})),
+            "invalid_value",
+            "colours",
         ),
         (
             "/transforms",

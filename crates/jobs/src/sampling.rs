@@ -1,0 +1,89 @@
+//! Finer choices of how noise is taken away, as they are ordered.
+
+use imagegen::Spacing;
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// Finer choices of an order. `None` takes the model's or the sampler's own, and is not stored.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sampling {
+    /// How noise levels are laid out, by any of its names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
+    /// Share of fresh noise, 0 to 1, for samplers that have such a choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eta: Option<f64>,
+    /// Share of the guided output that is brought back to the spread of the prompt's own, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guidance_rescale: Option<f64>,
+    /// Weight of the source over no source, 0 to 100, for models that edit as told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_guidance: Option<f64>,
+    /// What is done about colours that an autoencoder shifts: `kept` or `decoded`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub colours: Option<String>,
+}
+
+impl Sampling {
+    /// Whether nothing is chosen.
+    pub(crate) fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The library's choices. What depends on sampler and model is checked with the request.
+    ///
+    /// Fails with [`Error::Value`] by the name of the field.
+    pub(crate) fn choices(&self) -> Result<imagegen::Sampling, Error> {
+        for (field, share) in [
+            ("eta", self.eta),
+            ("guidance_rescale", self.guidance_rescale),
+        ] {
+            in_range(field, share, 1.0, "0 to 1")?;
+        }
+        in_range("image_guidance", self.image_guidance, 100.0, "0 to 100")?;
+        let schedule = self.schedule.as_deref().map(|name| {
+            Spacing::parse(name).map_err(|_| {
+                let names: Vec<_> = Spacing::ALL.iter().map(|spacing| spacing.name()).collect();
+                Error::value("schedule", quoted(name), names.join(", "))
+            })
+        });
+        let colours = self.colours.as_deref().map(|name| {
+            let unknown = |_| Error::value("colours", quoted(name), "kept or decoded");
+            name.parse().map_err(unknown)
+        });
+        Ok(imagegen::Sampling {
+            schedule: schedule.transpose()?,
+            eta: self.eta,
+            guidance_rescale: self.guidance_rescale,
+            image_guidance: self.image_guidance,
+            colours: colours.transpose()?,
+        })
+    }
+}
+
+fn in_range(field: &'static str, got: Option<f64>, most: f64, expected: &str) -> Result<(), Error> {
+    match got {
+        Some(got) if !(0.0..=most).contains(&got) => Err(Error::value(field, got, expected)),
+        _ => Ok(()),
+    }
+}
+
+/// What came, short enough for a message.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("{:?}", text.chars().take(64).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_chosen_is_stored_as_nothing() {
+        assert_eq!(serde_json::to_string(&Sampling::default()).unwrap(), "{}");
+        let read: Sampling = serde_json::from_str("{\"eta\": 0.5}").unwrap();
+        assert_eq!(read.choices().unwrap().eta, Some(0.5));
+        assert!(!read.is_none() && Sampling::default().is_none());
+    }
+}

@@ -62,6 +62,9 @@ pub(crate) fn transform(
     if let Some(colours) = prompted.colours {
         option("--colours", colours.name());
     }
+    if let Some(at) = prompted.refiner_at {
+        option("--refiner-at", &at.to_string());
+    }
     let rule = shaping.rule.strength_rule;
     if rule != StrengthRule::default() {
         option("--strength-rule", rule.name());
@@ -77,6 +80,9 @@ pub(crate) fn transform(
     }
     for embedding in &model.embedding {
         option("--embedding", embedding);
+    }
+    if let Some(refiner) = &model.refiner {
+        option("--refiner", refiner);
     }
     option("--output", &output.to_string_lossy());
     let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();

@@ -8,10 +8,14 @@ use imagegen::{Edge, Format, Inpaint, Request, Settings, Source};
 use crate::arguments::InpaintArguments;
 use crate::mask;
 use crate::output::{Amount, Output};
-use crate::report;
+use crate::report::{self, Usage};
 use crate::session::{Session, seeds, settings};
 
 pub(crate) fn run(arguments: &InpaintArguments) -> Result<ExitCode> {
+    if arguments.model.refiner.is_some() {
+        let words = "--refiner has no say in inpaint, where one model repaints a part";
+        return Err(Usage(words.to_owned()).into());
+    }
     let amount = Amount {
         sources: std::slice::from_ref(&arguments.source),
         results: usize::from(arguments.count),

@@ -76,9 +76,16 @@ impl<'a> Session<'a> {
         let mut model = Model::load(&source, cpu(&machine.compute))?;
         let embeddings = choice.embedding.iter().map(|named| read_embedding(named));
         model.learn(embeddings.collect::<Result<_>>()?)?;
+        if let Some(refiner) = &choice.refiner {
+            let refiner = Model::load(&refiner.parse()?, cpu(&machine.compute))?;
+            model.refine_with(Arc::new(refiner))?;
+        }
         let load_seconds = since.elapsed().as_secs_f64();
         if !machine.quiet {
-            let (name, cpu) = (shown(model.name()), model.cpu());
+            let (mut name, cpu) = (shown(model.name()), model.cpu());
+            if let Some((refiner, _)) = model.refiner() {
+                name = format!("{name} and its refiner {}", shown(refiner));
+            }
             let (level, threads) = (cpu.level, cpu.threads);
             say!("loaded {name} in {load_seconds:.2} s (f32, {level}, {threads} threads)");
         }
@@ -262,6 +269,7 @@ impl<'a> Session<'a> {
         let document = json!({
             "program": imagegen::PROGRAM,
             "model": {"name": self.model.name(), "sha256": self.model.sha256()},
+            "refiner": self.model.refiner().map(|(name, sha256)| json!({"name": name, "sha256": sha256})),
             "cpu": {"level": cpu.level.name(), "threads": cpu.threads, "arithmetic": "f32"},
             "load_seconds": rounded(self.load_seconds),
             "results": self.results,

@@ -18,6 +18,7 @@ mod outcome;
 mod preview;
 mod prompts;
 mod recipe;
+mod refiner;
 mod replay;
 mod request;
 mod run;
@@ -50,7 +51,7 @@ pub use model::{
 };
 pub use outcome::{Facts, Outcome, Stage, Unwatched, Watcher};
 pub use prompts::{PartFacts, PromptFacts, PromptMode, ReadingFacts};
-pub use recipe::{EnlargeMark, FidelityMark, ModelMark, Recipe, SourceMark};
+pub use recipe::{EnlargeMark, FidelityMark, ModelMark, Recipe, RefinerMark, SourceMark};
 pub use replay::{Agreement, parse_fit, parse_wanted};
 pub use request::{Generate, Request, Sampling, Settings, Source, Transform};
 pub use sheet::{Cell, Sheet, contact_sheet};

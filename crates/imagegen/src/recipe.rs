@@ -69,6 +69,9 @@ pub struct Recipe {
     pub fit: Option<String>,
     /// The model.
     pub model: ModelMark,
+    /// The model that ran the last steps; absent where none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refiner: Option<RefinerMark>,
     /// The source; absent for text-to-image.
     pub source: Option<SourceMark>,
     /// How a part was repainted; absent where the whole picture was made.
@@ -127,6 +130,18 @@ pub struct ModelMark {
     pub name: String,
     /// SHA-256 over its files.
     pub sha256: String,
+}
+
+/// Which refiner, and when it took over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefinerMark {
+    /// Its name.
+    pub name: String,
+    /// SHA-256 over its files.
+    pub sha256: String,
+    /// Share of the noise levels that was left to the model before it.
+    pub at: f64,
 }
 
 /// Which source.
@@ -240,6 +255,10 @@ impl Recipe {
         if let Some(weight) = self.image_guidance {
             extra.push(named("Image CFG scale", &weight.to_string()));
         }
+        if let Some(RefinerMark { name, sha256, at }) = &self.refiner {
+            extra.push(named("Refiner", &format!("{name} [{sha256:.10}]")));
+            extra.push(named("Refiner switch at", &at.to_string()));
+        }
         a1111_parameters(&A1111Fields {
             prompt: self.prompt.clone(),
             negative_prompt: self.negative_prompt.clone(),
@@ -332,6 +351,7 @@ mod tests {
                 name: "m".into(),
                 sha256: "ab".repeat(32),
             },
+            refiner: None,
             source: Some(SourceMark {
                 name: "s.png".into(),
                 sha256: "cd".repeat(32),

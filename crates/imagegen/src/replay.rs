@@ -39,6 +39,7 @@ impl Recipe {
                     Some(name) => name.parse::<Colours>()?,
                     None => Colours::Decoded,
                 }),
+                refiner_at: Some(self.refiner.as_ref().map_or(1.0, |refiner| refiner.at)),
             },
             rule: self.strength_rule.parse::<StrengthRule>()?,
         };
@@ -93,6 +94,14 @@ impl Recipe {
         if model.0 != model.1 {
             let expected = format!("{}, the model named {}", model.0, self.model.name);
             return Err(Error::setting("model sha256", model.1, expected));
+        }
+        let refiner = |recipe: &Self| {
+            let mark = recipe.refiner.as_ref();
+            mark.map_or_else(|| "none".to_owned(), |refiner| refiner.sha256.clone())
+        };
+        let refiners = (refiner(self), refiner(again));
+        if refiners.0 != refiners.1 {
+            return Err(wrong("refiner sha256", &refiners.1, &refiners.0));
         }
         let pairs = [
             ("arithmetic", &self.arithmetic, &again.arithmetic),

@@ -59,6 +59,9 @@ pub struct Sampling {
     /// What is done about colours that an autoencoder shifts. Kept where none is named, but under rules that do as other
     /// programs do.
     pub colours: Option<Colours>,
+    /// Share of the noise levels, above 0, from which the model's refiner takes over; 1 leaves it out. An error with
+    /// models that have none.
+    pub refiner_at: Option<f64>,
 }
 
 /// Settings of image-to-image and text-to-image. `None` takes the model's own default.

@@ -13,11 +13,12 @@ use imagegen_picture::{
 };
 use imagegen_pipeline::{
     BoxedError, Colours, Conditioning, Img2Img, LatentCodec, Network, Networks, Plan, Prompt,
-    Spacing, StepRecord, Strength, StrengthRule, Text2Img, img2img, text2img,
+    Refiner, Spacing, StepRecord, Strength, StrengthRule, Text2Img, img2img, text2img,
 };
 
 use crate::prompts::{NegativeSay, ReadPrompt, ReadTexts};
 use crate::recipe::{EnlargeMark, FidelityMark, Recipe, SourceMark};
+use crate::refiner::Refined;
 use crate::tiled::Tiled;
 use crate::{
     Error, Facts, Generate, Model, Note, Outcome, PROGRAM, PromptFacts, PromptMode, Request,
@@ -119,8 +120,9 @@ impl Model {
             Some(_) => Arc::new(unit_tensor(&fit.to_work(&flatten(source, WHITE)))?),
         };
         let side = self.native_side();
+        let refined = self.refined(&request.settings)?;
         let run = self.carry_out(
-            &planned.texts,
+            (&planned.texts, refined),
             (planned.pipeline, planned.runs),
             watcher,
             |settings, networks, progress| {
@@ -191,11 +193,12 @@ impl Model {
             let expected = format!("a result of at most {most} pixels");
             return Err(Error::setting("size", got, expected));
         }
-        let runs = Plan::img2img(
+        let plan = Plan::img2img(
             &self.training(pipeline.sampler)?,
             pipeline.plan_request(request.strength),
-        )?
-        .runs;
+        )?;
+        let refined = self.refined(&request.settings)?;
+        let runs = self.runs(&plan, refined)?;
         let mut recipe = self.recipe(&request.settings, &pipeline, request.strength);
         recipe.size = sides(fit.result_size());
         recipe.work_size = sides(fit.work_size());
@@ -203,6 +206,7 @@ impl Model {
         recipe.wanted = Some(request.size.to_string());
         recipe.fit = Some(request.fit.name().to_owned());
         recipe.source = Some(SourceMark::of(request.source));
+        recipe.refiner = refined.filter(|_| runs > 0).map(Refined::mark);
         let texts = self.read_texts(&request.settings, &pipeline, runs)?;
         recipe.embeddings = self.embeddings_in(&texts);
         Ok(Planned {
@@ -302,8 +306,9 @@ impl Model {
         warnings.extend(resampled(fit));
         warnings.iter().for_each(|warning| watcher.warning(warning));
         let work = fit.work_size();
+        let refined = self.refined(&request.settings)?;
         let run = self.carry_out(
-            &planned.texts,
+            (&planned.texts, refined),
             (planned.pipeline, planned.runs),
             watcher,
             |settings, networks, progress| {
@@ -357,7 +362,10 @@ impl Model {
         recipe.size = sides(fit.result_size());
         recipe.work_size = sides(fit.work_size());
         let training = self.training(pipeline.sampler)?;
-        let runs = Plan::text2img(&training, pipeline.plan_request(strength))?.runs;
+        let plan = Plan::text2img(&training, pipeline.plan_request(strength))?;
+        let refined = self.refined(&request.settings)?;
+        let runs = self.runs(&plan, refined)?;
+        recipe.refiner = refined.map(Refined::mark);
         let texts = self.read_texts(&request.settings, &pipeline, runs)?;
         recipe.embeddings = self.embeddings_in(&texts);
         Ok(Planned {
@@ -493,7 +501,7 @@ impl Model {
     /// Encodes the texts that will be read and hands networks to `pipeline`.
     pub(crate) fn carry_out(
         &self,
-        texts: &ReadTexts,
+        (texts, refined): (&ReadTexts, Option<Refined<'_>>),
         (mut resolved, runs): (imagegen_pipeline::Settings, usize),
         watcher: &mut dyn Watcher,
         pipeline: impl FnOnce(
@@ -503,31 +511,40 @@ impl Model {
         ) -> Result<imagegen_pipeline::Outcome, imagegen_pipeline::Error>,
     ) -> Result<imagegen_pipeline::Outcome, Error> {
         watcher.stage(Stage::Text);
-        let guidance_scale = resolved.guidance_scale;
-        if self.hears_guidance() {
-            resolved.guidance_scale = 1.0; // the network does it
-        }
-        let hear = |text: &Option<ReadPrompt>| match text {
-            Some(text) if runs > 0 => self.hear(text),
-            _ => Ok(Vec::new()),
+        let asked = resolved.guidance_scale;
+        let weighed = |model: &Self| match model.hears_guidance() {
+            true => 1.0, // the network does it
+            false => asked,
         };
-        let (prompt, negative) = (hear(&texts.prompt)?, hear(&texts.negative)?);
-        let network = |which| -> Result<Box<dyn Network + '_>, BoxedError> {
-            let heard = match which {
-                Prompt::Positive(part) => prompt.get(part),
-                Prompt::Negative => negative.first(),
-            };
-            let heard = heard.ok_or_else(|| format!("{which:?} was left out"))?;
-            Ok(Box::new(self.network(which, heard.clone(), guidance_scale)))
-        };
+        resolved.guidance_scale = weighed(self);
+        let heard = Heard::of(self, texts, runs)?;
+        let network = |which| heard.network(which, asked);
         let training = self.training(resolved.sampler)?;
+        let later = refined.map(|refined| {
+            let heard = Heard::of(refined.model, texts, runs)?;
+            Ok::<_, Error>((refined, heard, refined.model.training(resolved.sampler)?))
+        });
+        let later = later.transpose()?;
+        let later_network = |which| match &later {
+            Some((_, heard, _)) => heard.network(which, asked),
+            None => Err("there is no refiner".into()),
+        };
+        let weights = texts.weights();
         let mut codec = self.codec();
         let mut networks = Networks {
             codec: &mut codec,
             network: &network,
-            parts: &texts.weights(),
+            parts: &weights,
             training: &training,
             conditioning: self.conditioning(),
+            refiner: later.as_ref().map(|(refined, _, training)| Refiner {
+                network: &later_network,
+                parts: &weights,
+                training,
+                conditioning: refined.model.conditioning(),
+                guidance_scale: weighed(refined.model),
+                at: refined.at,
+            }),
         };
         watcher.stage(Stage::Denoise);
         let mut progress = |record: &StepRecord<'_>| -> ControlFlow<()> { watcher.step(record) };
@@ -573,10 +590,48 @@ impl Model {
             wanted: None,
             fit: None,
             model: self.mark.clone(),
+            refiner: None,
             source: None,
             inpaint: None,
             fidelity: None,
         }
+    }
+}
+
+/// What a model hears of the texts of a run.
+struct Heard<'m> {
+    model: &'m Model,
+    prompt: Vec<crate::model::Heard>,
+    negative: Vec<crate::model::Heard>,
+}
+
+impl<'m> Heard<'m> {
+    /// Encodes the texts that are read in `runs` steps.
+    fn of(model: &'m Model, texts: &ReadTexts, runs: usize) -> Result<Self, Error> {
+        let hear = |text: &Option<ReadPrompt>| match text {
+            Some(text) if runs > 0 => model.hear(text),
+            _ => Ok(Vec::new()),
+        };
+        Ok(Self {
+            model,
+            prompt: hear(&texts.prompt)?,
+            negative: hear(&texts.negative)?,
+        })
+    }
+
+    /// The network bound to a text.
+    fn network(
+        &self,
+        which: Prompt,
+        guidance_scale: f64,
+    ) -> Result<Box<dyn Network + 'm>, BoxedError> {
+        let heard = match which {
+            Prompt::Positive(part) => self.prompt.get(part),
+            Prompt::Negative => self.negative.first(),
+        };
+        let heard = heard.ok_or_else(|| format!("{which:?} was left out"))?;
+        let network = self.model.network(which, heard.clone(), guidance_scale);
+        Ok(Box::new(network))
     }
 }
 

@@ -114,6 +114,7 @@ fn with_networks<T>(work: impl FnOnce(&mut Networks<'_, '_>) -> T) -> T {
         parts: &[1.0],
         training: &training,
         conditioning: None,
+        refiner: None,
     })
 }
 

@@ -59,6 +59,7 @@ impl Sampling {
             guidance_rescale: self.guidance_rescale,
             image_guidance: self.image_guidance,
             colours: colours.transpose()?,
+            ..imagegen::Sampling::default()
         })
     }
 }

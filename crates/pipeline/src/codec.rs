@@ -69,6 +69,11 @@ impl PatchLatents {
         })
     }
 
+    /// What pixels are multiplied by.
+    pub fn scaling(&self) -> f64 {
+        f64::from(self.scaling)
+    }
+
     /// Calls `f(index in pixels, index in latents)` for every number of a picture.
     fn pair_up(&self, [n, h, w]: [usize; 3], mut f: impl FnMut(usize, usize)) {
         let (patch, channels) = (self.patch, self.channels());

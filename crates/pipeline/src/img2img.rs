@@ -5,11 +5,12 @@ use imagegen_engine::{Tensor, random::Generator};
 use crate::colours::{Shift, without};
 use crate::denoiser::needs_cond;
 use crate::elementwise::{add_scaled, map, scaled};
+use crate::refiner::walk;
 use crate::schedule::variance_of_noised;
 use crate::{
     BoxedError, Colours, Conditioning, Discrete, Error, Guided, LatentCodec, Network, Noise, Plan,
-    PlanRequest, PredictionType, Progress, Sampler, SourceConditioned, Spacing, Stage, Start,
-    Strength, StrengthRule, TrainingSchedule, low_pass, needs_uncond,
+    PlanRequest, PredictionType, Progress, Refiner, Sampler, SourceConditioned, Spacing, Stage,
+    Start, Strength, StrengthRule, TrainingSchedule, low_pass, needs_uncond,
 };
 
 /// Which text a network is asked to follow.
@@ -37,6 +38,28 @@ pub struct Networks<'r, 'n> {
     pub training: &'r TrainingSchedule,
     /// How the network wants to see the source; `None` for networks that do not.
     pub conditioning: Option<&'r Conditioning>,
+    /// The network that runs the last steps, if another one does.
+    pub refiner: Option<Refiner<'r, 'n>>,
+}
+
+/// What a denoiser is made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Wiring<'r, 'n> {
+    pub(crate) network: &'r NetworkFactory<'n>,
+    pub(crate) parts: &'r [f64],
+    pub(crate) training: &'r TrainingSchedule,
+    pub(crate) conditioning: Option<&'r Conditioning>,
+}
+
+impl<'r, 'n> Networks<'r, 'n> {
+    pub(crate) fn wiring(&self) -> Wiring<'r, 'n> {
+        Wiring {
+            network: self.network,
+            parts: self.parts,
+            training: self.training,
+            conditioning: self.conditioning,
+        }
+    }
 }
 
 impl std::fmt::Debug for Networks<'_, '_> {
@@ -234,7 +257,7 @@ fn carry_out(
             Some(source_channels(source, factor, shape, networks.codec)?)
         }
     };
-    let mut denoiser = guided(settings, channels, networks)?;
+    let denoiser = guided(settings, channels.clone(), networks.wiring())?;
     let mut noise = Generator::new(settings.seed);
     let (noised, clean) = start(plan, source, shape, networks.codec, &mut noise)?;
     let how = (settings.colours, plan.strength);
@@ -242,21 +265,33 @@ fn carry_out(
         Some(source) => Shift::measure(source, how, networks.codec)?,
         None => None,
     };
-    let noised = plan
-        .sampler
-        .run(&mut denoiser, noised, &plan.schedule, &mut noise, progress)?;
-    let latents = ended(noised, plan);
+    let runs = match &networks.refiner {
+        Some(refiner) => plan.hand_over(refiner.training, refiner.at)?.runs(),
+        None => plan.runs,
+    };
+    let tools: (&mut dyn Noise, &mut dyn Progress) = (&mut noise, progress);
+    let (noised, left) = walk(
+        plan,
+        settings,
+        (denoiser, channels),
+        noised,
+        networks,
+        tools,
+    )?;
+    let latents = ended(noised, left);
     Ok(Outcome {
         pixels: without(shift.as_ref(), decoded(&latents, networks.codec)?)?,
-        facts: facts(plan, low_pass_factor),
+        facts: Facts {
+            runs,
+            ..facts(plan, low_pass_factor)
+        },
     })
 }
 
-/// The latents that a run ended with. Where the last step stops above sigma 0 they are those of variance 1,
-/// as in diffusers.
-pub(crate) fn ended(noised: Tensor, plan: &Plan) -> Tensor {
-    let left = variance_of_noised(plan.schedule.final_sigma()).sqrt();
-    scaled(noised, 1.0 / left)
+/// The latents of a run that ended at sigma `left`. Where that is above 0 they are those of variance 1, as in
+/// diffusers.
+pub(crate) fn ended(noised: Tensor, left: f64) -> Tensor {
+    scaled(noised, 1.0 / variance_of_noised(left).sqrt())
 }
 
 /// Pixels in -1..1.
@@ -337,12 +372,12 @@ pub(crate) type BoundNetwork<'a> = Discrete<Box<dyn Network + 'a>>;
 pub(crate) fn guided<'n>(
     settings: &Settings,
     channels: Option<Tensor>,
-    networks: &Networks<'_, 'n>,
+    wiring: Wiring<'_, 'n>,
 ) -> Result<Guided<BoundNetwork<'n>>, Error> {
     let guidance_scale = settings.guidance_scale;
-    let prediction = networks.training.config().prediction_type;
-    let relative = networks.conditioning.is_some_and(Conditioning::is_relative);
-    let by_source = match networks.conditioning {
+    let prediction = wiring.training.config().prediction_type;
+    let relative = wiring.conditioning.is_some_and(Conditioning::is_relative);
+    let by_source = match wiring.conditioning {
         Some(Conditioning::Instructed) => settings.image_guidance != 1.0,
         _ => false,
     };
@@ -355,19 +390,19 @@ pub(crate) fn guided<'n>(
         ));
     }
     let bound = |prompt, channels: Option<Tensor>| -> Result<BoundNetwork<'n>, Error> {
-        let network = (networks.network)(prompt).map_err(Error::failed(Stage::Prompt))?;
+        let network = (wiring.network)(prompt).map_err(Error::failed(Stage::Prompt))?;
         let network = match channels {
             Some(channels) => Box::new(SourceConditioned::new(network, channels, relative)),
             None => network,
         };
         Ok(Discrete::new(network, prediction))
     };
-    let parts = networks.parts.iter().enumerate();
+    let parts = wiring.parts.iter().enumerate();
     let conds = parts
         .filter(|_| needs_cond(guidance_scale))
         .map(|(part, &weight)| Ok((weight, bound(Prompt::Positive(part), channels.clone())?)))
         .collect::<Result<_, Error>>()?;
-    let uncond = (needs_uncond(networks.parts, guidance_scale) || by_source)
+    let uncond = (needs_uncond(wiring.parts, guidance_scale) || by_source)
         .then(|| bound(Prompt::Negative, channels.clone()))
         .transpose()?;
     let guided = Guided::new(conds, uncond, guidance_scale)?;

@@ -84,7 +84,7 @@ pub struct Inpaint<'a> {
 /// Noise is drawn in this order: the codec's posterior sample (not by networks made for inpainting at strength
 /// 1), the start, the posterior of the masked picture (by those networks, and under rule `diffusers`, where that
 /// library draws it for nothing), masked content that is noise, each step that uses some. Fails as [`img2img`](crate::img2img), and with [`Error::Value`] for
-/// coverage outside 0 to 1.
+/// coverage outside 0 to 1. A refiner has no say here.
 pub fn inpaint(
     request: &Inpaint<'_>,
     networks: &mut Networks<'_, '_>,
@@ -123,7 +123,7 @@ pub fn inpaint(
     let shift = Shift::measure(source, (settings.colours, plan.strength), networks.codec)?;
     let (known, noised) = (latents.known.clone(), request.start(&plan, &latents)?);
     let mut denoiser = Masked {
-        inner: guided(settings, channels, networks)?,
+        inner: guided(settings, channels, networks.wiring())?,
         known: latents.known,
         noise: latents.noise,
         cells,
@@ -140,7 +140,7 @@ pub fn inpaint(
         .sampler
         .run(&mut denoiser, noised, &plan.schedule, &mut noise, progress)?;
     let never = denoiser.held(plan.runs.saturating_sub(1));
-    let latents = replace(ended(noised, &plan), &known, &never);
+    let latents = replace(ended(noised, plan.schedule.final_sigma()), &known, &never);
     Ok(Outcome {
         pixels: without(shift.as_ref(), decoded(&latents, networks.codec)?)?,
         facts: facts(&plan, low_pass),

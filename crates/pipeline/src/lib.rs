@@ -20,6 +20,7 @@ mod img2img;
 mod inpaint;
 mod noise;
 mod progress;
+mod refiner;
 mod samplers;
 mod schedule;
 mod strength;
@@ -37,6 +38,7 @@ pub use img2img::{
 pub use inpaint::{Inpaint, MaskedContent, inpaint};
 pub use noise::Noise;
 pub use progress::{Progress, Silent, StepRecord};
+pub use refiner::{HandOver, Refiner};
 pub use samplers::Sampler;
 pub use schedule::{
     BetaSchedule, Layout, NoiseLevel, PredictionType, Schedule, ScheduleConfig, SchedulerClass,

@@ -26,9 +26,33 @@ use imagegen_engine::Tensor;
 
 pub(crate) use kind::Family;
 pub use kind::Sampler;
-use step::{HISTORY, Moved, Past, Step, Tools, relabelled};
+pub(crate) use step::relabelled;
+use step::{HISTORY, Moved, Past, Step, Tools};
 
 use crate::{Denoiser, Error, Noise, Progress, Schedule, Stage, StepRecord};
+
+/// Which of a schedule's steps are walked, and how they count in the run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stretch {
+    /// So many steps of the schedule, from its first.
+    pub(crate) until: usize,
+    /// Steps of the run before it.
+    pub(crate) before: usize,
+    /// Steps of the run.
+    pub(crate) of: usize,
+}
+
+impl Stretch {
+    /// All steps of a schedule that is a run.
+    pub(crate) fn whole(schedule: &Schedule) -> Self {
+        let steps = schedule.levels().len();
+        Self {
+            until: steps,
+            before: 0,
+            of: steps,
+        }
+    }
+}
 
 impl Sampler {
     /// Walks `noised` `[N, H, W, C]` (clean + sigma * noise at the first level) down `schedule` and
@@ -39,23 +63,37 @@ impl Sampler {
     pub fn run(
         self,
         denoiser: &mut dyn Denoiser,
-        mut noised: Tensor,
+        noised: Tensor,
         schedule: &Schedule,
         noise: &mut dyn Noise,
         progress: &mut dyn Progress,
     ) -> Result<Tensor, Error> {
-        let steps = schedule.levels().len();
+        let whole = Stretch::whole(schedule);
+        self.walk(denoiser, noised, schedule, whole, (noise, progress))
+    }
+
+    /// [`Sampler::run`] for a stretch of a run: gives the latents at the level of the step behind it, or at the
+    /// final sigma.
+    pub(crate) fn walk(
+        self,
+        denoiser: &mut dyn Denoiser,
+        mut noised: Tensor,
+        schedule: &Schedule,
+        stretch: Stretch,
+        (noise, progress): (&mut dyn Noise, &mut dyn Progress),
+    ) -> Result<Tensor, Error> {
         let mut history: Vec<Past> = Vec::new();
-        for (i, &level) in schedule.levels().iter().enumerate() {
-            denoiser.begin_step(i);
+        for (i, &level) in schedule.levels().iter().enumerate().take(stretch.until) {
+            let (step, steps) = (stretch.before + i + 1, stretch.of);
+            denoiser.begin_step(step - 1);
             let mut tools = Tools {
                 denoiser: &mut *denoiser,
                 noise: &mut *noise,
-                stage: Stage::Denoise { step: i + 1, steps },
+                stage: Stage::Denoise { step, steps },
             };
             let denoised = tools.denoise(&noised, level)?;
             let (from, to) = schedule.stretch(i);
-            let step = Step {
+            let here = Step {
                 index: i,
                 noised: &noised,
                 denoised: &denoised,
@@ -65,15 +103,15 @@ impl Sampler {
                 history: &history,
                 schedule,
             };
-            let moved = self.step(&step, &mut tools)?;
+            let moved = self.step(&here, &mut tools)?;
             let record = StepRecord {
-                step: i + 1,
+                step,
                 steps,
                 sigma: level.sigma,
                 denoised: &denoised,
             };
             if progress.step(&record).is_break() {
-                return Err(Error::Cancelled { step: i + 1, steps });
+                return Err(Error::Cancelled { step, steps });
             }
             history.insert(
                 0,

@@ -92,6 +92,7 @@ fn run(source: &Tensor, strength: f64, settings: Settings) -> imagegen_pipeline:
         parts: &[1.0],
         training: &training,
         conditioning: Some(&conditioning),
+        refiner: None,
     };
     img2img(
         &Img2Img {
@@ -143,6 +144,7 @@ fn strength_0_returns_the_source_and_runs_nothing() {
                 parts: &[1.0],
                 training: &training,
                 conditioning: None,
+                refiner: None,
             };
             let strength = Strength::new(0.0).unwrap();
             let request = Img2Img {
@@ -175,6 +177,7 @@ fn at_strength_1_sources_leave_no_trace_and_the_result_is_text_to_image() {
                 parts: &[1.0],
                 training: &training,
                 conditioning: Some(&crate::rule()),
+                refiner: None,
             };
             let request = Text2Img {
                 height: 32,
@@ -236,6 +239,7 @@ fn several_sources_never_mix() {
         parts: &[1.0],
         training: &training,
         conditioning: None,
+        refiner: None,
     };
     let request = Img2Img {
         source: &two,
@@ -318,6 +322,7 @@ fn run_sampling(
         parts: &[1.0],
         training,
         conditioning: (bad == Some(Stage::Condition)).then_some(&conditioning),
+        refiner: None,
     };
     let strength = Strength::new(strength).expect("the test's strengths are in range");
     let source = Tensor::zeros([1, 32, 48, 3]);
@@ -443,6 +448,7 @@ fn failures_keep_their_cause_and_bad_requests_are_named() {
         parts: &[1.0],
         training: &training,
         conditioning: None,
+        refiner: None,
     };
     let request = Text2Img {
         height: 40,
@@ -512,6 +518,7 @@ fn every_call_of_a_step_hears_its_number_through_every_wrapper() {
                 parts: &[1.0, 0.5],
                 training: &training,
                 conditioning: conditioned.then_some(&Conditioning::Instructed),
+                refiner: None,
             };
             let settings = Settings {
                 steps: 4,

@@ -112,6 +112,7 @@ fn with_networks<T>(
         parts: &[1.0],
         training: &training,
         conditioning: sees_source.then_some(&conditioning),
+        refiner: None,
     })
 }
 
@@ -256,6 +257,7 @@ fn change_grows_with_coverage() {
                 parts: &[1.0],
                 training: &training,
                 conditioning: None,
+                refiner: None,
             };
             let made = inpaint(&request, &mut networks, &mut Silent).expect("a sound request");
             let changes: Vec<f64> = (0..6)

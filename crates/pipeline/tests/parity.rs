@@ -292,6 +292,7 @@ fn inpainting_matches_diffusers() {
             parts: &[1.0],
             training: &training,
             conditioning: None,
+            refiner: None,
         };
         let request = Inpaint {
             source: &pixels,

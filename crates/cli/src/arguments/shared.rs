@@ -125,6 +125,16 @@ pub(crate) struct Prompted {
         hide_env_values = true
     )]
     pub(crate) colours: Option<Colours>,
+
+    /// Share of the noise levels after which --refiner takes over, above 0; 1 leaves it out [default: 0.8]
+    #[arg(
+        long,
+        value_name = "SHARE",
+        requires = "refiner",
+        allow_negative_numbers = true,
+        value_parser = values::share
+    )]
+    pub(crate) refiner_at: Option<f64>,
 }
 
 impl Prompted {
@@ -138,6 +148,7 @@ impl Prompted {
             guidance_rescale: self.guidance_rescale,
             image_guidance: self.image_guidance,
             colours: self.colours,
+            refiner_at: self.refiner_at,
         }
     }
 }
@@ -347,6 +358,10 @@ pub(crate) struct ModelChoice {
     /// <NAME>.
     #[arg(long, value_name = "[NAME=]FILE")]
     pub(crate) embedding: Vec<String>,
+
+    /// Model that runs the last steps on the same latents, as SDXL's refiner does for SDXL
+    #[arg(long, value_name = "NAME|PATH")]
+    pub(crate) refiner: Option<String>,
 }
 
 /// The model that holds where none is named.

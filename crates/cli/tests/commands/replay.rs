@@ -39,6 +39,38 @@ fn a_replay_has_the_same_bytes() {
 }
 
 #[test]
+fn refined_pictures_are_replayed_with_their_refiner_and_with_no_less() {
+    let place = Place::with_source();
+    let plain = "generate -p winter --size 64x64 --steps 5 --seed 4";
+    let done = succeed(
+        &place,
+        &format!("{plain} --refiner starter --refiner-at 0.6 --json -o o.png"),
+    );
+    let document: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(document["refiner"]["name"], "starter");
+    assert_eq!(document["results"][0]["recipe"]["refiner"]["at"], 0.6);
+    assert!(done.stderr.contains("starter and its refiner starter"));
+    succeed(&place, "replay o.png --refiner starter -o again.png");
+    assert!(place.bytes("again.png") == place.bytes("o.png"));
+    let lost = run(&place, "replay o.png -o lost.png");
+    assert_eq!(lost.code, 1);
+    assert!(
+        lost.stderr
+            .contains("refiner is none, expected a model that takes over at 0.6"),
+        "{}",
+        lost.stderr
+    );
+    // A model that is refined by itself makes what it makes alone.
+    succeed(&place, &format!("{plain} -o plain.png"));
+    assert!(place.open("plain.png") == place.open("o.png"));
+    let spare = run(&place, &format!("{plain} --refiner-at 0.6 -o x.png"));
+    assert_eq!(spare.code, 2, "{}", spare.stderr);
+    let painted = run(&place, "inpaint a.png --box 0,0,9,9 -p x --refiner starter");
+    assert_eq!(painted.code, 2, "{}", painted.stderr);
+    assert!(painted.stderr.contains("--refiner has no say in inpaint"));
+}
+
+#[test]
 fn schedule_fresh_noise_and_rescale_have_their_say_and_are_replayed() {
     let place = Place::with_source();
     let plain = "transform a.png -p winter -n night --steps 4 --guidance 3 --seed 4";

@@ -156,7 +156,7 @@ impl Model {
         let filled = unit_tensor(&fit.to_work(&fill(&part, &mask)))?;
         let source = unit_tensor(&fit.to_work(&part))?;
         let run = self.carry_out(
-            &planned.texts,
+            (&planned.texts, None),
             (planned.pipeline, planned.runs),
             watcher,
             |settings, networks, progress| {
@@ -180,6 +180,7 @@ impl Model {
     }
 
     fn planned_inpaint(&self, request: &Inpaint<'_>) -> Result<Planned, Error> {
+        self.runs_alone(&request.settings)?;
         let pipeline = self.resolve(&request.settings)?;
         let meaning = request.intent.means();
         let strength = match request.strength {

@@ -79,6 +79,8 @@ pub struct Model {
     scheduler: SchedulerFile,
     words: Option<PromptWords>,
     zeros_for_no_prompt: bool,
+    /// The model that takes over in the middle of a run, if there is one.
+    pub(crate) refiner: Option<Arc<Self>>,
     /// The last few texts that were encoded.
     encoded: Mutex<VecDeque<(Said, Arc<Encoding>)>>,
     /// The source of the last run.
@@ -110,6 +112,7 @@ impl Model {
             scheduler: parts.scheduler,
             words: parts.words,
             zeros_for_no_prompt: parts.zeros_for_no_prompt,
+            refiner: None,
             encoded: Mutex::default(),
             prepared: Mutex::default(),
             masked: Mutex::default(),
@@ -186,6 +189,12 @@ impl Model {
     /// Weight of the source over no source where none is named; `None` where it is not instructed.
     pub(crate) fn image_guidance_default(&self) -> Option<f64> {
         self.networks.image_guidance()
+    }
+
+    /// What its latents are: channels, pixels per latent each way, what they are multiplied by.
+    pub(crate) fn latent_space(&self) -> (usize, usize, f64) {
+        let codec = &self.networks.codec;
+        (codec.channels(), codec.downscale(), codec.scaling())
     }
 
     /// Between pixels and latents.

@@ -152,7 +152,15 @@ fn check_wiring<B: Backend>(
 }
 
 impl<B: Backend> Codec<B> {
-    fn channels(&self) -> usize {
+    /// What latents are multiplied by before a network sees them.
+    pub(super) fn scaling(&self) -> f64 {
+        match self {
+            Self::Patches(patches) => patches.scaling(),
+            Self::Autoencoder(network) => network.config().scaling_factor,
+        }
+    }
+
+    pub(super) fn channels(&self) -> usize {
         match self {
             Self::Patches(patches) => patches.channels(),
             Self::Autoencoder(network) => network.config().latent_channels,

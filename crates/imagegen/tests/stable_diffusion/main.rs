@@ -5,6 +5,7 @@
 mod conditioned;
 mod embeddings;
 mod prompts;
+mod refined;
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -70,6 +71,7 @@ fn settings(run: &Value) -> Settings {
         sampler: Some(run["sampler"].as_str().unwrap().parse().unwrap()),
         sampling: Sampling {
             image_guidance: run["image_guidance"].as_f64(),
+            refiner_at: run["at"].as_f64(),
             ..Sampling::default()
         },
         rule: match run["image_guidance"].is_null() {

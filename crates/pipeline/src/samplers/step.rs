@@ -145,7 +145,7 @@ pub(super) fn slope(noised: &Tensor, denoised: &Tensor, sigma: f64) -> Result<Te
 /// Latents of noise level `from` taken for latents of `to`. Does nothing where a step ended at the
 /// level the next one starts from; where diffusers jumps (see [`crate::Stepping::Diffusers`]), it keeps
 /// the latents of variance 1 that its loop holds.
-pub(super) fn relabelled(noised: Tensor, from: f64, to: f64) -> Tensor {
+pub(crate) fn relabelled(noised: Tensor, from: f64, to: f64) -> Tensor {
     if from == to {
         return noised;
     }

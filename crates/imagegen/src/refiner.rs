@@ -1,0 +1,105 @@
+//! Two models at work on one picture: one begins it, a refiner ends it on the same latents.
+
+use std::sync::Arc;
+
+use imagegen_pipeline::{Conditioning, Plan};
+
+use crate::recipe::RefinerMark;
+use crate::{Error, Model, Settings};
+
+/// Share of the noise levels that is left to the model before the refiner where none is named, as SDXL's authors and
+/// diffusers' documentation have it.
+const AT: f64 = 0.8;
+
+/// A refiner, and when it takes over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Refined<'m> {
+    pub(crate) model: &'m Model,
+    /// Above 0, below 1.
+    pub(crate) at: f64,
+}
+
+impl Refined<'_> {
+    pub(crate) fn mark(self) -> RefinerMark {
+        RefinerMark {
+            name: self.model.mark.name.clone(),
+            sha256: self.model.mark.sha256.clone(),
+            at: self.at,
+        }
+    }
+}
+
+impl Model {
+    /// Lets `refiner` run the last steps of what [`Model::generate`] and [`Model::transform`] make from now on, from 0.8
+    /// of the noise levels where [`crate::Sampling::refiner_at`] does not say. Pictures are decoded by this model.
+    ///
+    /// Fails with [`Error::Setting`] unless both work on the same latents, and the refiner sees nothing of a source or
+    /// what this model sees.
+    pub fn refine_with(&mut self, refiner: Arc<Self>) -> Result<(), Error> {
+        let (ours, theirs) = (self.latent_space(), refiner.latent_space());
+        if ours != theirs {
+            let words = |(channels, downscale, scaling)| {
+                format!("{channels} channels, {downscale} pixels a side, times {scaling}")
+            };
+            let subject = format!("the refiner {}'s latents", refiner.name());
+            return Err(Error::setting(subject, words(theirs), words(ours)));
+        }
+        let seen = refiner.conditioning();
+        let masked = seen == Some(&Conditioning::Masked);
+        if masked || (seen.is_some() && seen != self.conditioning()) {
+            let subject = format!("what the refiner {} sees of a source", refiner.name());
+            let expected = "nothing, or what the model before it sees";
+            return Err(Error::setting(subject, "other channels", expected));
+        }
+        self.refiner = Some(refiner);
+        Ok(())
+    }
+
+    /// Name and SHA-256 of its refiner, if it has one.
+    pub fn refiner(&self) -> Option<(&str, &str)> {
+        let refiner = self.refiner.as_deref();
+        refiner.map(|refiner| (refiner.name(), refiner.sha256()))
+    }
+
+    /// The refiner of a request, where one has a say.
+    pub(crate) fn refined(&self, settings: &Settings) -> Result<Option<Refined<'_>>, Error> {
+        let at = settings.sampling.refiner_at;
+        if let Some(at) = at.filter(|at| !(*at > 0.0 && *at <= 1.0)) {
+            let expected = "above 0, up to 1";
+            return Err(Error::setting("the refiner's start", at, expected));
+        }
+        match (self.refiner.as_deref(), at) {
+            (_, Some(1.0)) | (None, None) => Ok(None),
+            (Some(model), at) => Ok(Some(Refined {
+                model,
+                at: at.unwrap_or(AT),
+            })),
+            (None, Some(at)) => {
+                let expected = format!("a model that takes over at {at}");
+                Err(Error::setting("refiner", "none", expected))
+            }
+        }
+    }
+
+    /// Fails where a refiner is asked for that cannot have a say: parts are repainted by one model.
+    pub(crate) fn runs_alone(&self, settings: &Settings) -> Result<(), Error> {
+        match settings.sampling.refiner_at {
+            None | Some(1.0) => Ok(()),
+            Some(at) => {
+                let expected = "1 where a part is repainted, which one model does";
+                Err(Error::setting("the refiner's start", at, expected))
+            }
+        }
+    }
+
+    /// Steps of a plan, with those of the refiner.
+    pub(crate) fn runs(&self, plan: &Plan, refined: Option<Refined<'_>>) -> Result<usize, Error> {
+        match refined.filter(|_| plan.runs > 0) {
+            None => Ok(plan.runs),
+            Some(Refined { model, at }) => {
+                let training = model.training(plan.sampler)?;
+                Ok(plan.hand_over(&training, at)?.runs())
+            }
+        }
+    }
+}

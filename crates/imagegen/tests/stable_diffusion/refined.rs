@@ -1,0 +1,135 @@
+//! SDXL and its refiner, one after the other on the same latents. `tools/reference/refined.py` made the references.
+
+use std::sync::Arc;
+
+use super::*;
+
+/// Tiny SDXL, and the tiny refiner that ends what it begins.
+fn pair() -> (Vec<tempfile::TempDir>, Model) {
+    let (base_folder, base, _) = folder_of("sdxl");
+    let (refiner_folder, refiner, _) = folder_of("refiner");
+    let mut model = Model::load(&base, cpu()).unwrap();
+    let refiner = Model::load(&refiner, cpu()).unwrap();
+    model.refine_with(Arc::new(refiner)).unwrap();
+    (vec![base_folder, refiner_folder], model)
+}
+
+fn runs() -> Vec<Value> {
+    let facts: Value = serde_json::from_slice(&reference("refined.json")).unwrap();
+    facts["runs"].as_array().unwrap().clone()
+}
+
+#[test]
+fn refined_pictures_are_those_that_diffusers_makes() {
+    let (_folders, model) = pair();
+    runs_agree("refined", &model, "refined", runs().iter());
+}
+
+#[test]
+fn recipes_name_the_refiner_and_are_carried_out_with_no_other() {
+    let (_folders, model) = pair();
+    let made = carry_out(&model, &runs()[0], &mut Unwatched);
+    let recipe = made.facts.recipe;
+    let mark = recipe.refiner.clone().unwrap();
+    assert_eq!(mark.at, 0.6);
+    assert_eq!(Some((&*mark.name, &*mark.sha256)), model.refiner());
+    assert!(recipe.a1111(imagegen::Size::new(96, 64)).contains(&format!(
+        "Refiner: {} [{:.10}], Refiner switch at: 0.6",
+        mark.name, mark.sha256
+    )));
+    let request = recipe.request(None, None).unwrap();
+    recipe
+        .check_repetition(&model.plan(&request).unwrap())
+        .unwrap();
+    let again = model.run(&request, &mut Unwatched).unwrap();
+    assert_eq!(again.picture, made.picture);
+
+    // Without it, and for a recipe without one.
+    let (_folder, source, _) = folder_of("sdxl");
+    let alone = Model::load(&source, cpu()).unwrap();
+    let error = alone.plan(&request).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "refiner is none, expected a model that takes over at 0.6"
+    );
+    let mut run = runs()[0].clone();
+    run.as_object_mut().unwrap().remove("at");
+    let plain = carry_out(&alone, &run, &mut Unwatched);
+    assert_eq!(plain.facts.recipe.refiner, None);
+    assert!(!plain.facts.recipe.json().contains("refiner"));
+    let request = plain.facts.recipe.request(None, None).unwrap();
+    let again = model.run(&request, &mut Unwatched).unwrap();
+    assert_eq!(
+        again.picture, plain.picture,
+        "a refiner that is there has no say"
+    );
+    // Where nothing is said, one that is there takes over at 0.8.
+    let refined = carry_out(&model, &run, &mut Unwatched);
+    assert_eq!(refined.facts.recipe.refiner.unwrap().at, 0.8);
+    assert_ne!(refined.picture, plain.picture);
+}
+
+#[test]
+fn steps_are_counted_through_both_models() {
+    struct Steps(Vec<(usize, usize)>);
+    impl Watcher for Steps {
+        fn stage(&mut self, _: Stage) {}
+        fn warning(&mut self, _: &Warning) {}
+        fn step(&mut self, record: &StepRecord<'_>) -> ControlFlow<()> {
+            self.0.push((record.step, record.steps));
+            match record.step {
+                4 => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        }
+    }
+    let (_folders, model) = pair();
+    let run = &runs()[0];
+    let request = Generate {
+        width: 96,
+        height: 64,
+        settings: settings(run),
+    };
+    let mut steps = Steps(Vec::new());
+    let error = model.generate(&request, &mut steps).unwrap_err();
+    assert_eq!(steps.0, [(1, 5), (2, 5), (3, 5), (4, 5)]);
+    assert!(error.is_cancelled());
+    assert_eq!(error.to_string(), "cancelled after step 4 of 5");
+}
+
+#[test]
+fn refiners_of_other_latents_and_impossible_starts_are_named() {
+    let (_folder, source, _) = folder_of("sdxl");
+    let mut model = Model::load(&source, cpu()).unwrap();
+    let (_folder, other, _) = folder_of("sd");
+    let other = Arc::new(Model::load(&other, cpu()).unwrap());
+    let error = model.refine_with(other).unwrap_err().to_string();
+    assert!(
+        error
+            .contains("latents is 4 channels, 4 pixels a side, times 0.18215, expected 4 channels"),
+        "{error}"
+    );
+    let (_folder, masked, _) = folder_of("sd_masked");
+    let (_folder, plain, _) = folder_of("sd");
+    let mut plain = Model::load(&plain, cpu()).unwrap();
+    let masked = Arc::new(Model::load(&masked, cpu()).unwrap());
+    let error = plain.refine_with(masked).unwrap_err().to_string();
+    assert!(
+        error.contains("sees of a source is other channels"),
+        "{error}"
+    );
+    let (_folders, model) = pair();
+    for at in [0.0, -0.5, 1.1, f64::NAN] {
+        let mut run = runs()[0].clone();
+        run["at"] = at.into();
+        let mut settings = settings(&run);
+        settings.sampling.refiner_at = Some(at);
+        let request = Request::Generate(Generate {
+            width: 96,
+            height: 64,
+            settings,
+        });
+        let error = model.plan(&request).unwrap_err().to_string();
+        assert!(error.ends_with("expected above 0, up to 1"), "{error}");
+    }
+}

@@ -78,6 +78,12 @@ pub(crate) fn transform(
     if ModelSource::NAMES.first() != Some(&model.named.model.as_str()) {
         option("--model", &model.named.model);
     }
+    if let Some(vae) = &model.named.over.vae {
+        option("--vae", &vae.to_string_lossy());
+    }
+    if let Some(kind) = model.named.over.prediction {
+        option("--prediction", kind.name());
+    }
     for embedding in &model.embedding {
         option("--embedding", embedding);
     }

@@ -79,6 +79,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
         kind: Kind::Text,
     },
     Setting {
+        key: "vae",
+        kind: Kind::Text,
+    },
+    Setting {
+        key: "prediction",
+        kind: Kind::Text,
+    },
+    Setting {
         key: "strength",
         kind: Kind::Number,
     },

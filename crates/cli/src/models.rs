@@ -11,16 +11,16 @@ use crate::report;
 use crate::shown::shown;
 
 /// What runs, for people who look for a model.
-const KINDS: &str = "Also run: Stable Diffusion 1 and 2, SDXL and its refiner, as a folder in the diffusers \
-                     layout or as one\n.safetensors file, and folders whose latents are patches of \
-                     pixels (latents.json); name one with\n--model. Not run: networks that see a mask \
-                     (inpainting) or their source (InstructPix2Pix).";
+const KINDS: &str = "Also run: Stable Diffusion 1 and 2, SDXL and its refiner, turbo and latent consistency models \
+                     of\nthese, networks for inpainting and InstructPix2Pix, as a folder in the diffusers layout \
+                     or as one\n.safetensors file, and folders whose latents are patches of pixels \
+                     (latents.json). Name one with\n--model.";
 
 /// `imagegen models`.
 pub(crate) fn list(arguments: &ModelsArguments) -> Result<ExitCode> {
     let infos = ModelSource::NAMES
         .iter()
-        .map(|name| ModelInfo::read(&name.parse()?));
+        .map(|name| ModelInfo::read(name.parse::<ModelSource>()?));
     let infos: Vec<ModelInfo> = infos.collect::<Result<_, imagegen::Error>>()?;
     let text = match arguments.json {
         true => format!(
@@ -39,7 +39,7 @@ pub(crate) fn list(arguments: &ModelsArguments) -> Result<ExitCode> {
 /// `imagegen info`.
 pub(crate) fn info(arguments: &InfoArguments) -> Result<ExitCode> {
     let name = arguments.named.as_ref().unwrap_or(&arguments.model.model);
-    let info = ModelInfo::read(&name.parse()?)?;
+    let info = ModelInfo::read(arguments.model.over.on(name)?)?;
     let text = match arguments.json {
         true => format!("{:#}", document(&info)),
         false => table(&info),
@@ -95,6 +95,10 @@ fn table(info: &ModelInfo) -> String {
         ("place", place(info)),
         ("sha256", info.sha256.clone()),
     ];
+    if let Some(vae) = &info.vae {
+        let (name, hash) = (shown(&vae.name), &vae.sha256);
+        rows.push(("autoencoder", format!("{name}, sha256 {hash}")));
+    }
     for network in &info.networks {
         rows.push((
             network.name,
@@ -111,7 +115,13 @@ fn table(info: &ModelInfo) -> String {
         ""
     };
     rows.extend([
-        ("prediction type", schedule.prediction_type.to_owned()),
+        (
+            "prediction type",
+            match info.prediction {
+                None => schedule.prediction_type.to_owned(),
+                Some(forced) => format!("{} (decided by --prediction)", forced.name()),
+            },
+        ),
         (
             "schedule",
             format!(
@@ -187,7 +197,9 @@ fn document(info: &ModelInfo) -> Value {
         "sha256": info.sha256,
         "files": files,
         "networks": networks,
+        "vae": info.vae.as_ref().map(|vae| json!({"name": vae.name, "sha256": vae.sha256})),
         "prediction_type": schedule.prediction_type,
+        "prediction_is_forced": info.prediction.is_some(),
         "schedule": {
             "beta_schedule": schedule.beta_schedule,
             "beta_start": schedule.beta_start,

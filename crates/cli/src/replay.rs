@@ -8,7 +8,7 @@ use imagegen::{Agreement, Error, PROGRAM, Picture, Recipe, Source, SourceMark, f
 use imagegen_picture::{Limits, SourceFormat, decode};
 use serde_json::{Map, json};
 
-use crate::arguments::{ReplayArguments, VerifyArguments};
+use crate::arguments::{ModelChoice, ReplayArguments, VerifyArguments};
 use crate::output::{Amount, Output};
 use crate::report::{self, Usage};
 use crate::session::{Made, Session, is_cancelled, read_source};
@@ -24,7 +24,7 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode> {
     let output = Output::plan(&arguments.target, amount)?;
     let told = Told::read(&arguments.picture)?;
     let files = told.files(arguments.sources.source_dir.as_deref())?;
-    let mut session = Session::start(&arguments.machine, &arguments.model)?;
+    let mut session = Session::start(&arguments.machine, &told.model(&arguments.model)?)?;
     let made = match told.make(&mut session, &files, &output) {
         Err(error) if is_cancelled(&error) => return session.finish(Some(error)),
         made => made?,
@@ -38,7 +38,7 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode> {
 pub(crate) fn verify(arguments: &VerifyArguments) -> Result<ExitCode> {
     let told = Told::read(&arguments.picture)?;
     let files = told.files(arguments.sources.source_dir.as_deref())?;
-    let mut session = Session::start(&arguments.machine, &arguments.model)?;
+    let mut session = Session::start(&arguments.machine, &told.model(&arguments.model)?)?;
     let output = Output::Standard {
         format: told.format()?,
     };
@@ -138,6 +138,16 @@ impl<'a> Told<'a> {
             picture: decoded.picture,
             recipe,
         })
+    }
+
+    /// The model with what was decided about it, where nothing else is asked for.
+    fn model(&self, asked: &ModelChoice) -> Result<ModelChoice> {
+        let mut model = asked.clone();
+        if let (None, Some(kind)) = (model.named.over.prediction, &self.recipe.model.prediction) {
+            let kind = kind.parse().map_err(Error::from)?;
+            model.named.over.prediction = Some(kind);
+        }
+        Ok(model)
     }
 
     /// The files it was made from, found by their hashes in `folder`, or beside the picture.

@@ -115,9 +115,12 @@ fn hint(error: &imagegen::Error) -> Option<&'static str> {
         E::Run(RunError::NotFinite {
             stage: RunStage::Encode | RunStage::Decode,
         }) => Some(
-            "the model's autoencoder overflows; take another one, such as the f32 file of the same model, or \
-             for SDXL one that was mended for half precision",
+            "the model's autoencoder overflows; take another one with --vae, such as the f32 file of the same \
+             model, or for SDXL one that was mended for half precision",
         ),
+        E::Setting { subject, .. } if subject.contains("model.vae.sha256") => {
+            Some("name the autoencoder that made the picture with --vae")
+        }
         E::Setting { subject, .. } if subject == "model sha256" => {
             Some("name the folder of the model that made the picture with --model")
         }

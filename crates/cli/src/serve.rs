@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use imagegen::ModelSource;
+use imagegen::ModelChoice;
 use imagegen_server::{Config, JobLimits};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::arguments::ServeArguments;
 use crate::data;
-use crate::report::{self, say};
+use crate::report::{self, Usage, say};
 use crate::session::cpu;
 use crate::shown::shown;
 
@@ -18,8 +18,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode> {
     log(arguments.quiet);
     let folder = data::folder(&arguments.data)?;
     data::make(&folder)?;
-    let models = arguments.models.iter().map(|name| name.parse());
-    let models: Vec<ModelSource> = models.collect::<Result<_, imagegen::Error>>()?;
+    let models = models(arguments)?;
     let mut config = Config::new(arguments.address, folder);
     config.hosts.clone_from(&arguments.hosts);
     config.origins.clone_from(&arguments.origins);
@@ -38,6 +37,20 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode> {
         }
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The models that were named.
+///
+/// Fails where there is none of a name, and where settings of one model would hold for several.
+fn models(arguments: &ServeArguments) -> Result<Vec<ModelChoice>> {
+    let over = &arguments.over;
+    let count = arguments.models.len();
+    if count > 1 && (over.vae.is_some() || over.prediction.is_some()) {
+        let fault = format!("--vae and --prediction are for one --model, {count} are named");
+        return Err(Usage(fault).into());
+    }
+    let choices = arguments.models.iter().map(|name| Ok(over.on(name)?));
+    choices.collect()
 }
 
 fn limits(arguments: &ServeArguments) -> JobLimits {

@@ -11,8 +11,8 @@ use std::time::Instant;
 use anyhow::{Context, Error, Result};
 use imagegen::files::Existing;
 use imagegen::{
-    Cpu, Embedding, EnlargeMark, Facts, Level, Model, ModelSource, Note, Outcome, Painted,
-    PartFacts, Piece, PromptFacts, ReadingFacts, Rect, Request, Settings, Source, StrengthRule,
+    Cpu, Embedding, EnlargeMark, Facts, Level, Model, ModelSource, Note, Outcome, Painted, PartFacts, Piece,
+    PromptFacts, ReadingFacts, Rect, Request, Settings, Source, StrengthRule,
 };
 use imagegen_picture::Limits;
 use imagegen_picture::advice::Advice;
@@ -72,12 +72,11 @@ impl<'a> Session<'a> {
         })
         .context("cannot listen for Ctrl-C")?;
         let since = Instant::now();
-        let source: ModelSource = choice.named.model.parse()?;
-        let mut model = Model::load(&source, cpu(&machine.compute))?;
+        let mut model = Model::load(choice.named.choice()?, cpu(&machine.compute))?;
         let embeddings = choice.embedding.iter().map(|named| read_embedding(named));
         model.learn(embeddings.collect::<Result<_>>()?)?;
         if let Some(refiner) = &choice.refiner {
-            let refiner = Model::load(&refiner.parse()?, cpu(&machine.compute))?;
+            let refiner = Model::load(refiner.parse::<ModelSource>()?, cpu(&machine.compute))?;
             model.refine_with(Arc::new(refiner))?;
         }
         let load_seconds = since.elapsed().as_secs_f64();

@@ -84,6 +84,8 @@ fn fallback(key: &str, defaults: &Defaults, model: &str) -> (String, String) {
         "data" => return (folder_in_words(), "built in".to_owned()),
         "strength-rule" => "share",
         "prompt-mode" => "a1111",
+        "vae" => "the model's own",
+        "prediction" => "as the model's files say",
         "eta" => "the sampler's own",
         "guidance-rescale" => "0",
         "image-guidance" => "the model's own",

@@ -115,6 +115,14 @@ pub enum Error {
         /// Why.
         cause: imagegen_model::Error,
     },
+    /// A file or folder is no autoencoder, or none that runs.
+    #[error("cannot use the autoencoder {name}: {cause}")]
+    Vae {
+        /// The file or folder, by its base name.
+        name: String,
+        /// Why.
+        cause: imagegen_model::Error,
+    },
     /// The engine could not be started.
     #[error(transparent)]
     Engine(#[from] imagegen_engine::Error),

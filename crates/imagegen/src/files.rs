@@ -155,6 +155,20 @@ pub fn abandon_unfinished() {
     UNFINISHED.abandon();
 }
 
+/// A path from the root, with links followed.
+pub(crate) fn full(path: &Path) -> Result<PathBuf, Error> {
+    path.canonicalize().map_err(|source| Error::Read {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// The last part of a path, fit to be read.
+pub(crate) fn base_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
 /// Reads a text file of at most `limit` bytes.
 pub(crate) fn read_text(path: &Path, limit: u64) -> Result<String, Error> {
     String::from_utf8(read_limited(path, limit)?).map_err(|error| Error::Read {

@@ -39,15 +39,15 @@ pub use faces::{Face, faces};
 pub use imagegen_engine::cpu::Level;
 pub use imagegen_picture::{Fit, Format, Picture, Rect, Size, Wanted};
 pub use imagegen_pipeline::{
-    Colours, Error as RunError, MaskedContent, Sampler, Spacing, Stage as RunStage, StepRecord,
-    Strength, StrengthRule,
+    Colours, Error as RunError, MaskedContent, PredictionType, Sampler, Spacing, Stage as RunStage,
+    StepRecord, Strength, StrengthRule,
 };
 pub use imagegen_prompt::Piece;
 pub use inpaint::{Area, Edge, Expand, Inpaint, InpaintMark, Intent, MaskMark, Painted};
 pub use masks::{MadeMask, MaskRequest, OtherSize, Region};
 pub use model::{
-    CodecKind, Cpu, Defaults, Memory, Model, ModelInfo, ModelSource, NetworkInfo, ScheduleInfo,
-    Sees,
+    CodecKind, Cpu, Defaults, Memory, Model, ModelChoice, ModelInfo, ModelSource, NetworkInfo,
+    ScheduleInfo, Sees,
 };
 pub use outcome::{Facts, Outcome, Stage, Unwatched, Watcher};
 pub use prompts::{PartFacts, PromptFacts, PromptMode, ReadingFacts};

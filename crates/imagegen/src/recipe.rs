@@ -130,6 +130,12 @@ pub struct ModelMark {
     pub name: String,
     /// SHA-256 over its files.
     pub sha256: String,
+    /// The autoencoder that took the place of its own; absent where none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vae: Option<SourceMark>,
+    /// What its output was taken for, whatever its files say; absent where they decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prediction: Option<String>,
 }
 
 /// Which refiner, and when it took over.
@@ -259,6 +265,13 @@ impl Recipe {
             extra.push(named("Refiner", &format!("{name} [{sha256:.10}]")));
             extra.push(named("Refiner switch at", &at.to_string()));
         }
+        if let Some(vae) = &self.model.vae {
+            extra.push(named("VAE", &vae.name));
+            extra.push(named("VAE hash", &format!("{:.10}", vae.sha256)));
+        }
+        if let Some(kind) = &self.model.prediction {
+            extra.push(named("Prediction type", kind));
+        }
         a1111_parameters(&A1111Fields {
             prompt: self.prompt.clone(),
             negative_prompt: self.negative_prompt.clone(),
@@ -350,6 +363,8 @@ mod tests {
             model: ModelMark {
                 name: "m".into(),
                 sha256: "ab".repeat(32),
+                vae: None,
+                prediction: None,
             },
             refiner: None,
             source: Some(SourceMark {

@@ -90,6 +90,17 @@ impl Recipe {
     /// Fails with [`Error::Setting`] at the first field in which `again`, the plan of a repetition,
     /// departs from this recipe. Names of files and models and the program's version may differ.
     pub fn check_repetition(&self, again: &Self) -> Result<(), Error> {
+        let vae = |recipe: &Self| recipe.model.vae.as_ref().map(|vae| vae.sha256.clone());
+        let prediction = |recipe: &Self| recipe.model.prediction.clone();
+        for (field, was, is) in [
+            ("model.vae.sha256", vae(self), vae(again)),
+            ("model.prediction", prediction(self), prediction(again)),
+        ] {
+            if was != is {
+                let text = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
+                return Err(wrong(field, &text(is), &text(was)));
+            }
+        }
         let model = (&self.model.sha256, &again.model.sha256);
         if model.0 != model.1 {
             let expected = format!("{}, the model named {}", model.0, self.model.name);

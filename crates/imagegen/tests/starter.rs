@@ -311,9 +311,9 @@ fn a_copied_folder_is_the_same_model() {
         level: Level::best(),
         threads: 1,
     };
-    let copy = Model::load(&ModelSource::Folder(folder), cpu).unwrap();
+    let copy = Model::load(ModelSource::Folder(folder), cpu).unwrap();
     assert_eq!(copy.sha256(), model().sha256());
-    let error = Model::load(&ModelSource::Folder(damaged_copy().path().to_owned()), cpu);
+    let error = Model::load(ModelSource::Folder(damaged_copy().path().to_owned()), cpu);
     let error = error.unwrap_err().to_string();
     assert!(
         error.contains("unet/diffusion_pytorch_model.safetensors"),

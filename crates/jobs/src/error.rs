@@ -179,7 +179,9 @@ fn library_code(error: &imagegen::Error) -> &'static str {
         imagegen::Error::Run(imagegen::RunError::Value { .. })
         | imagegen::Error::Run(imagegen::RunError::UnknownSampler { .. })
         | imagegen::Error::Run(imagegen::RunError::NoSteps { .. }) => "invalid_value",
-        imagegen::Error::MissingFile { .. } | imagegen::Error::Model { .. } => "model",
+        imagegen::Error::MissingFile { .. }
+        | imagegen::Error::Model { .. }
+        | imagegen::Error::Vae { .. } => "model",
         _ => "run",
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use imagegen::{Cpu, Model, ModelInfo, ModelSource};
+use imagegen::{Cpu, Model, ModelChoice, ModelInfo};
 
 use crate::{Error, ModelEntry};
 
@@ -20,7 +20,7 @@ pub(crate) struct Models {
 
 #[derive(Debug)]
 struct Entry {
-    source: ModelSource,
+    choice: ModelChoice,
     info: Arc<ModelInfo>,
     /// Locked while it loads, so that it loads once.
     model: Mutex<Option<Arc<Model>>>,
@@ -31,16 +31,16 @@ struct Entry {
 
 impl Models {
     /// Reads what the models are, and loads none.
-    pub(crate) fn new(sources: Vec<ModelSource>, cpu: Cpu, memory: u64) -> Result<Self, Error> {
+    pub(crate) fn new(choices: Vec<ModelChoice>, cpu: Cpu, memory: u64) -> Result<Self, Error> {
         let mut entries: Vec<Entry> = Vec::new();
-        for source in sources {
-            let info = Arc::new(ModelInfo::read(&source)?);
+        for choice in choices {
+            let info = Arc::new(ModelInfo::read(&choice)?);
             if entries.iter().any(|entry| entry.info.name == info.name) {
                 let name = info.name.clone();
                 return Err(Error::SameName { name });
             }
             entries.push(Entry {
-                source,
+                choice,
                 info,
                 model: Mutex::default(),
                 loaded: AtomicU64::new(0),
@@ -77,7 +77,7 @@ impl Models {
             return Ok(Arc::clone(model));
         }
         self.make_room(entry);
-        let loaded = Arc::new(Model::load(&entry.source, self.cpu)?);
+        let loaded = Arc::new(Model::load(&entry.choice, self.cpu)?);
         tracing::info!(model = loaded.name(), "loaded a model");
         entry.loaded.store(entry.memory(), Ordering::Relaxed);
         *model = Some(Arc::clone(&loaded));

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use imagegen::{Cpu, Model, ModelSource, Source};
+use imagegen::{Cpu, Model, ModelChoice, Source};
 use tokio::sync::broadcast;
 
 use crate::clock::now_ms;
@@ -59,7 +59,7 @@ impl Jobs {
         folder: &Path,
         limits: Limits,
         cpu: Cpu,
-        models: Vec<ModelSource>,
+        models: Vec<ModelChoice>,
     ) -> Result<Self, Error> {
         let models = Models::new(models, cpu, limits.memory)?;
         let lock = FolderLock::take(folder)?;
@@ -459,7 +459,13 @@ mod tests {
             level: Level::best(),
             threads: 2,
         };
-        Jobs::open(folder, Limits::default(), cpu, vec![ModelSource::Starter]).unwrap()
+        Jobs::open(
+            folder,
+            Limits::default(),
+            cpu,
+            vec![imagegen::ModelSource::Starter.into()],
+        )
+        .unwrap()
     }
 
     fn order(prompt: &str, count: u8) -> Order {

@@ -18,7 +18,8 @@ fn weights_of(name: &str, tensors: Tensors) -> Weights {
 }
 
 fn read(tensors: Tensors) -> Result<SingleFile, String> {
-    SingleFile::read(&weights_of("model.safetensors", tensors)).map_err(|error| error.to_string())
+    let file = weights_of("model.safetensors", tensors);
+    SingleFile::read(&file, None).map_err(|error| error.to_string())
 }
 
 /// Fails unless `got` has the tensors of `want`, to the bit.

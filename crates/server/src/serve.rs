@@ -15,7 +15,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use imagegen::{Cpu, ModelSource};
+use imagegen::{Cpu, ModelChoice};
 use imagegen_jobs::{Error as JobsError, Jobs, Limits as JobLimits};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -93,7 +93,7 @@ pub fn open_jobs(
     config: &Config,
     limits: JobLimits,
     cpu: Cpu,
-    models: Vec<ModelSource>,
+    models: Vec<ModelChoice>,
 ) -> Result<Jobs, JobsError> {
     std::thread::scope(|scope| {
         let opened = scope.spawn(|| {

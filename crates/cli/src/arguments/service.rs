@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::shared::{Compute, default_model};
+use super::shared::{Compute, Overrides, default_model};
 
 /// Where the service listens where nothing else is named.
 pub(crate) const ADDRESS: &str = "127.0.0.1:7860";
@@ -33,6 +33,9 @@ pub(crate) struct ServeArguments {
     /// Requests that name none take the first.
     #[arg(long = "model", id = "model", value_name = "NAME|PATH", default_value = default_model(), env = "IMAGEGEN_MODEL")]
     pub(crate) models: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) over: Overrides,
 
     /// Open the page in a browser
     #[arg(long)]

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use imagegen::{
-    Colours, Fit, Format, Level, ModelSource, PromptMode, Sampling, Settings, Source, Spacing,
-    Strength, StrengthRule, Transform, Wanted,
+    Colours, Fit, Format, Level, ModelSource, PredictionType, PromptMode, Sampling, Settings,
+    Source, Spacing, Strength, StrengthRule, Transform, Wanted,
 };
 
 use super::values::{self, NamedSampler};
@@ -339,15 +339,65 @@ impl From<FormatName> for Format {
 }
 
 /// Which model.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct ModelName {
     /// Model: a name (starter), a folder in the diffusers layout, or one .safetensors file
     #[arg(long, value_name = "NAME|PATH", default_value = default_model(), env = "IMAGEGEN_MODEL")]
     pub(crate) model: String,
+
+    #[command(flatten)]
+    pub(crate) over: Overrides,
+}
+
+/// What holds in place of what a model's files say.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Overrides {
+    /// Autoencoder in place of the model's own: one .safetensors file, or a folder in the diffusers layout
+    #[arg(
+        long,
+        value_name = "FILE|FOLDER",
+        env = "IMAGEGEN_VAE",
+        hide_env_values = true
+    )]
+    pub(crate) vae: Option<PathBuf>,
+
+    /// What the network predicts, whatever its files say: epsilon, v_prediction or sample
+    ///
+    /// For files that do not say it, or say it wrong: a wrong kind makes noise or flat colours.
+    #[arg(
+        long,
+        value_name = "KIND",
+        env = "IMAGEGEN_PREDICTION",
+        hide_env_values = true,
+        value_parser = values::prediction
+    )]
+    pub(crate) prediction: Option<PredictionType>,
+}
+
+impl ModelName {
+    /// The model that is meant.
+    ///
+    /// Fails where there is none of this name.
+    pub(crate) fn choice(&self) -> Result<imagegen::ModelChoice, imagegen::Error> {
+        self.over.on(&self.model)
+    }
+}
+
+impl Overrides {
+    /// The model of this name or path with these settings.
+    ///
+    /// Fails where there is none.
+    pub(crate) fn on(&self, name: &str) -> Result<imagegen::ModelChoice, imagegen::Error> {
+        Ok(imagegen::ModelChoice {
+            source: name.parse()?,
+            vae: self.vae.clone(),
+            prediction: self.prediction,
+        })
+    }
 }
 
 /// Which model, and what it learns for the run.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct ModelChoice {
     #[command(flatten)]
     pub(crate) named: ModelName,

@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use imagegen::{
-    Area, Enlarge, Enlarger, Expand, Intent, Level, MaskedContent, PromptMode, Rect, Region,
-    Sampler, Size, Spacing, Strength, StrengthRule, Wanted,
+    Area, Enlarge, Enlarger, Expand, Intent, Level, MaskedContent, PredictionType, PromptMode,
+    Rect, Region, Sampler, Size, Spacing, Strength, StrengthRule, Wanted,
 };
 use imagegen_picture::mask::ColourKey;
 
@@ -121,6 +121,11 @@ pub(super) fn prompt_mode(text: &str) -> Result<PromptMode, String> {
 
 pub(super) fn rule(text: &str) -> Result<StrengthRule, String> {
     StrengthRule::from_str(text).map_err(|error| error.to_string())
+}
+
+pub(super) fn prediction(text: &str) -> Result<PredictionType, String> {
+    text.parse::<PredictionType>()
+        .map_err(|error| error.to_string())
 }
 
 pub(super) fn level(text: &str) -> Result<Level, String> {

@@ -7,6 +7,7 @@ mod inpaint;
 mod ladder;
 mod mask;
 mod models;
+mod overrides;
 mod pages;
 mod pipes;
 #[path = "../cli/place.rs"]

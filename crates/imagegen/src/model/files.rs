@@ -10,6 +10,7 @@ use imagegen_model::{Bytes, Tokenizer, Weights};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::files::full;
 use crate::request::hex;
 use crate::{Error, files};
 
@@ -330,11 +331,4 @@ impl ModelFiles {
             },
         }
     }
-}
-
-fn full(path: &Path) -> Result<PathBuf, Error> {
-    path.canonicalize().map_err(|source| Error::Read {
-        path: path.to_owned(),
-        source,
-    })
 }

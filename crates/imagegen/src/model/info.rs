@@ -14,8 +14,9 @@ use super::files::ModelFiles;
 use super::memory::Meter;
 use super::networks::Networks;
 use super::parts::{CodecPart, Parts};
-use super::{Defaults, ModelSource, defaults};
-use crate::{Error, PromptMode};
+use super::vae::Vae;
+use super::{Defaults, ModelChoice, defaults};
+use crate::{Error, ModelMark, PromptMode, SourceMark};
 
 /// A model's facts.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,7 +27,12 @@ pub struct ModelInfo {
     pub folder: Option<PathBuf>,
     /// SHA-256 over its files, in hexadecimal.
     pub sha256: String,
-    /// Its files by their path in the folder, and their sizes in bytes.
+    /// The autoencoder that takes the place of its own, if one does.
+    pub vae: Option<SourceMark>,
+    /// What its output is taken for against its files, if that was decided.
+    pub prediction: Option<PredictionType>,
+    /// Its files by their path in the folder, and their sizes in bytes; those of an autoencoder from elsewhere
+    /// follow.
     pub files: Vec<(String, u64)>,
     /// Its networks.
     pub networks: Vec<NetworkInfo>,
@@ -129,9 +135,10 @@ impl ModelInfo {
     /// Reads a model's files.
     ///
     /// Fails as [`Model::load`](crate::Model::load): a model that this can describe can be run.
-    pub fn read(source: &ModelSource) -> Result<Self, Error> {
-        let files = ModelFiles::open(source)?;
-        let parts = Parts::read(&files, source)?;
+    pub fn read(choice: impl Into<ModelChoice>) -> Result<Self, Error> {
+        let choice = choice.into();
+        let files = ModelFiles::open(&choice.source)?;
+        let parts = Parts::read(&files, &choice)?;
         let native = parts.native(&files)?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let meter = Meter::new(threads);
@@ -147,12 +154,17 @@ impl ModelInfo {
             })
         })?;
         let schedule = parts.scheduler.config(parts.scheduler.sampler())?;
-        let sha256 = files.hash()?;
-        let sizes = files.sizes();
+        let ModelMark {
+            name, sha256, vae, ..
+        } = parts.mark(&files, &choice)?;
+        let mut sizes = files.sizes();
+        sizes.extend(parts.vae.iter().flat_map(Vae::sizes));
         Ok(Self {
-            name: files.name().to_owned(),
+            name,
             folder: files.folder().map(PathBuf::from),
             sha256,
+            vae,
+            prediction: choice.prediction,
             networks: listed(&parts),
             codec: match parts.codec {
                 CodecPart::Patches(_) => CodecKind::Patches,
@@ -203,9 +215,10 @@ impl Defaults {
     /// names and shapes.
     ///
     /// Fails as [`Model::load`](crate::Model::load) for what it reads.
-    pub fn read(source: &ModelSource) -> Result<Self, Error> {
-        let files = ModelFiles::open(source)?;
-        let parts = Parts::read(&files, source)?;
+    pub fn read(choice: impl Into<ModelChoice>) -> Result<Self, Error> {
+        let choice = choice.into();
+        let files = ModelFiles::open(&choice.source)?;
+        let parts = Parts::read(&files, &choice)?;
         Ok(defaults(parts.native(&files)?, &parts.scheduler))
     }
 }
@@ -274,11 +287,7 @@ impl ScheduleInfo {
             BetaSchedule::SquaredcosCapV2 => "squaredcos_cap_v2",
         };
         Self {
-            prediction_type: match config.prediction_type {
-                PredictionType::Epsilon => "epsilon",
-                PredictionType::VPrediction => "v_prediction",
-                PredictionType::Sample => "sample",
-            },
+            prediction_type: config.prediction_type.name(),
             beta_schedule,
             beta_start: config.beta_start,
             beta_end: config.beta_end,
@@ -296,10 +305,12 @@ impl ScheduleInfo {
 #[cfg(all(test, feature = "starter"))]
 mod tests {
     use super::*;
+    use crate::ModelSource;
 
     #[test]
     fn the_starter_is_described_by_its_files() {
-        let info = ModelInfo::read(&ModelSource::Starter).unwrap();
+        let starter = ModelSource::Starter;
+        let info = ModelInfo::read(&starter).unwrap();
         let stored: u64 = info.networks.iter().map(|network| network.parameters).sum();
         // Weights are kept as f32, whatever the files hold.
         assert_eq!(info.memory.weights / 4, stored);
@@ -313,10 +324,7 @@ mod tests {
             bytes
         );
         assert_eq!(info.native_side % info.grid, 0);
-        assert_eq!(
-            info.defaults,
-            Defaults::read(&ModelSource::Starter).unwrap()
-        );
+        assert_eq!(info.defaults, Defaults::read(&starter).unwrap());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A model: its networks on an engine, its settings, its text encoder.
 
+mod choice;
 mod files;
 mod info;
 mod latents;
@@ -9,8 +10,10 @@ mod networks;
 mod parts;
 mod scheduler;
 mod texts;
+mod vae;
 mod words;
 
+pub use choice::ModelChoice;
 pub use files::ModelSource;
 pub use info::{CodecKind, Memory, ModelInfo, NetworkInfo, ScheduleInfo, Sees};
 
@@ -94,18 +97,16 @@ pub struct Model {
 impl Model {
     /// Loads a model for `cpu`.
     ///
-    /// Fails with [`Error::UnknownModel`], [`Error::MissingFile`], [`Error::Setting`] or
+    /// Fails with [`Error::UnknownModel`], [`Error::MissingFile`], [`Error::Setting`], [`Error::Vae`] or
     /// [`Error::Model`], each naming the file and the field or tensor.
-    pub fn load(source: &ModelSource, cpu: Cpu) -> Result<Self, Error> {
+    pub fn load(choice: impl Into<ModelChoice>, cpu: Cpu) -> Result<Self, Error> {
+        let choice = choice.into();
         let engine = CpuBackend::new(cpu.level, cpu.threads)?;
-        let files = ModelFiles::open(source)?;
-        let parts = Parts::read(&files, source)?;
+        let files = ModelFiles::open(&choice.source)?;
+        let parts = Parts::read(&files, &choice)?;
         let networks = Networks::load(&engine, &files, &parts)?;
         Ok(Self {
-            mark: ModelMark {
-                name: files.name().to_owned(),
-                sha256: files.hash()?,
-            },
+            mark: parts.mark(&files, &choice)?,
             engine,
             networks,
             native: parts.native(&files)?,

@@ -1,19 +1,23 @@
 //! The parts of a model as its files have them, before networks are made of them: from a folder in the
 //! diffusers layout, or from one file.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use imagegen_model::single_file::{Part, SingleFile, read_autoencoder};
 use imagegen_model::{AutoencoderConfig, Tokenizer, UNetConfig};
+use imagegen_pipeline::PredictionType;
 use serde_json::{Map, Value};
 
-use super::ModelSource;
 use super::files::ModelFiles;
 use super::latents::LatentsFile;
 use super::native::Native;
 use super::scheduler::SchedulerFile;
+use super::vae::{Vae, scaling_factor};
 use super::words::PromptWords;
-use crate::Error;
+use super::{ModelChoice, ModelSource};
+use crate::files::base_name;
+use crate::{Error, ModelMark};
 
 /// Everything a model's files say.
 pub(super) struct Parts {
@@ -21,6 +25,8 @@ pub(super) struct Parts {
     /// Text encoders, in the order in which their states are joined.
     pub(super) texts: Vec<Text>,
     pub(super) codec: CodecPart,
+    /// The files of the autoencoder that takes the place of the model's own, if one does.
+    pub(super) vae: Option<Vae>,
     pub(super) scheduler: SchedulerFile,
     pub(super) words: Option<PromptWords>,
     /// Whether no negative prompt means zeros in place of an encoded empty text.
@@ -58,14 +64,28 @@ impl Parts {
     }
 
     /// Reads a model's files.
-    pub(super) fn read(files: &ModelFiles, source: &ModelSource) -> Result<Self, Error> {
-        match source {
+    pub(super) fn read(files: &ModelFiles, choice: &ModelChoice) -> Result<Self, Error> {
+        match &choice.source {
             ModelSource::File(path) => {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
-                read_file(files, &name)
+                read_file(files, &name, choice)
             }
-            _ => read_folder(files),
+            _ => read_folder(files, choice),
         }
+    }
+
+    /// What tells the model from others: everything that was read, and what was decided over it.
+    pub(super) fn mark(
+        &self,
+        files: &ModelFiles,
+        choice: &ModelChoice,
+    ) -> Result<ModelMark, Error> {
+        Ok(ModelMark {
+            name: files.name().to_owned(),
+            sha256: files.hash()?,
+            vae: self.vae.as_ref().map(Vae::mark).transpose()?,
+            prediction: choice.prediction.map(|kind| kind.name().to_owned()),
+        })
     }
 }
 
@@ -119,16 +139,29 @@ impl Index {
     }
 }
 
-fn read_folder(files: &ModelFiles) -> Result<Parts, Error> {
+fn read_folder(files: &ModelFiles, choice: &ModelChoice) -> Result<Parts, Error> {
     let index = Index::read(files)?;
     // A folder without an index has what is there.
     let has = |component: &str| match &index {
         Some(index) => index.has(component),
         None => files.has(&format!("{component}/config.json")),
     };
-    let codec = match has("vae") {
-        true => CodecPart::Autoencoder(part(files, "vae", "diffusion_pytorch_model")?),
-        false => CodecPart::Patches(LatentsFile::parse(&files.text("latents.json")?)?),
+    let unet = part(files, "unet", "diffusion_pytorch_model")?;
+    let mut vae = None;
+    let codec = match (&choice.vae, has("vae")) {
+        (Some(path), _) if !files.has("latents.json") => {
+            let own = files.optional_text("vae/config.json")?;
+            let (found, part) = replacing(files, path, &unet, own.as_deref())?;
+            vae = Some(found);
+            CodecPart::Autoencoder(part)
+        }
+        (Some(path), _) => {
+            let subject = format!("the autoencoder for model {}", files.name());
+            let expected = "none, since its latents are patches of pixels";
+            return Err(Error::setting(subject, path.display(), expected));
+        }
+        (None, true) => CodecPart::Autoencoder(part(files, "vae", "diffusion_pytorch_model")?),
+        (None, false) => CodecPart::Patches(LatentsFile::parse(&files.text("latents.json")?)?),
     };
     let second = has("text_encoder_2");
     let mut texts = Vec::new();
@@ -150,14 +183,42 @@ fn read_folder(files: &ModelFiles) -> Result<Parts, Error> {
         text("text_encoder_2", "tokenizer_2")?;
     }
     Ok(Parts {
-        unet: part(files, "unet", "diffusion_pytorch_model")?,
+        unet,
         texts,
         codec,
-        scheduler: SchedulerFile::parse(&files.text("scheduler/scheduler_config.json")?)?,
+        vae,
+        scheduler: SchedulerFile::read(
+            &files.text("scheduler/scheduler_config.json")?,
+            choice.prediction,
+        )?,
         words: PromptWords::parse(files.optional_text("prompt_words.json")?.as_deref())?,
         zeros_for_no_prompt: index
             .is_none_or(|index| index.flag("force_zeros_for_empty_prompt", true)),
     })
+}
+
+/// The autoencoder at `path`, for a model whose own has the configuration `own`, if that is known.
+fn replacing(
+    files: &ModelFiles,
+    path: &Path,
+    unet: &Part,
+    own: Option<&str>,
+) -> Result<(Vae, Part), Error> {
+    let fail = |cause| files.fail(cause);
+    let unet = UNetConfig::parse("unet/config.json", &unet.config).map_err(fail)?;
+    let (vae, part) = Vae::read(path, scaling_factor(&unet, own))?;
+    let config = AutoencoderConfig::parse("config.json", &part.config);
+    let config = config.map_err(|cause| Error::Vae {
+        name: base_name(path),
+        cause,
+    })?;
+    if config.latent_channels != unet.out_channels {
+        let subject = format!("latents of autoencoder {}", base_name(path));
+        let got = format!("of {} channels", config.latent_channels);
+        let expected = format!("{} for model {}", unet.out_channels, files.name());
+        return Err(Error::setting(subject, got, expected));
+    }
+    Ok((vae, part))
 }
 
 /// Configuration and weights in the folder `name`.
@@ -168,23 +229,34 @@ fn part(files: &ModelFiles, name: &str, stem: &str) -> Result<Part, Error> {
     })
 }
 
-fn read_file(files: &ModelFiles, name: &str) -> Result<Parts, Error> {
+fn read_file(files: &ModelFiles, name: &str, choice: &ModelChoice) -> Result<Parts, Error> {
     let fail = |cause| files.fail(cause);
     let weights = files.weights(name)?;
-    let file = SingleFile::read(&weights).map_err(fail)?;
-    // An autoencoder beside the file goes before the one in it, as in other programs.
+    let velocity = choice
+        .prediction
+        .map(|kind| kind == PredictionType::VPrediction);
+    let file = SingleFile::read(&weights, velocity).map_err(fail)?;
+    // An autoencoder beside the file goes before the one in it, as in other programs; one that is named goes
+    // before both.
     let beside = format!("{}.vae.safetensors", files.name());
-    let autoencoder = match files.has(&beside) {
-        true => {
+    let mut vae = None;
+    let autoencoder = match &choice.vae {
+        Some(path) => {
+            let (found, part) = replacing(files, path, &file.unet, None)?;
+            vae = Some(found);
+            Some(part)
+        }
+        None if files.has(&beside) => {
             let weights = files.weights(&beside)?;
             Some(read_autoencoder(&weights, file.scaling_factor).map_err(fail)?)
         }
-        false => file.autoencoder,
+        None => file.autoencoder,
     };
     let autoencoder = autoencoder.ok_or_else(|| Error::MissingFile {
         model: files.name().to_owned(),
         file: beside,
-        hint: "the model has no autoencoder in it, so one has to stand beside it".to_owned(),
+        hint: "the model has no autoencoder in it, so one has to stand beside it or be named"
+            .to_owned(),
     })?;
     let zeros_for_no_prompt = file.texts.len() == 2;
     let names = ["text_encoder", "text_encoder_2"];
@@ -200,7 +272,8 @@ fn read_file(files: &ModelFiles, name: &str) -> Result<Parts, Error> {
         unet: file.unet,
         texts: texts.collect::<Result<_, Error>>()?,
         codec: CodecPart::Autoencoder(autoencoder),
-        scheduler: SchedulerFile::parse(&file.scheduler)?,
+        vae,
+        scheduler: SchedulerFile::read(&file.scheduler, choice.prediction)?,
         words: None,
         zeros_for_no_prompt,
     })

@@ -26,10 +26,18 @@ const SPACINGS: [(&str, Spacing); 3] = [
 pub(super) struct SchedulerFile {
     class: String,
     fields: Map<String, Value>,
+    /// What the output means, whatever the file says.
+    forced: Option<PredictionType>,
 }
 
 impl SchedulerFile {
-    pub(super) fn parse(json: &str) -> Result<Self, Error> {
+    /// Reads a file; `forced` holds in place of its `prediction_type`.
+    pub(super) fn read(json: &str, forced: Option<PredictionType>) -> Result<Self, Error> {
+        let file = Self::parse(json)?;
+        Ok(Self { forced, ..file })
+    }
+
+    fn parse(json: &str) -> Result<Self, Error> {
         let fields: Map<String, Value> = serde_json::from_str(json)
             .map_err(|error| Error::setting("scheduler_config.json", error, "a JSON object"))?;
         let class = fields
@@ -39,6 +47,7 @@ impl SchedulerFile {
         let file = Self {
             class: class.to_owned(),
             fields,
+            forced: None,
         };
         for (name, off) in OFF {
             if file
@@ -110,15 +119,9 @@ impl SchedulerFile {
             };
         }
         if let Some(name) = self.name("prediction_type")? {
-            config.prediction_type = match name {
-                "epsilon" => PredictionType::Epsilon,
-                "v_prediction" => PredictionType::VPrediction,
-                "sample" => PredictionType::Sample,
-                _ => {
-                    let expected = "epsilon, v_prediction or sample";
-                    return Err(self.wrong("prediction_type", expected));
-                }
-            };
+            let known = name.parse();
+            config.prediction_type = known
+                .map_err(|_| self.wrong("prediction_type", "epsilon, v_prediction or sample"))?;
         }
         if let Some(name) = self.name("timestep_spacing")? {
             config.timestep_spacing = match name {
@@ -143,6 +146,11 @@ impl SchedulerFile {
             self.flag("clip_sample", &mut clip)?;
             self.number("clip_sample_range", &mut range)?;
             config.clip_sample = clip.then_some(range);
+        }
+        if let Some(forced) = self.forced {
+            config.prediction_type = forced;
+            // Where there is no signal, noise tells nothing of the picture.
+            config.rescale_betas_zero_snr &= forced != PredictionType::Epsilon;
         }
         Ok(config)
     }

@@ -57,7 +57,7 @@ pub(crate) fn cpu() -> Cpu {
 }
 
 pub(crate) fn open(folder: &Path, limits: Limits) -> Result<Jobs, Error> {
-    Jobs::open(folder, limits, cpu(), vec![ModelSource::Starter])
+    Jobs::open(folder, limits, cpu(), vec![ModelSource::Starter.into()])
 }
 
 /// A small picture that depends on `tint`, as a PNG file.

@@ -80,13 +80,17 @@ fn a_later_programs_database_is_refused_by_version() {
 fn models_have_names_of_their_own() {
     let place = Place::new();
     let open = |models| Jobs::open(&place.data(), Limits::default(), cpu(), models);
-    let error = open(vec![ModelSource::Starter, ModelSource::Starter]).unwrap_err();
+    let error = open(vec![
+        ModelSource::Starter.into(),
+        ModelSource::Starter.into(),
+    ])
+    .unwrap_err();
     assert!(
         matches!(&error, Error::SameName { name } if name == "starter"),
         "{error}"
     );
     assert!(matches!(open(Vec::new()).unwrap_err(), Error::NoModel));
-    let jobs = open(vec![ModelSource::Starter]).unwrap();
+    let jobs = open(vec![ModelSource::Starter.into()]).unwrap();
     let models = jobs.models();
     assert!(models[0].is_default && models[0].info.name == "starter");
     jobs.model(None).unwrap();
@@ -106,7 +110,8 @@ fn memory_is_kept_within_its_limit_and_no_model_stands_in_for_another() {
         memory: 1,
         ..Limits::default()
     };
-    let models = || vec![ModelSource::Starter, ModelSource::Folder(folder.clone())];
+    let other = ModelSource::Folder(folder.clone());
+    let models = || vec![ModelSource::Starter.into(), other.clone().into()];
     let jobs = Jobs::open(&place.data(), limits, cpu(), models()).unwrap();
     until(|| jobs.queue().unwrap().ready.then_some(()));
     let loaded = || {

@@ -117,11 +117,11 @@ impl Layout {
 }
 
 impl SingleFile {
-    /// Finds the networks of a file.
+    /// Finds the networks of a file. `velocity` says whether it predicts that, whatever the file says of it.
     ///
     /// Fails with [`Error::Unsupported`] where the file holds something else, and with
     /// [`Error::Missing`] or [`Error::Spare`] where tensors lack or belong to nothing.
-    pub fn read(file: &Weights) -> Result<Self, Error> {
+    pub fn read(file: &Weights, velocity: Option<bool>) -> Result<Self, Error> {
         let has = |prefix: &str| file.names().any(|name| name.starts_with(prefix));
         let family = FAMILIES
             .iter()
@@ -143,7 +143,10 @@ impl SingleFile {
             })
             .transpose()?;
         taken.check(file)?;
-        let velocity = predicts_velocity(file, family, &unet)?;
+        let velocity = match velocity {
+            Some(decided) => decided,
+            None => predicts_velocity(file, family, &unet)?,
+        };
         let mut config = sizes::unet(&unet)?;
         config["sample_size"] = json!(family.sample_sizes[usize::from(velocity)]);
         Ok(Self {

@@ -26,6 +26,29 @@ pub enum PredictionType {
     Sample,
 }
 
+impl PredictionType {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Epsilon, Self::VPrediction, Self::Sample];
+
+    /// Its name, as diffusers' files have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Epsilon => "epsilon",
+            Self::VPrediction => "v_prediction",
+            Self::Sample => "sample",
+        }
+    }
+}
+
+impl FromStr for PredictionType {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        found.ok_or_else(|| Error::value("prediction", name, "epsilon, v_prediction or sample"))
+    }
+}
+
 /// How steps are laid over the training timesteps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimestepSpacing {

@@ -35,7 +35,7 @@ pub(crate) fn jobs(config: &Config, limits: JobLimits) -> Jobs {
     };
     let since = Instant::now();
     loop {
-        match open_jobs(config, limits, cpu, vec![ModelSource::Starter]) {
+        match open_jobs(config, limits, cpu, vec![ModelSource::Starter.into()]) {
             // The last connection of a service before may be about to go.
             Err(JobsError::InUse { .. }) if since.elapsed() < PATIENCE => {
                 std::thread::sleep(Duration::from_millis(20));

@@ -47,6 +47,7 @@ fn advise(session: &mut Session<'_>, arguments: &AdviseArguments, path: &Path) -
             seed: 0,
             sampler: None,
             sampling: Sampling::default(),
+            loras: session.loras.clone(),
             rule: arguments.rule.strength_rule,
         },
     };

@@ -90,6 +90,9 @@ pub(crate) fn transform(
     if let Some(refiner) = &model.refiner {
         option("--refiner", refiner);
     }
+    for lora in &model.lora {
+        option("--lora", lora);
+    }
     option("--output", &output.to_string_lossy());
     let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
     words.join(" ")

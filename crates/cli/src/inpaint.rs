@@ -30,7 +30,8 @@ pub(crate) fn run(arguments: &InpaintArguments) -> Result<ExitCode> {
         report::warning(Some(&source.name), words);
     }
     let seeds = seeds(&arguments.prompted, arguments.count);
-    for settings in settings(&arguments.prompted, arguments.rule.strength_rule, seeds) {
+    let (prompted, loras) = (&arguments.prompted, session.loras.clone());
+    for settings in settings(prompted, &loras, arguments.rule.strength_rule, seeds) {
         let request = request(arguments, (&source, drawn.as_ref()), settings);
         if let Err(error) = inpaint(&mut session, arguments, &source, request, &output)
             && let Err(stopped) = session.failed(&source.name, error)

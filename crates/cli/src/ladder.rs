@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use imagegen::{Recipe, Request, Sheet, Source, Transform};
+use imagegen::{LoraUse, Recipe, Request, Sheet, Source, Transform};
 use serde_json::{Map, Value, json};
 
 use crate::arguments::LadderArguments;
@@ -33,7 +33,7 @@ fn climb(
     source: &Source,
     output: &Output,
 ) -> Result<Map<String, Value>> {
-    let rungs = rungs(arguments, source);
+    let rungs = rungs(arguments, source, &session.loras);
     let mut sheet = Sheet::of(&session.model.framed_source(&rungs[0])?);
     let requests: Vec<_> = rungs.into_iter().map(Request::Transform).collect();
     // Every rung is checked before the first one runs.
@@ -62,10 +62,15 @@ fn climb(
 }
 
 /// The requests, one for each strength, with one seed; the parser gives at least one.
-fn rungs<'a>(arguments: &LadderArguments, source: &'a Source) -> Vec<Transform<'a>> {
+fn rungs<'a>(
+    arguments: &LadderArguments,
+    source: &'a Source,
+    loras: &[LoraUse],
+) -> Vec<Transform<'a>> {
     let shaping = &arguments.shaping;
     let seed = seeds(&arguments.prompted, 1);
-    settings(&arguments.prompted, shaping.rule.strength_rule, seed)
+    let (prompted, rule) = (&arguments.prompted, shaping.rule.strength_rule);
+    settings(prompted, loras, rule, seed)
         .flat_map(|settings| {
             let strengths = arguments.strengths.0.iter();
             strengths.map(move |&strength| shaping.transform(source, strength, settings.clone()))

@@ -12,6 +12,7 @@ mod generate;
 mod inpaint;
 mod keys;
 mod ladder;
+mod loras;
 mod mask;
 mod models;
 mod output;

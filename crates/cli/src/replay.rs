@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use imagegen::{Agreement, Error, PROGRAM, Picture, Recipe, Source, SourceMark, files};
@@ -189,9 +190,11 @@ impl<'a> Told<'a> {
     ///
     /// Fails before the run where the model is another one or this program would do something else.
     fn make(&self, session: &mut Session<'_>, files: &Files, output: &Output) -> Result<Made> {
-        let request = self
-            .recipe
-            .request(files.source.as_ref(), files.mask.as_ref())?;
+        let (source, mask) = (files.source.as_ref(), files.mask.as_ref());
+        let mut request = self.recipe.request(source, mask)?;
+        let given = session.loras.iter().map(|used| Arc::clone(&used.lora));
+        let given: Vec<_> = given.collect();
+        request.settings_mut().loras = self.recipe.loras(&given)?;
         self.recipe
             .check_repetition(&session.model.plan(&request)?)?;
         session.make(&self.name, &request, output)

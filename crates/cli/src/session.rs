@@ -11,8 +11,8 @@ use std::time::Instant;
 use anyhow::{Context, Error, Result};
 use imagegen::files::Existing;
 use imagegen::{
-    Cpu, Embedding, EnlargeMark, Facts, Level, Model, ModelSource, Note, Outcome, Painted, PartFacts, Piece,
-    PromptFacts, ReadingFacts, Rect, Request, Settings, Source, StrengthRule,
+    Cpu, Embedding, EnlargeMark, Facts, Level, LoraUse, Model, ModelSource, Note, Outcome, Painted,
+    PartFacts, Piece, PromptFacts, ReadingFacts, Rect, Request, Settings, Source, StrengthRule,
 };
 use imagegen_picture::Limits;
 use imagegen_picture::advice::Advice;
@@ -20,6 +20,7 @@ use serde_json::{Map, Value, json};
 
 use crate::advise;
 use crate::arguments::{Compute, Machine, ModelChoice, Prompted};
+use crate::loras;
 use crate::output::{Output, STANDARD};
 use crate::report::{self, say};
 use crate::shown::shown;
@@ -37,6 +38,8 @@ static READING: AtomicBool = AtomicBool::new(false);
 pub(crate) struct Session<'a> {
     machine: &'a Machine,
     pub(crate) model: Model,
+    /// LoRAs that options name.
+    pub(crate) loras: Vec<LoraUse>,
     stop: Arc<AtomicBool>,
     load_seconds: f64,
     results: Vec<Value>,
@@ -71,6 +74,8 @@ impl<'a> Session<'a> {
             }
         })
         .context("cannot listen for Ctrl-C")?;
+        let loras = choice.lora.iter().map(|named| loras::read(named));
+        let loras = loras.collect::<Result<_>>()?;
         let since = Instant::now();
         let mut model = Model::load(choice.named.choice()?, cpu(&machine.compute))?;
         let embeddings = choice.embedding.iter().map(|named| read_embedding(named));
@@ -91,6 +96,7 @@ impl<'a> Session<'a> {
         Ok(Self {
             machine,
             model,
+            loras,
             stop,
             load_seconds,
             results: Vec::new(),
@@ -323,6 +329,7 @@ pub(crate) fn read_source(path: &Path) -> Result<Source> {
 /// The settings of `seeds`, one after the other.
 pub(crate) fn settings(
     prompted: &Prompted,
+    loras: &[LoraUse],
     rule: StrengthRule,
     seeds: impl Iterator<Item = u64>,
 ) -> impl Iterator<Item = Settings> {
@@ -330,6 +337,7 @@ pub(crate) fn settings(
         prompt: prompted.prompt.clone(),
         negative_prompt: prompted.negative.clone(),
         prompt_mode: prompted.mode.prompt_mode,
+        loras: loras.to_vec(),
         steps: prompted.steps.steps.map(usize::from),
         guidance_scale: prompted.guidance,
         seed,

@@ -62,7 +62,8 @@ fn transform(
 ) -> Result<()> {
     let source = read_source(path)?;
     let rule = arguments.shaping.rule.strength_rule;
-    for settings in settings(&arguments.prompted, rule, seeds.iter().copied()) {
+    let (prompted, loras) = (&arguments.prompted, session.loras.clone());
+    for settings in settings(prompted, &loras, rule, seeds.iter().copied()) {
         let request = arguments.shaping.transform(&source, strength, settings);
         let request = Request::Transform(request);
         let made = session.make(&source.name, &request, output)?;

@@ -30,7 +30,8 @@ pub(crate) fn run(arguments: &UpscaleArguments) -> Result<ExitCode> {
     let enlarge = Enlarge::new(arguments.by, arguments.with)?;
     let mut session = Session::start(&arguments.machine, &arguments.model)?;
     let seeds = seeds(&arguments.prompted, 1);
-    let all: Vec<_> = settings(&arguments.prompted, StrengthRule::Share, seeds).collect();
+    let (prompted, loras) = (&arguments.prompted, &session.loras);
+    let all: Vec<_> = settings(prompted, loras, StrengthRule::Share, seeds).collect();
     for (path, settings) in sources.iter().zip(all.iter().cycle()) {
         let asked = (enlarge, strength, settings);
         if let Err(error) = upscale(&mut session, path, asked, &output)

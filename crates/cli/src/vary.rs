@@ -73,7 +73,8 @@ fn requests<'s>(
     let strength = strength(session, &arguments.strength)?;
     let shaping = &arguments.shaping;
     let seeds = seeds(&arguments.prompted, 2 * arguments.count);
-    let settings = settings(&arguments.prompted, shaping.rule.strength_rule, seeds);
+    let (prompted, rule) = (&arguments.prompted, shaping.rule.strength_rule);
+    let settings = settings(prompted, &session.loras, rule, seeds);
     let request = |settings| shaping.transform(source, strength, settings);
     Ok(settings.map(request).collect())
 }

@@ -107,6 +107,20 @@ pub enum Error {
         /// Why.
         cause: imagegen_model::Error,
     },
+    /// A file is no LoRA, or none for this model.
+    #[error("cannot use the LoRA: {cause}")]
+    Lora {
+        /// Why.
+        cause: imagegen_model::Error,
+    },
+    /// A LoRA that a picture was made with is not among those given.
+    #[error("the LoRA {name} (sha256 {sha256}) is missing, expected its file")]
+    NoLora {
+        /// The name it had.
+        name: String,
+        /// What its file holds.
+        sha256: String,
+    },
     /// A model's files could not be turned into networks.
     #[error("cannot load model {model}: {cause}")]
     Model {

@@ -13,7 +13,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use crate::recipe::SourceMark;
 use crate::request::hex;
 use crate::unfinished::UNFINISHED;
-use crate::{Embedding, Error, Source};
+use crate::{Embedding, Error, Lora, Source};
 
 /// Most bytes of a file's name; common file systems take no more.
 pub const NAME_BYTES: usize = 255;
@@ -45,6 +45,24 @@ const EMBEDDING_BYTES: u64 = 16 << 20;
 ///
 /// Fails with [`Error::Read`] or [`Error::TooLong`], as [`Embedding::read`], and with [`Error::Setting`] for a pickle.
 pub fn read_embedding(path: &Path, name: Option<&str>) -> Result<Embedding, Error> {
+    let (file, stem) = names(path)?;
+    let bytes = read_limited(path, EMBEDDING_BYTES)?;
+    Embedding::read(name.unwrap_or(&stem), &file, bytes)
+}
+
+/// Most bytes of a LoRA's file.
+const LORA_BYTES: u64 = 4 << 30;
+
+/// Reads a LoRA from a safetensors file. Prompts call it by the file's name without its ending.
+///
+/// Fails with [`Error::Read`] or [`Error::TooLong`], as [`Lora::read`], and with [`Error::Setting`] for a pickle.
+pub fn read_lora(path: &Path) -> Result<Lora, Error> {
+    let (file, stem) = names(path)?;
+    Lora::read(&stem, &file, read_limited(path, LORA_BYTES)?)
+}
+
+/// A safetensors file's name, with its ending and without. Fails with [`Error::Setting`] for a pickle.
+fn names(path: &Path) -> Result<(String, String), Error> {
     let base = |part: Option<&std::ffi::OsStr>| {
         part.map_or_else(String::new, |part| part.to_string_lossy().into_owned())
     };
@@ -59,9 +77,7 @@ pub fn read_embedding(path: &Path, name: Option<&str>) -> Result<Embedding, Erro
             expected,
         ));
     }
-    let bytes = read_limited(path, EMBEDDING_BYTES)?;
-    let stem = base(path.file_stem());
-    Embedding::read(name.unwrap_or(&stem), &file, bytes)
+    Ok((file, base(path.file_stem())))
 }
 
 /// Reads a whole file of at most `limit` bytes.

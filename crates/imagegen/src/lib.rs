@@ -12,6 +12,7 @@ mod error;
 mod faces;
 pub mod files;
 mod inpaint;
+mod loras;
 mod masks;
 mod model;
 mod outcome;
@@ -44,6 +45,7 @@ pub use imagegen_pipeline::{
 };
 pub use imagegen_prompt::Piece;
 pub use inpaint::{Area, Edge, Expand, Inpaint, InpaintMark, Intent, MaskMark, Painted};
+pub use loras::{Lora, LoraMark, LoraUse};
 pub use masks::{MadeMask, MaskRequest, OtherSize, Region};
 pub use model::{
     CodecKind, Cpu, Defaults, Memory, Model, ModelChoice, ModelInfo, ModelSource, NetworkInfo,

@@ -16,6 +16,8 @@ pub enum Stage {
     Prepare,
     /// The source is enlarged.
     Enlarge,
+    /// LoRAs change the networks.
+    Adapt,
     /// The prompts are encoded.
     Text,
     /// The network runs.
@@ -30,6 +32,7 @@ impl Stage {
         match self {
             Self::Prepare => "prepare",
             Self::Enlarge => "enlarge",
+            Self::Adapt => "adapt",
             Self::Text => "text",
             Self::Denoise => "denoise",
             Self::Finish => "finish",

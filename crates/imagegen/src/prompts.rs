@@ -3,7 +3,7 @@
 use imagegen_pipeline::needs_uncond;
 use imagegen_prompt::{MOST_READINGS, Piece, Role, Schedule, parse};
 
-use crate::{Error, Settings, Warning};
+use crate::{Error, LoraUse, Settings, Warning, loras};
 
 /// What brackets and keywords in a text mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -95,6 +95,8 @@ pub(crate) struct ReadPart {
 pub(crate) struct ReadTexts {
     pub(crate) prompt: Option<ReadPrompt>,
     pub(crate) negative: Option<ReadPrompt>,
+    /// The LoRAs of the run, each once.
+    pub(crate) loras: Vec<LoraUse>,
 }
 
 /// When a negative prompt has a say.
@@ -118,10 +120,12 @@ impl ReadTexts {
         say: NegativeSay,
         runs: usize,
     ) -> Result<Self, Error> {
+        loras::bounded(&settings.loras)?;
         let mode = settings.prompt_mode;
+        let read = |role, text| ReadPrompt::of((role, text), mode, runs, &settings.loras);
         // A network that hears the scale hears the prompt with it, at 0 too.
         let prompt = (guidance_scale != 0.0 || say == NegativeSay::Never)
-            .then(|| ReadPrompt::of(Role::Positive, &settings.prompt, mode, runs))
+            .then(|| read(Role::Positive, &settings.prompt))
             .transpose()?;
         let weights = prompt.as_ref().map(ReadPrompt::weights).unwrap_or_default();
         if say == NegativeSay::Never && !matches!(weights.as_slice(), [] | [1.0]) {
@@ -136,9 +140,13 @@ impl ReadTexts {
             NegativeSay::Always => true,
         };
         let negative = heard
-            .then(|| ReadPrompt::of(Role::Negative, &settings.negative_prompt, mode, runs))
+            .then(|| read(Role::Negative, &settings.negative_prompt))
             .transpose()?;
-        Ok(Self { prompt, negative })
+        Ok(Self {
+            prompt,
+            negative,
+            loras: loras::settled(&settings.loras),
+        })
     }
 
     /// Both texts, the prompt first.
@@ -160,8 +168,39 @@ impl ReadTexts {
     }
 }
 
+/// Fails unless every LoRA that a text names is among those `given`.
+fn check_tags(role: Role, tags: &[imagegen_prompt::Lora], given: &[LoraUse]) -> Result<(), Error> {
+    let refused = |which, tag: &imagegen_prompt::Lora, expected: String| {
+        let got = format!("naming the LoRA {:?}", tag.name);
+        Err(Error::setting(which, got, expected))
+    };
+    for tag in tags {
+        if role == Role::Negative {
+            let expected = "it in the prompt: a LoRA changes the networks, for both texts";
+            return refused("negative prompt", tag, expected.to_owned());
+        }
+        let mut known = given.iter().map(|used| &used.lora);
+        if tag.weight != 0.0 && !known.any(|lora| lora.is_called(&tag.name)) {
+            let names = given.iter().map(|used| used.lora.name.as_str());
+            let names: Vec<_> = names.collect();
+            let expected = match names.as_slice() {
+                [] => "none: no LoRAs are given".to_owned(),
+                names => format!("one of those given: {}", names.join(", ")),
+            };
+            return refused("prompt", tag, expected);
+        }
+    }
+    Ok(())
+}
+
 impl ReadPrompt {
-    fn of(role: Role, text: &str, mode: PromptMode, runs: usize) -> Result<Self, Error> {
+    /// Reads a text for a run of `runs` steps with `loras`.
+    fn of(
+        (role, text): (Role, &str),
+        mode: PromptMode,
+        runs: usize,
+        loras: &[LoraUse],
+    ) -> Result<Self, Error> {
         let which = match role {
             Role::Positive => "prompt",
             Role::Negative => "negative prompt",
@@ -181,14 +220,7 @@ impl ReadPrompt {
             return Ok(read);
         }
         let prompt = parse(text, role).map_err(|cause| Error::Prompt { which, cause })?;
-        if let Some(lora) = prompt.loras.first() {
-            let expected = "none: LoRA files are not applied by this build";
-            return Err(Error::setting(
-                which,
-                format!("naming the LoRA file {:?}", lora.name),
-                expected,
-            ));
-        }
+        check_tags(role, &prompt.loras, loras)?;
         read.warnings = prompt.warnings;
         for part in &prompt.parts {
             let schedule = part.schedule(runs);

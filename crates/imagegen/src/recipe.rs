@@ -6,7 +6,7 @@ use imagegen_picture::{EncodeError, Format, Metadata, Size};
 use imagegen_pipeline::Sampler;
 use serde::{Deserialize, Serialize};
 
-use crate::{EmbeddingMark, Enlarge, Error, InpaintMark, PROGRAM, Source};
+use crate::{EmbeddingMark, Enlarge, Error, InpaintMark, LoraMark, PROGRAM, Source};
 
 /// Everything that decides a picture's pixels. Read strictly: a field this program does not know may
 /// decide them too.
@@ -27,6 +27,9 @@ pub struct Recipe {
     /// Textual inversions that words of them stood for; absent where none did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub embeddings: Vec<EmbeddingMark>,
+    /// LoRAs that changed the model; absent where none did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loras: Vec<LoraMark>,
     /// How far to move away from the source; 1 for text-to-image.
     pub strength: f64,
     /// What strength means.
@@ -245,6 +248,11 @@ impl Recipe {
             let hashes: Vec<_> = self.embeddings.iter().map(short).collect();
             extra.push(named("TI hashes", &hashes.join(", ")));
         }
+        if !self.loras.is_empty() {
+            let short = |mark: &LoraMark| format!("{}: {}", mark.name, mark.short_hash);
+            let hashes: Vec<_> = self.loras.iter().map(short).collect();
+            extra.push(named("Lora hashes", &hashes.join(", ")));
+        }
         if let Some(EnlargeMark { by, with }) = &self.enlarge {
             extra.push(named("Upscale by", &by.to_string()));
             extra.push(named("Upscaler", with));
@@ -344,6 +352,7 @@ mod tests {
             negative_prompt: String::new(),
             prompt_mode: Some("a1111".into()),
             embeddings: Vec::new(),
+            loras: Vec::new(),
             strength: 0.5,
             strength_rule: "share".into(),
             steps: 10,

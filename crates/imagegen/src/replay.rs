@@ -1,10 +1,16 @@
 //! Making a picture again from its recipe, and comparing two pictures.
 
+use std::sync::Arc;
+
 use imagegen_picture::{Fit, Picture, Wanted};
 use imagegen_pipeline::{Colours, Sampler, Spacing, Strength, StrengthRule};
 
+use crate::loras;
 use crate::recipe::{EnlargeMark, Recipe};
-use crate::{Enlarge, Error, Generate, PromptMode, Request, Sampling, Settings, Source, Transform};
+use crate::{
+    Enlarge, Error, Generate, Lora, LoraMark, LoraUse, PromptMode, Request, Sampling, Settings,
+    Source, Transform,
+};
 
 impl Recipe {
     /// The request that makes the picture again, from `source` and mask picture where it was made from some.
@@ -23,6 +29,7 @@ impl Recipe {
                 Some(name) => name.parse()?,
                 None => PromptMode::Plain,
             },
+            loras: Vec::new(),
             steps: Some(self.steps),
             guidance_scale: Some(self.guidance_scale),
             seed: self.seed,
@@ -69,6 +76,14 @@ impl Recipe {
                 settings,
             }),
         })
+    }
+
+    /// The LoRAs that the picture was made with, among those `given`, for [`Settings::loras`]; [`Recipe::request`] leaves
+    /// them out.
+    ///
+    /// Fails with [`Error::NoLora`] for the first that is missing.
+    pub fn loras(&self, given: &[Arc<Lora>]) -> Result<Vec<LoraUse>, Error> {
+        loras::found(&self.loras, given)
     }
 
     fn enlarge(&self) -> Result<Option<Enlarge>, Error> {
@@ -142,6 +157,7 @@ impl Recipe {
             let field = format!("embeddings: {} sha256", known.name);
             return Err(wrong(&field, &known.sha256, "none"));
         }
+        check_loras(&self.loras, &again.loras)?;
         if let (Some(was), Some(is)) = (&self.inpaint, &again.inpaint) {
             let (was, is) = (&was.mask.sha256, &is.mask.sha256);
             if was != is {
@@ -159,6 +175,22 @@ impl Recipe {
         }
         Ok(())
     }
+}
+
+/// Fails unless the same LoRAs weigh the same.
+fn check_loras(was: &[LoraMark], is: &[LoraMark]) -> Result<(), Error> {
+    let weight = |marks: &[LoraMark], sha256: &str| {
+        let mark = marks.iter().find(|mark| mark.sha256 == sha256);
+        mark.map_or_else(|| "none".to_owned(), |mark| mark.weight.to_string())
+    };
+    for mark in was.iter().chain(is) {
+        let (was, is) = (weight(was, &mark.sha256), weight(is, &mark.sha256));
+        if was != is {
+            let field = format!("loras: {} (sha256 {}) weight", mark.name, mark.sha256);
+            return Err(wrong(&field, &is, &was));
+        }
+    }
+    Ok(())
 }
 
 /// What [`parse_wanted`] reads.

@@ -4,7 +4,7 @@ use imagegen_picture::{Decoded, Fit, Limits, Picture, Size, Wanted, decode};
 use imagegen_pipeline::{Colours, Sampler, Spacing, Strength, StrengthRule};
 use sha2::{Digest, Sha256};
 
-use crate::{Enlarge, Error, Inpaint, PromptMode};
+use crate::{Enlarge, Error, Inpaint, LoraUse, PromptMode};
 
 /// A source picture, decoded, and the hash of its file.
 #[derive(Debug, Clone)]
@@ -73,6 +73,9 @@ pub struct Settings {
     pub negative_prompt: String,
     /// What brackets and keywords in both mean.
     pub prompt_mode: PromptMode,
+    /// LoRAs that change the model for the run, those that the prompt names among them. Weights of one that is here
+    /// more than once add up.
+    pub loras: Vec<LoraUse>,
     /// Steps of the full schedule, 1 to 1000.
     pub steps: Option<usize>,
     /// Weight of the prompt over the negative prompt, 0 to 100.
@@ -138,4 +141,15 @@ pub enum Request<'a> {
     Generate(Generate),
     /// A part of a source made anew.
     Inpaint(Inpaint<'a>),
+}
+
+impl Request<'_> {
+    /// Its settings.
+    pub fn settings_mut(&mut self) -> &mut Settings {
+        match self {
+            Self::Transform(request) => &mut request.settings,
+            Self::Generate(request) => &mut request.settings,
+            Self::Inpaint(request) => &mut request.settings,
+        }
+    }
 }

@@ -16,13 +16,15 @@ use imagegen_pipeline::{
     Refiner, Spacing, StepRecord, Strength, StrengthRule, Text2Img, img2img, text2img,
 };
 
+use crate::loras;
+use crate::model::Adapted;
 use crate::prompts::{NegativeSay, ReadPrompt, ReadTexts};
 use crate::recipe::{EnlargeMark, FidelityMark, Recipe, SourceMark};
 use crate::refiner::Refined;
 use crate::tiled::Tiled;
 use crate::{
-    Error, Facts, Generate, Model, Note, Outcome, PROGRAM, PromptFacts, PromptMode, Request,
-    Settings, Source, Stage, Transform, Warning, Watcher,
+    Error, Facts, Generate, LoraUse, Model, Note, Outcome, PROGRAM, PromptFacts, PromptMode,
+    Request, Settings, Source, Stage, Transform, Warning, Watcher,
 };
 
 /// Least side of the size a model works at, in pixels; smaller sources are enlarged to it.
@@ -460,7 +462,9 @@ impl Model {
         } else {
             NegativeSay::WhereWeighed
         };
-        ReadTexts::of(settings, resolved.guidance_scale, say, runs)
+        let texts = ReadTexts::of(settings, resolved.guidance_scale, say, runs)?;
+        self.fit_loras(&texts.loras)?;
+        Ok(texts)
     }
 
     /// How texts were read, for the record.
@@ -475,6 +479,8 @@ impl Model {
         texts: &ReadTexts,
     ) -> Result<Vec<Warning>, Error> {
         let mut warnings = self.standing_warnings(settings.sampler.is_some());
+        warnings.extend(loras::bounded(&settings.loras)?);
+        warnings.extend(self.fit_loras(&texts.loras)?);
         let guidance_scale = resolved.guidance_scale;
         let unused = |which| Warning::TextUnused {
             which,
@@ -510,6 +516,15 @@ impl Model {
             &mut dyn imagegen_pipeline::Progress,
         ) -> Result<imagegen_pipeline::Outcome, imagegen_pipeline::Error>,
     ) -> Result<imagegen_pipeline::Outcome, Error> {
+        let loras = if runs > 0 {
+            texts.loras.as_slice()
+        } else {
+            &[]
+        };
+        if !loras.is_empty() {
+            watcher.stage(Stage::Adapt);
+        }
+        let adapted = self.adapted(loras)?;
         watcher.stage(Stage::Text);
         let asked = resolved.guidance_scale;
         let weighed = |model: &Self| match model.hears_guidance() {
@@ -517,11 +532,11 @@ impl Model {
             false => asked,
         };
         resolved.guidance_scale = weighed(self);
-        let heard = Heard::of(self, texts, runs)?;
+        let heard = Heard::of((self, adapted), texts, runs)?;
         let network = |which| heard.network(which, asked);
         let training = self.training(resolved.sampler)?;
         let later = refined.map(|refined| {
-            let heard = Heard::of(refined.model, texts, runs)?;
+            let heard = Heard::of((refined.model, None), texts, runs)?;
             Ok::<_, Error>((refined, heard, refined.model.training(resolved.sampler)?))
         });
         let later = later.transpose()?;
@@ -568,6 +583,10 @@ impl Model {
                 mode => Some(mode.name().to_owned()),
             },
             embeddings: Vec::new(),
+            loras: loras::settled(&settings.loras)
+                .iter()
+                .map(LoraUse::mark)
+                .collect(),
             strength: strength.get(),
             strength_rule: settings.rule.name().to_owned(),
             steps: resolved.steps,
@@ -601,21 +620,27 @@ impl Model {
 /// What a model hears of the texts of a run.
 struct Heard<'m> {
     model: &'m Model,
+    adapted: Option<Arc<Adapted>>,
     prompt: Vec<crate::model::Heard>,
     negative: Vec<crate::model::Heard>,
 }
 
 impl<'m> Heard<'m> {
     /// Encodes the texts that are read in `runs` steps.
-    fn of(model: &'m Model, texts: &ReadTexts, runs: usize) -> Result<Self, Error> {
+    fn of(
+        (model, adapted): (&'m Model, Option<Arc<Adapted>>),
+        texts: &ReadTexts,
+        runs: usize,
+    ) -> Result<Self, Error> {
         let hear = |text: &Option<ReadPrompt>| match text {
-            Some(text) if runs > 0 => model.hear(text),
+            Some(text) if runs > 0 => model.hear(text, adapted.as_deref()),
             _ => Ok(Vec::new()),
         };
         Ok(Self {
             model,
             prompt: hear(&texts.prompt)?,
             negative: hear(&texts.negative)?,
+            adapted,
         })
     }
 
@@ -630,7 +655,10 @@ impl<'m> Heard<'m> {
             Prompt::Negative => self.negative.first(),
         };
         let heard = heard.ok_or_else(|| format!("{which:?} was left out"))?;
-        let network = self.model.network(which, heard.clone(), guidance_scale);
+        let adapted = self.adapted.clone();
+        let network = self
+            .model
+            .network(which, heard.clone(), guidance_scale, adapted);
         Ok(Box::new(network))
     }
 }

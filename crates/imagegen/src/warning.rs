@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::loras::MOST_WEIGHT;
+
 /// Something that was done differently than one may think.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -51,6 +53,22 @@ pub enum Warning {
     },
     /// The model's network hears the guidance scale itself and no negative prompt.
     NegativeUnheard,
+    /// A part of a LoRA belongs to nothing in the model.
+    LoraUnused {
+        /// Its name.
+        name: String,
+        /// Tensors that are not used.
+        count: usize,
+        /// The first module or tensor of them.
+        first: String,
+    },
+    /// A LoRA's weight was brought within the range.
+    LoraBounded {
+        /// Its name.
+        name: String,
+        /// What it came to.
+        weight: f64,
+    },
     /// Nothing was run: strength 0 returns the source.
     NothingRun,
     /// The model works at another size than the result's.
@@ -136,6 +154,22 @@ impl fmt::Display for Warning {
             }
             Self::NegativeUnheard => f.write_str(
                 "the negative prompt is not used: this model hears the guidance scale in its place",
+            ),
+            Self::LoraUnused { name, count, first } => {
+                let are = if *count == 1 {
+                    "tensor is"
+                } else {
+                    "tensors are"
+                };
+                write!(
+                    f,
+                    "{count} {are} not used of the LoRA {name:?}: this model has no layer for them, the first is \"{first}\""
+                )
+            }
+            Self::LoraBounded { name, weight } => write!(
+                f,
+                "the LoRA {name:?} weighs {weight}, which is bounded to {}",
+                weight.clamp(-MOST_WEIGHT, MOST_WEIGHT)
             ),
             Self::NothingRun => f.write_str("strength 0 returns the source; nothing was run"),
             Self::Resampled { work, result } => write!(

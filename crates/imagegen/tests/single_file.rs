@@ -39,6 +39,7 @@ fn picture(model: &Model) -> Picture {
             seed: 5,
             sampler: None,
             sampling: imagegen::Sampling::default(),
+            loras: Vec::new(),
             prompt_mode: imagegen::PromptMode::default(),
             rule: StrengthRule::Share,
         },

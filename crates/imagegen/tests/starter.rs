@@ -40,6 +40,7 @@ fn settings(prompt: &str, seed: u64) -> Settings {
         seed,
         sampler: None,
         sampling: imagegen::Sampling::default(),
+        loras: Vec::new(),
         prompt_mode: imagegen::PromptMode::default(),
         rule: StrengthRule::Share,
     }

@@ -264,6 +264,7 @@ fn settings(order: &Order) -> Result<Settings, Error> {
             .ok_or_else(|| Error::value("seed", "none", "a seed"))?,
         sampler: sampler.transpose()?,
         sampling: order.sampling.choices()?,
+        loras: Vec::new(),
         rule: rule.transpose()?.unwrap_or(StrengthRule::Share),
     })
 }

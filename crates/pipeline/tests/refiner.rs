@@ -36,12 +36,7 @@ type Calls = Vec<(usize, f64)>;
 type Asked = RefCell<Calls>;
 
 /// A run that a second network of another `bias` ends, from `at`; what each was asked for.
-fn run(
-    sampler: Sampler,
-    strength: f64,
-    bias: f32,
-    at: Option<f64>,
-) -> (Outcome, Calls, Calls) {
+fn run(sampler: Sampler, strength: f64, bias: f32, at: Option<f64>) -> (Outcome, Calls, Calls) {
     let training = starter(sampler);
     let (first, second) = (Asked::default(), Asked::default());
     let network = |_: Prompt| -> Result<Box<dyn Network>, BoxedError> {

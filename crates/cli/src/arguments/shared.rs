@@ -412,6 +412,13 @@ pub(crate) struct ModelChoice {
     /// Model that runs the last steps on the same latents, as SDXL's refiner does for SDXL
     #[arg(long, value_name = "NAME|PATH")]
     pub(crate) refiner: Option<String>,
+
+    /// LoRA (.safetensors) that changes the model, and how much of it, -10 to 10; may be given again
+    ///
+    /// 1, which holds where no weight is named, is what it was trained for. Weights of a file that is named twice add
+    /// up. `replay` and `verify` take weights from the picture.
+    #[arg(long, value_name = "FILE[:WEIGHT]")]
+    pub(crate) lora: Vec<String>,
 }
 
 /// The model that holds where none is named.

@@ -5,6 +5,7 @@ mod advise;
 mod config;
 mod inpaint;
 mod ladder;
+mod loras;
 mod mask;
 mod models;
 mod overrides;

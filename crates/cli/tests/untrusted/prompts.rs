@@ -276,7 +276,7 @@ fn what_a_prompt_cannot_mean_is_refused() {
     let place = Place::with_source();
     let many = ["a"; 17].join(" AND ");
     for (prompt, said) in [
-        ("winter <lora:fur:0.8>", "the LoRA file \"fur\""),
+        ("winter <lora:fur:0.8>", "the LoRA \"fur\""),
         ("<lora:fur:soon>", "<lora:fur:soon> is no LoRA file"),
         (&many, "17 parts joined by AND, expected at most 16"),
     ] {

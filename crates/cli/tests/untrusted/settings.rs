@@ -109,7 +109,6 @@ fn what_this_program_does_not_do_is_refused_by_name() {
     for option in [
         "--mask m.png",
         "--inpaint",
-        "--lora l.safetensors",
         "--single m.safetensors",
         "--vae v",
         "--by 2",

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use imagegen_model::{Bytes, Tokenizer, Weights};
 use serde_json::Value;
@@ -58,6 +59,15 @@ impl FromStr for ModelSource {
             ),
         })
     }
+}
+
+/// A file at a time.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    file: String,
+    size: u64,
+    /// When it was written last, where the system knows.
+    changed: Option<SystemTime>,
 }
 
 /// Ends of the names of files that are read and do not make a model what it is.
@@ -138,6 +148,21 @@ impl ModelFiles {
         read.iter()
             .map(|(name, size)| (name.clone(), *size))
             .collect()
+    }
+
+    /// Every file that was read as it is now, by path.
+    pub(super) fn stamps(&self) -> Vec<Stamp> {
+        let changed = |file: &str| {
+            let path = self.folder()?.join(file);
+            path.metadata().ok()?.modified().ok()
+        };
+        let sizes = self.sizes().into_iter();
+        let stamp = |(file, size): (String, u64)| Stamp {
+            changed: changed(&file),
+            file,
+            size,
+        };
+        sizes.map(stamp).collect()
     }
 
     pub(super) fn has(&self, file: &str) -> bool {

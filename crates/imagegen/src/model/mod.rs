@@ -1,5 +1,6 @@
 //! A model: its networks on an engine, its settings, its text encoder.
 
+mod adapted;
 mod choice;
 mod files;
 mod info;
@@ -13,6 +14,7 @@ mod texts;
 mod vae;
 mod words;
 
+pub(crate) use adapted::Adapted;
 pub use choice::ModelChoice;
 pub use files::ModelSource;
 pub use info::{CodecKind, Memory, ModelInfo, NetworkInfo, ScheduleInfo, Sees};
@@ -35,6 +37,7 @@ use crate::prompts::{PromptFacts, ReadPart, ReadPrompt, ReadTexts};
 use crate::recipe::ModelMark;
 use crate::run::Prepared;
 use crate::{Embedding, EmbeddingMark, Error, PromptMode, Warning};
+use adapted::Origin;
 use files::ModelFiles;
 use native::Native;
 use networks::{BoundCodec, Networks};
@@ -67,6 +70,9 @@ pub struct Defaults {
     pub schedule: Spacing,
 }
 
+/// Texts that were encoded, the newest first.
+type Encoded = VecDeque<(Said, Arc<Encoding>)>;
+
 type Encoding = TextEncoding<<CpuBackend as Backend>::Tensor>;
 
 /// What decides an encoding: weighted words, and how they are cut.
@@ -85,7 +91,10 @@ pub struct Model {
     /// The model that takes over in the middle of a run, if there is one.
     pub(crate) refiner: Option<Arc<Self>>,
     /// The last few texts that were encoded.
-    encoded: Mutex<VecDeque<(Said, Arc<Encoding>)>>,
+    encoded: Mutex<Encoded>,
+    origin: Origin,
+    /// The networks of the last run, where LoRAs changed them.
+    adapted: Mutex<Option<Arc<Adapted>>>,
     /// The source of the last run.
     pub(crate) prepared: Mutex<Option<Prepared>>,
     /// The last mask that was made.
@@ -115,6 +124,8 @@ impl Model {
             zeros_for_no_prompt: parts.zeros_for_no_prompt,
             refiner: None,
             encoded: Mutex::default(),
+            origin: Origin::of(choice, &files),
+            adapted: Mutex::default(),
             prepared: Mutex::default(),
             masked: Mutex::default(),
             measured: Mutex::default(),
@@ -128,6 +139,10 @@ impl Model {
     pub fn learn(&mut self, embeddings: Vec<Embedding>) -> Result<(), Error> {
         let encoded = self.encoded.get_mut();
         encoded.unwrap_or_else(PoisonError::into_inner).clear();
+        *self
+            .adapted
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner) = None;
         embeddings
             .into_iter()
             .try_for_each(|embedding| self.networks.texts.learn(embedding))
@@ -288,14 +303,23 @@ impl Model {
     }
 
     /// Encodes weighted words, or finds them among the last few.
-    fn encode(&self, mode: PromptMode, pieces: &[Piece]) -> Result<Arc<Encoding>, Error> {
+    fn encode(
+        &self,
+        mode: PromptMode,
+        pieces: &[Piece],
+        adapted: Option<&Adapted>,
+    ) -> Result<Arc<Encoding>, Error> {
         const KEPT: usize = 8;
-        let mut encoded = self.encoded.lock().unwrap_or_else(PoisonError::into_inner);
+        let (texts, encoded) = match adapted {
+            Some(adapted) => (&adapted.texts, &adapted.encoded),
+            None => (&self.networks.texts, &self.encoded),
+        };
+        let mut encoded = encoded.lock().unwrap_or_else(PoisonError::into_inner);
         let same = |(known, _): &&(Said, _)| known.0 == mode && known.1 == pieces;
         if let Some((_, found)) = encoded.iter().find(same) {
             return Ok(Arc::clone(found));
         }
-        let new = self.networks.texts.encode(&self.engine, mode, pieces);
+        let new = texts.encode(&self.engine, mode, pieces);
         let new = Arc::new(new.map_err(|cause| self.fail(cause))?);
         encoded.push_front(((mode, pieces.to_vec()), Arc::clone(&new)));
         encoded.truncate(KEPT);
@@ -303,7 +327,11 @@ impl Model {
     }
 
     /// What the network hears of each part of a prompt.
-    pub(crate) fn hear(&self, prompt: &ReadPrompt) -> Result<Vec<Heard>, Error> {
+    pub(crate) fn hear(
+        &self,
+        prompt: &ReadPrompt,
+        adapted: Option<&Adapted>,
+    ) -> Result<Vec<Heard>, Error> {
         let pooled_text = self.networks.unet.config().added.is_some();
         let negative = prompt.which != "prompt";
         if negative && prompt.is_none && self.zeros_for_no_prompt && pooled_text {
@@ -314,7 +342,7 @@ impl Model {
         }
         let part = |part: &ReadPart| {
             let readings = part.schedule.readings.iter();
-            let encodings = readings.map(|pieces| self.encode(prompt.mode, pieces));
+            let encodings = readings.map(|pieces| self.encode(prompt.mode, pieces, adapted));
             Ok(Heard {
                 encodings: encodings.collect::<Result<_, Error>>()?,
                 steps: part.schedule.steps.clone(),
@@ -334,9 +362,11 @@ impl Model {
         which: Prompt,
         heard: Heard,
         guidance_scale: f64,
+        adapted: Option<Arc<Adapted>>,
     ) -> BoundUNet<'_> {
         BoundUNet {
             model: self,
+            adapted,
             which,
             text: Arc::clone(&heard.encodings[0]),
             heard,
@@ -395,6 +425,7 @@ pub(crate) struct Heard {
 /// The UNet with what it hears bound to it.
 pub(crate) struct BoundUNet<'a> {
     model: &'a Model,
+    adapted: Option<Arc<Adapted>>,
     which: Prompt,
     heard: Heard,
     /// What it hears at this step.
@@ -410,6 +441,10 @@ impl Network for BoundUNet<'_> {
 
     fn predict(&mut self, input: &Tensor, timestep: f64) -> Result<Tensor, BoxedError> {
         let Networks { unet, codec, .. } = &self.model.networks;
+        let unet = match &self.adapted {
+            Some(adapted) => &adapted.unet,
+            None => unet,
+        };
         let engine = &self.model.engine;
         let [_, height, width, _] = input.nhwc("network input")?;
         let pixels = [height, width].map(|side| (side * codec.downscale()) as f64);

@@ -4,6 +4,7 @@
 
 mod conditioned;
 mod embeddings;
+mod loras;
 mod prompts;
 mod refined;
 
@@ -69,6 +70,12 @@ fn settings(run: &Value) -> Settings {
         guidance_scale: run["guidance"].as_f64(),
         seed: run["seed"].as_u64().unwrap(),
         sampler: Some(run["sampler"].as_str().unwrap().parse().unwrap()),
+        loras: run["loras"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|pair| loras::used(pair[0].as_str().unwrap(), pair[1].as_f64().unwrap()))
+            .collect(),
         sampling: Sampling {
             image_guidance: run["image_guidance"].as_f64(),
             refiner_at: run["at"].as_f64(),

@@ -184,7 +184,7 @@ fn prompts_that_cannot_be_read_are_refused_before_the_run() {
     for (prompt, error) in [
         (
             "a <lora:fur:0.5>",
-            "prompt is naming the LoRA file \"fur\", expected none",
+            "prompt is naming the LoRA \"fur\", expected none",
         ),
         (
             "<hypernet:x>",

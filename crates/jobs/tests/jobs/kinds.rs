@@ -21,6 +21,7 @@ fn settings(order: &Order, seed: u64) -> Settings {
         seed,
         sampler: None,
         sampling: imagegen::Sampling::default(),
+        loras: Vec::new(),
         rule: StrengthRule::Share,
     }
 }

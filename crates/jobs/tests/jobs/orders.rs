@@ -195,10 +195,7 @@ fn what_cannot_be_carried_out_is_refused_by_its_field() {
         "{error}"
     );
     let error = change(&|order| order.negative_prompt = "<lora:fur>".into());
-    assert!(
-        error.to_string().contains("the LoRA file \"fur\""),
-        "{error}"
-    );
+    assert!(error.to_string().contains("the LoRA \"fur\""), "{error}");
     let error = change(&|order| order.model = Some("other".into()));
     assert!(
         matches!(&error, Error::UnknownModel { got, known } if got == "other" && known == "starter"),

@@ -59,6 +59,7 @@ pub(crate) async fn advise(
                 seed: 0,
                 sampler: None,
                 sampling: Sampling::default(),
+                loras: Vec::new(),
                 rule: StrengthRule::default(),
             },
         };

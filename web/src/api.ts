@@ -135,12 +135,12 @@ export type Route = "transforms" | "generations" | "ladders" | "variations" | "u
 /** An order as it is posted; absent fields take the model's defaults. */
 export type Body = Partial<Record<keyof Order | "by", unknown>>;
 
-/** The JSON of an order: only what is set, the seed never rounded. */
+/** The JSON of an order: only what is set, seeds never rounded. */
 export function bodyOf(order: Partial<Order>): Body {
   const body: Body = {};
   for (const [name, value] of Object.entries(order) as [keyof Order, unknown][]) {
     if (value === null || value === undefined) continue;
-    body[name] = name === "seed" ? seedToJson(value as string) : value;
+    body[name] = name === "seed" || name === "variation_seed" ? seedToJson(value as string) : value;
   }
   return body;
 }

@@ -123,6 +123,10 @@ export interface Order {
   guidance_rescale: number | null;
   image_guidance: number | null;
   colours: string | null;
+  /** Whose random numbers seeds stand for; null for torch's on the CPU. */
+  noise: string | null;
+  variation_seed: Seed | null;
+  variation_strength: number | null;
   strength_rule: string | null;
   steps: number | null;
   guidance_scale: number | null;
@@ -139,6 +143,7 @@ export interface Fidelity {
 export interface JobResult {
   index: number;
   seed: Seed | null;
+  variation_seed: Seed | null;
   strength: number | null;
   width: number;
   height: number;

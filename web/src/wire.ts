@@ -130,6 +130,10 @@ export function toOrder(value: unknown): Order {
     guidance_rescale: maybeNumber(it.guidance_rescale),
     image_guidance: maybeNumber(it.image_guidance),
     colours: maybeText(it.colours),
+    noise: maybeText(it.noise),
+    // A recipe has both in one place.
+    variation_seed: seedOf(it.variation_seed ?? fields(it.variation).seed),
+    variation_strength: maybeNumber(it.variation_strength ?? fields(it.variation).strength),
     strength_rule: maybeText(it.strength_rule),
     steps: maybeNumber(it.steps),
     guidance_scale: maybeNumber(it.guidance_scale),
@@ -173,6 +177,7 @@ function toResult(value: unknown): JobResult {
   return {
     index: number(it.index),
     seed: seedOf(it.seed),
+    variation_seed: seedOf(it.variation_seed),
     strength: maybeNumber(it.strength),
     width: number(it.width),
     height: number(it.height),

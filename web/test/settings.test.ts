@@ -121,6 +121,22 @@ describe("settings", () => {
     expect(differences(order, { ...order, eta: null })).toEqual([["Fresh noise", "0.4", "–"]]);
   });
 
+  it("of a variation lead back to it and to others", () => {
+    const varied = { ...job.order, noise: "nv", variation_seed: BIG, variation_strength: 0.3 };
+    const order = settingsOf({ ...job, order: varied }, { ...job.results[0]!, variation_seed: "9" });
+    expect(order).toMatchObject({ seed: "7", variation_seed: "9", variation_strength: 0.3 });
+    const draft = { ...recalled(fresh(), order), source };
+    expect(draft).toMatchObject({ noise: "nv", variation: 0.3, variationSeed: "9" });
+    expect(posting({ ...draft, variationSeed: BIG }).body).toMatchObject({ noise: "nv", variation_seed: BIG, variation_strength: 0.3 });
+    expect(posting({ ...draft, variationSeed: "" }).body).not.toHaveProperty("variation_seed");
+    expect(posting({ ...draft, variation: null }).body).not.toHaveProperty("variation_seed");
+    expect(atStrength(order, 0.4).body).toMatchObject({ variation_seed: 9, variation_strength: 0.3 });
+    expect(variations(order, 4, null).body).not.toHaveProperty("variation_strength");
+    const read = orderOfRecipe({ ...recipe, noise: "nv", variation: { seed: BIG, strength: 0.3 } })!;
+    expect(relaxed(read, [model])).toMatchObject({ noise: "nv", variation_seed: BIG, variation_strength: 0.3 });
+    expect(relaxed({ ...order, noise: "cpu", variation_strength: 0 }, [model])).toMatchObject({ noise: null, variation_strength: null });
+  });
+
   it("finer than the sampler that a recipe leaves out are the plain ones", () => {
     const plain = orderOfRecipe(recipe)!;
     expect(plain).toMatchObject({ schedule: "model", colours: "decoded", eta: null });

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use imagegen::{ModelSource, PromptMode, Recipe, StrengthRule};
+use imagegen::{ModelSource, NoiseKind, PromptMode, Recipe, StrengthRule};
 
 use crate::arguments::{FitName, ModelChoice, Prompted, Shaping};
 use crate::shown::acts;
@@ -38,6 +38,13 @@ pub(crate) fn transform(
     }
     option("--strength", &recipe.strength.to_string());
     option("--seed", &recipe.seed.to_string());
+    if prompted.noise != NoiseKind::default() {
+        option("--noise", prompted.noise.name());
+    }
+    if let Some(to) = recipe.variation {
+        option("--variation-seed", &to.seed.to_string());
+        option("--variation-strength", &to.strength.to_string());
+    }
     if prompted.steps.steps.is_some() {
         option("--steps", &recipe.steps.to_string());
     }

@@ -131,6 +131,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
         kind: Kind::Text,
     },
     Setting {
+        key: "noise",
+        kind: Kind::Text,
+    },
+    Setting {
         key: "negative",
         kind: Kind::Text,
     },

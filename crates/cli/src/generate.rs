@@ -17,7 +17,7 @@ pub(crate) fn run(arguments: &GenerateArguments) -> Result<ExitCode> {
     };
     let output = Output::plan(&arguments.target, amount)?;
     let mut session = Session::start(&arguments.machine, &arguments.model)?;
-    let seeds = seeds(&arguments.prompted, arguments.count);
+    let seeds = seeds(&arguments.prompted, arguments.count)?;
     let (prompted, loras) = (&arguments.prompted, session.loras.clone());
     for settings in settings(prompted, &loras, StrengthRule::Share, seeds) {
         if let Err(error) = generate(&mut session, arguments, settings, &output)

@@ -29,7 +29,7 @@ pub(crate) fn run(arguments: &InpaintArguments) -> Result<ExitCode> {
                      before it is written";
         report::warning(Some(&source.name), words);
     }
-    let seeds = seeds(&arguments.prompted, arguments.count);
+    let seeds = seeds(&arguments.prompted, arguments.count)?;
     let (prompted, loras) = (&arguments.prompted, session.loras.clone());
     for settings in settings(prompted, &loras, arguments.rule.strength_rule, seeds) {
         let request = request(arguments, (&source, drawn.as_ref()), settings);

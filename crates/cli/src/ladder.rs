@@ -33,7 +33,7 @@ fn climb(
     source: &Source,
     output: &Output,
 ) -> Result<Map<String, Value>> {
-    let rungs = rungs(arguments, source, &session.loras);
+    let rungs = rungs(arguments, source, &session.loras)?;
     let mut sheet = Sheet::of(&session.model.framed_source(&rungs[0])?);
     let requests: Vec<_> = rungs.into_iter().map(Request::Transform).collect();
     // Every rung is checked before the first one runs.
@@ -66,14 +66,13 @@ fn rungs<'a>(
     arguments: &LadderArguments,
     source: &'a Source,
     loras: &[LoraUse],
-) -> Vec<Transform<'a>> {
+) -> Result<Vec<Transform<'a>>> {
     let shaping = &arguments.shaping;
-    let seed = seeds(&arguments.prompted, 1);
+    let seed = seeds(&arguments.prompted, 1)?;
     let (prompted, rule) = (&arguments.prompted, shaping.rule.strength_rule);
-    settings(prompted, loras, rule, seed)
-        .flat_map(|settings| {
-            let strengths = arguments.strengths.0.iter();
-            strengths.map(move |&strength| shaping.transform(source, strength, settings.clone()))
-        })
-        .collect()
+    let rungs = settings(prompted, loras, rule, seed).flat_map(|settings| {
+        let strengths = arguments.strengths.0.iter();
+        strengths.map(move |&strength| shaping.transform(source, strength, settings.clone()))
+    });
+    Ok(rungs.collect())
 }

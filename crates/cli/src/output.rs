@@ -115,7 +115,8 @@ impl Output {
             Self::Named { folder, format } => {
                 let source = recipe.source.as_ref().map(|source| source.name.as_str());
                 let extension = format.extension();
-                let name = files::default_name(source, &recipe.prompt, recipe.seed, extension);
+                let name =
+                    files::default_name(source, &recipe.prompt, recipe.row_seed(), extension);
                 Some((
                     files::beside(&folder.join(name), tail, None),
                     Existing::Keep,
@@ -153,7 +154,7 @@ impl Output {
     pub(crate) fn result(&self, recipe: &Recipe, several: bool) -> Option<(PathBuf, Existing)> {
         let numbered = several && matches!(self, Self::File { .. });
         let tail = if numbered {
-            format!("-{}", recipe.seed)
+            format!("-{}", recipe.row_seed())
         } else {
             String::new()
         };

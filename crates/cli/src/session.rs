@@ -12,7 +12,8 @@ use anyhow::{Context, Error, Result};
 use imagegen::files::Existing;
 use imagegen::{
     Cpu, Embedding, EnlargeMark, Facts, Level, LoraUse, Model, ModelSource, Note, Outcome, Painted,
-    PartFacts, Piece, PromptFacts, ReadingFacts, Rect, Request, Settings, Source, StrengthRule,
+    PartFacts, Piece, PromptFacts, ReadingFacts, Rect, Request, Sampling, Settings, Source,
+    StrengthRule, Variation,
 };
 use imagegen_picture::Limits;
 use imagegen_picture::advice::Advice;
@@ -326,31 +327,61 @@ pub(crate) fn read_source(path: &Path) -> Result<Source> {
     Ok(imagegen::files::read_source(path, &limits)?)
 }
 
+/// The seeds of one picture.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seeds {
+    seed: u64,
+    variation: Option<Variation>,
+}
+
 /// The settings of `seeds`, one after the other.
 pub(crate) fn settings(
     prompted: &Prompted,
     loras: &[LoraUse],
     rule: StrengthRule,
-    seeds: impl Iterator<Item = u64>,
+    seeds: impl Iterator<Item = Seeds>,
 ) -> impl Iterator<Item = Settings> {
-    seeds.map(move |seed| Settings {
+    seeds.map(move |seeds| Settings {
         prompt: prompted.prompt.clone(),
         negative_prompt: prompted.negative.clone(),
         prompt_mode: prompted.mode.prompt_mode,
         loras: loras.to_vec(),
         steps: prompted.steps.steps.map(usize::from),
         guidance_scale: prompted.guidance,
-        seed,
+        seed: seeds.seed,
         sampler: prompted.sampler.map(|named| named.sampler),
-        sampling: prompted.sampling(),
+        sampling: Sampling {
+            variation: seeds.variation,
+            ..prompted.sampling()
+        },
         rule,
     })
 }
 
-/// `count` seeds from the one asked for, or from a drawn one. They start again at 0 after the last.
-pub(crate) fn seeds(prompted: &Prompted, count: u16) -> impl Iterator<Item = u64> + Clone {
-    let first = prompted.seed.unwrap_or_else(drawn_seed);
-    (0..u64::from(count)).map(move |index| first.wrapping_add(index))
+/// The seeds of `count` pictures from the one asked for, or from a drawn one. They start again at 0 after the last. With a
+/// variation its seed counts up instead.
+pub(crate) fn seeds(
+    prompted: &Prompted,
+    count: u16,
+) -> Result<impl Iterator<Item = Seeds> + Clone + use<>> {
+    let seed = prompted.seed.unwrap_or_else(drawn_seed);
+    let strength = prompted.variation_strength.filter(|&share| share > 0.0);
+    let variation = strength.map(|strength| {
+        let to = prompted.variation_seed.unwrap_or_else(drawn_seed);
+        Variation::new(to, strength).map_err(imagegen::Error::from)
+    });
+    let variation = variation.transpose()?;
+    let counted = move |index| match variation {
+        None => Seeds {
+            seed: seed.wrapping_add(index),
+            variation: None,
+        },
+        Some(to) => Seeds {
+            seed,
+            variation: Some(to.towards(to.seed.wrapping_add(index))),
+        },
+    };
+    Ok((0..u64::from(count)).map(counted))
 }
 
 /// A seed nobody chose. 32 bits, since torch's generator reads no more.
@@ -400,9 +431,12 @@ fn summary(facts: &Facts, times: &Times) -> String {
         let (share, kept) = (painted.share * 100.0, painted.kept);
         format!(", mask {share:.1} %, {kept} pixels outside it checked and unchanged{seam}")
     });
+    let varied = recipe.variation.map_or_else(String::new, |to| {
+        format!(", variation seed {} at {}", to.seed, to.strength)
+    });
     format!(
         "{width}x{height} in {seconds:.2} s ({enlarged}strength {}{fidelity}, ran {} of {} steps from sigma \
-         {:.3}, seed {}{painted})",
+         {:.3}, seed {}{varied}{painted})",
         recipe.strength, facts.runs, recipe.steps, facts.start_sigma, recipe.seed
     )
 }

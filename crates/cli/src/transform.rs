@@ -9,7 +9,7 @@ use imagegen::{Request, Strength};
 use crate::arguments::{OneStrength, TransformArguments};
 use crate::output::{Amount, Output, STANDARD};
 use crate::report::Usage;
-use crate::session::{Session, read_source, seeds, settings};
+use crate::session::{Seeds, Session, read_source, seeds, settings};
 
 pub(crate) fn run(arguments: &TransformArguments) -> Result<ExitCode> {
     let sources = &arguments.sources;
@@ -30,7 +30,7 @@ pub(crate) fn run(arguments: &TransformArguments) -> Result<ExitCode> {
     let mut session = Session::start(&arguments.machine, &arguments.model)?;
     let strength = strength(&session, &arguments.strength)?;
     // All sources have the same seeds, so that their results can be compared.
-    let seeds: Vec<u64> = seeds(&arguments.prompted, arguments.count).collect();
+    let seeds: Vec<Seeds> = seeds(&arguments.prompted, arguments.count)?.collect();
     for path in sources {
         if let Err(error) = transform(&mut session, arguments, path, strength, &seeds, &output)
             && let Err(stopped) = session.failed(&path.to_string_lossy(), error)
@@ -57,7 +57,7 @@ fn transform(
     arguments: &TransformArguments,
     path: &Path,
     strength: Strength,
-    seeds: &[u64],
+    seeds: &[Seeds],
     output: &Output,
 ) -> Result<()> {
     let source = read_source(path)?;

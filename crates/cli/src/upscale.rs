@@ -29,7 +29,7 @@ pub(crate) fn run(arguments: &UpscaleArguments) -> Result<ExitCode> {
     let output = Output::plan(&arguments.target, amount)?;
     let enlarge = Enlarge::new(arguments.by, arguments.with)?;
     let mut session = Session::start(&arguments.machine, &arguments.model)?;
-    let seeds = seeds(&arguments.prompted, 1);
+    let seeds = seeds(&arguments.prompted, 1)?;
     let (prompted, loras) = (&arguments.prompted, &session.loras);
     let all: Vec<_> = settings(prompted, loras, StrengthRule::Share, seeds).collect();
     for (path, settings) in sources.iter().zip(all.iter().cycle()) {

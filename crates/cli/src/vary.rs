@@ -41,7 +41,7 @@ fn vary(
         .model
         .plan(&Request::Transform(requests[0].clone()))?;
     for request in requests {
-        let seed = request.settings.seed;
+        let seed = request.settings.row_seed();
         let (number, count) = (variety.kept() + 1, arguments.count);
         let title = format!("{} {number} of {count}", source.name);
         let made = session.make(&title, &Request::Transform(request), output)?;
@@ -72,7 +72,7 @@ fn requests<'s>(
 ) -> Result<Vec<Transform<'s>>> {
     let strength = strength(session, &arguments.strength)?;
     let shaping = &arguments.shaping;
-    let seeds = seeds(&arguments.prompted, 2 * arguments.count);
+    let seeds = seeds(&arguments.prompted, 2 * arguments.count)?;
     let (prompted, rule) = (&arguments.prompted, shaping.rule.strength_rule);
     let settings = settings(prompted, &session.loras, rule, seeds);
     let request = |settings| shaping.transform(source, strength, settings);

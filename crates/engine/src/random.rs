@@ -1,10 +1,14 @@
-//! Random numbers from a seed, in torch's CPU order.
+//! Random numbers from a seed, in torch's order on the CPU; [`Philox`] has its order on CUDA.
 //!
 //! A [`Generator`] walks the same stream as `torch.Generator().manual_seed(seed)` and draws normal
 //! numbers as `torch.randn` does, so that a picture made elsewhere from the same seed starts from the
 //! same noise. All transcendental maths is f64 through `libm`, so the numbers are the same on every
 //! CPU. torch's vector kernels compute log, sine and cosine in f32 and differ by a few units in the
 //! last place: [`Generator::normal`] states how much.
+
+mod philox;
+
+pub use philox::Philox;
 
 use crate::Tensor;
 

@@ -40,8 +40,8 @@ pub use faces::{Face, faces};
 pub use imagegen_engine::cpu::Level;
 pub use imagegen_picture::{Fit, Format, Picture, Rect, Size, Wanted};
 pub use imagegen_pipeline::{
-    Colours, Error as RunError, MaskedContent, PredictionType, Sampler, Spacing, Stage as RunStage,
-    StepRecord, Strength, StrengthRule,
+    Colours, Error as RunError, MaskedContent, NoiseKind, PredictionType, Sampler, Spacing,
+    Stage as RunStage, StepRecord, Strength, StrengthRule, Variation,
 };
 pub use imagegen_prompt::Piece;
 pub use inpaint::{Area, Edge, Expand, Inpaint, InpaintMark, Intent, MaskMark, Painted};
@@ -53,7 +53,9 @@ pub use model::{
 };
 pub use outcome::{Facts, Outcome, Stage, Unwatched, Watcher};
 pub use prompts::{PartFacts, PromptFacts, PromptMode, ReadingFacts};
-pub use recipe::{EnlargeMark, FidelityMark, ModelMark, Recipe, RefinerMark, SourceMark};
+pub use recipe::{
+    EnlargeMark, FidelityMark, ModelMark, Recipe, RefinerMark, SourceMark, VariationMark,
+};
 pub use replay::{Agreement, parse_fit, parse_wanted};
 pub use request::{Generate, Request, Sampling, Settings, Source, Transform};
 pub use sheet::{Cell, Sheet, contact_sheet};

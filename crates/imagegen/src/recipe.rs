@@ -3,7 +3,7 @@
 use imagegen_picture::fidelity::Fidelity;
 use imagegen_picture::metadata::{self, A1111Fields, DigitalSource, a1111_parameters};
 use imagegen_picture::{EncodeError, Format, Metadata, Size};
-use imagegen_pipeline::Sampler;
+use imagegen_pipeline::{Sampler, Variation};
 use serde::{Deserialize, Serialize};
 
 use crate::{EmbeddingMark, Enlarge, Error, InpaintMark, LoraMark, PROGRAM, Source};
@@ -56,9 +56,15 @@ pub struct Recipe {
     pub colours: Option<String>,
     /// Weight of the prompt over the negative prompt.
     pub guidance_scale: f64,
+    /// Whose random numbers seeds stand for; absent for torch's on the CPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<String>,
     /// Seed of all noise; text above 2^53, so that no reader rounds it.
     #[serde(with = "seed")]
     pub seed: u64,
+    /// Another seed, whose noise the run started from in part; absent where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variation: Option<VariationMark>,
     /// Width and height of the result.
     pub size: [u32; 2],
     /// Width and height the model worked at.
@@ -100,6 +106,26 @@ impl From<Enlarge> for EnlargeMark {
         Self {
             by: enlarge.by(),
             with: enlarge.with().name().to_owned(),
+        }
+    }
+}
+
+/// Another seed, and how far from the first seed's noise to its own a run started.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VariationMark {
+    /// The seed; text above 2^53.
+    #[serde(with = "seed")]
+    pub seed: u64,
+    /// Above 0, up to 1.
+    pub strength: f64,
+}
+
+impl From<Variation> for VariationMark {
+    fn from(variation: Variation) -> Self {
+        Self {
+            seed: variation.seed,
+            strength: variation.strength(),
         }
     }
 }
@@ -172,6 +198,11 @@ impl SourceMark {
 }
 
 impl Recipe {
+    /// The seed that tells the picture from others of its row: that of the variation where there is one.
+    pub fn row_seed(&self) -> u64 {
+        self.variation.map_or(self.seed, |variation| variation.seed)
+    }
+
     /// Our own document, for making the picture again.
     pub fn json(&self) -> String {
         serde_json::to_string(self).expect("a recipe holds only texts and finite numbers")
@@ -280,6 +311,12 @@ impl Recipe {
         if let Some(kind) = &self.model.prediction {
             extra.push(named("Prediction type", kind));
         }
+        let noise = self.noise.as_deref().unwrap_or("cpu");
+        extra.push(named("RNG", &noise.to_uppercase()));
+        if let Some(VariationMark { seed, strength }) = self.variation {
+            extra.push(named("Variation seed", &seed.to_string()));
+            extra.push(named("Variation seed strength", &strength.to_string()));
+        }
         a1111_parameters(&A1111Fields {
             prompt: self.prompt.clone(),
             negative_prompt: self.negative_prompt.clone(),
@@ -363,7 +400,9 @@ mod tests {
             image_guidance: None,
             colours: None,
             guidance_scale: 1.5,
+            noise: None,
             seed,
+            variation: None,
             size: [64, 32],
             work_size: [64, 32],
             enlarge: None,

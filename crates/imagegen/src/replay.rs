@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use imagegen_picture::{Fit, Picture, Wanted};
-use imagegen_pipeline::{Colours, Sampler, Spacing, Strength, StrengthRule};
+use imagegen_pipeline::{Colours, NoiseKind, Sampler, Spacing, Strength, StrengthRule, Variation};
 
 use crate::loras;
-use crate::recipe::{EnlargeMark, Recipe};
+use crate::recipe::{EnlargeMark, Recipe, VariationMark};
 use crate::{
     Enlarge, Error, Generate, Lora, LoraMark, LoraUse, PromptMode, Request, Sampling, Settings,
     Source, Transform,
@@ -47,6 +47,14 @@ impl Recipe {
                     None => Colours::Decoded,
                 }),
                 refiner_at: Some(self.refiner.as_ref().map_or(1.0, |refiner| refiner.at)),
+                noise: match &self.noise {
+                    Some(name) => name.parse::<NoiseKind>()?,
+                    None => NoiseKind::Cpu,
+                },
+                variation: self
+                    .variation
+                    .map(|VariationMark { seed, strength }| Variation::new(seed, strength))
+                    .transpose()?,
             },
             rule: self.strength_rule.parse::<StrengthRule>()?,
         };

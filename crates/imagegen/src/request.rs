@@ -1,7 +1,7 @@
 //! What is asked for.
 
 use imagegen_picture::{Decoded, Fit, Limits, Picture, Size, Wanted, decode};
-use imagegen_pipeline::{Colours, Sampler, Spacing, Strength, StrengthRule};
+use imagegen_pipeline::{Colours, NoiseKind, Sampler, Spacing, Strength, StrengthRule, Variation};
 use sha2::{Digest, Sha256};
 
 use crate::{Enlarge, Error, Inpaint, LoraUse, PromptMode};
@@ -62,6 +62,18 @@ pub struct Sampling {
     /// Share of the noise levels, above 0, from which the model's refiner takes over; 1 leaves it out. An error with
     /// models that have none.
     pub refiner_at: Option<f64>,
+    /// Whose random numbers seeds stand for.
+    pub noise: NoiseKind,
+    /// Another seed, whose noise a run starts from in part.
+    pub variation: Option<Variation>,
+}
+
+impl Sampling {
+    /// The variation, where it decides anything.
+    pub fn varied(&self) -> Option<Variation> {
+        self.variation
+            .filter(|variation| variation.strength() > 0.0)
+    }
 }
 
 /// Settings of image-to-image and text-to-image. `None` takes the model's own default.
@@ -88,6 +100,26 @@ pub struct Settings {
     pub sampling: Sampling,
     /// What strength means.
     pub rule: StrengthRule,
+}
+
+impl Settings {
+    /// The settings `by` pictures further on in a row of them: the seed counts up, but where there is a variation its seed
+    /// does and the first stays.
+    pub fn counted(&self, by: u64) -> Self {
+        let mut next = self.clone();
+        match self.sampling.varied() {
+            None => next.seed = self.seed.wrapping_add(by),
+            Some(to) => {
+                next.sampling.variation = Some(to.towards(to.seed.wrapping_add(by)));
+            }
+        }
+        next
+    }
+
+    /// The seed that tells this picture from others of its row.
+    pub fn row_seed(&self) -> u64 {
+        self.sampling.varied().map_or(self.seed, |to| to.seed)
+    }
 }
 
 /// A picture made from a source.

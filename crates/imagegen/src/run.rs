@@ -12,14 +12,14 @@ use imagegen_picture::{
     plan, to_unit,
 };
 use imagegen_pipeline::{
-    BoxedError, Colours, Conditioning, Img2Img, LatentCodec, Network, Networks, Plan, Prompt,
-    Refiner, Spacing, StepRecord, Strength, StrengthRule, Text2Img, img2img, text2img,
+    BoxedError, Colours, Conditioning, Img2Img, LatentCodec, Network, Networks, NoiseKind, Plan,
+    Prompt, Refiner, Spacing, StepRecord, Strength, StrengthRule, Text2Img, img2img, text2img,
 };
 
 use crate::loras;
 use crate::model::Adapted;
 use crate::prompts::{NegativeSay, ReadPrompt, ReadTexts};
-use crate::recipe::{EnlargeMark, FidelityMark, Recipe, SourceMark};
+use crate::recipe::{EnlargeMark, FidelityMark, Recipe, SourceMark, VariationMark};
 use crate::refiner::Refined;
 use crate::tiled::Tiled;
 use crate::{
@@ -415,7 +415,9 @@ impl Model {
                 StrengthRule::Share | StrengthRule::Exact => Colours::Kept,
                 StrengthRule::Diffusers | StrengthRule::A1111 => Colours::Decoded,
             }),
+            noise: settings.sampling.noise,
             seed: settings.seed,
+            variation: settings.sampling.varied(),
         })
     }
 
@@ -602,7 +604,9 @@ impl Model {
             colours: (resolved.colours == Colours::Kept && !self.codec().is_exact())
                 .then(|| resolved.colours.name().to_owned()),
             guidance_scale: resolved.guidance_scale,
+            noise: (resolved.noise != NoiseKind::Cpu).then(|| resolved.noise.name().to_owned()),
             seed: settings.seed,
+            variation: resolved.variation.map(VariationMark::from),
             size: [0; 2],
             work_size: [0; 2],
             enlarge: None,

@@ -22,7 +22,7 @@ pub(crate) struct Tiled<'a> {
     pub(crate) source: &'a Tensor,
     /// How far to move away from the source.
     pub(crate) strength: Strength,
-    /// The rest; window `i` takes seed `seed + i`, so that windows do not share their noise.
+    /// The rest; window `i` takes seeds counted up by `i`, so that windows do not share their noise.
     pub(crate) settings: Settings,
     /// Longest side of a window, in pixels; a multiple of `grid`.
     pub(crate) side: u32,
@@ -65,10 +65,7 @@ impl Tiled<'_> {
             let request = Img2Img {
                 source: &window,
                 strength: self.strength,
-                settings: Settings {
-                    seed: self.settings.seed.wrapping_add(index as u64),
-                    ..self.settings
-                },
+                settings: self.settings.of_part(index),
             };
             let mut counted = |record: &StepRecord<'_>| -> ControlFlow<()> {
                 progress.step(&StepRecord {

@@ -90,7 +90,9 @@ fn settings(colours: Colours) -> Settings {
         guidance_rescale: 0.0,
         image_guidance: 1.0,
         colours,
+        noise: imagegen_pipeline::NoiseKind::Cpu,
         seed: 1,
+        variation: None,
     }
 }
 

@@ -20,10 +20,11 @@ const SIDE: u32 = 16_384;
 const DETAIL_STRENGTH: f64 = 0.2;
 
 /// The order with model, seed and strength filled in, so that it means the same after a restart.
-pub(crate) fn filled_in(order: &Order, model: &Model, drawn_seed: u64) -> Order {
+pub(crate) fn filled_in(order: &Order, model: &Model, draw: impl Fn() -> u64) -> Order {
     let mut order = order.clone();
     order.model = Some(model.name().to_owned());
-    order.seed.get_or_insert(drawn_seed);
+    order.seed.get_or_insert_with(&draw);
+    order.sampling.fill_in(draw());
     let mode = PromptMode::default().name();
     order.prompt_mode.get_or_insert_with(|| mode.to_owned());
     let prompted = !order.prompt.trim().is_empty();
@@ -58,12 +59,7 @@ pub(crate) fn requests<'a>(
     mask: Option<&'a Source>,
 ) -> Result<Vec<Request<'a>>, Error> {
     let settings = settings(order)?;
-    let first = settings.seed;
-    let counted = |count: u8| (0..u64::from(count)).map(move |index| first.wrapping_add(index));
-    let seeded = |settings: &Settings, seed| Settings {
-        seed,
-        ..settings.clone()
-    };
+    let counted = |count: u8| 0..u64::from(count);
     let from = |(strength, size, fit): (f64, &Option<String>, &Option<String>)| {
         Ok::<_, Error>(Transform {
             source: source.ok_or_else(|| Error::value("source", "none", "a source"))?,
@@ -75,9 +71,9 @@ pub(crate) fn requests<'a>(
         })
     };
     let with_seeds = |template: Transform<'a>, seeds: &mut dyn Iterator<Item = u64>| {
-        let request = |seed| {
+        let request = |by| {
             Request::Transform(Transform {
-                settings: seeded(&settings, seed),
+                settings: settings.counted(by),
                 ..template.clone()
             })
         };
@@ -103,11 +99,11 @@ pub(crate) fn requests<'a>(
             in_range("count", *count, 1..=8)?;
             in_range("width", *width, 1..=SIDE)?;
             in_range("height", *height, 1..=SIDE)?;
-            let request = |seed| {
+            let request = |by| {
                 Request::Generate(Generate {
                     width: *width,
                     height: *height,
-                    settings: seeded(&settings, seed),
+                    settings: settings.counted(by),
                 })
             };
             Ok(counted(*count).map(request).collect())
@@ -131,8 +127,8 @@ pub(crate) fn requests<'a>(
             in_range("count", *count, 1..=8)?;
             let source = source.ok_or_else(|| Error::value("source", "none", "a source"))?;
             let strength = self::strength(given(*strength)?)?;
-            let request = |seed| {
-                let settings = seeded(&settings, seed);
+            let request = |by| {
+                let settings = settings.counted(by);
                 let request = painting.request(source, mask, strength, settings)?;
                 Ok(Request::Inpaint(request))
             };
@@ -161,7 +157,7 @@ pub(crate) fn requests<'a>(
         } => {
             in_range("count", *count, 2..=16)?;
             let template = from((given(*strength)?, size, fit))?;
-            let mut seeds = Variety::new(usize::from(*count)).seeds(first);
+            let mut seeds = Variety::new(usize::from(*count)).seeds(0);
             Ok(with_seeds(template, &mut seeds))
         }
     }

@@ -1,6 +1,6 @@
 //! Finer choices of how noise is taken away, as they are ordered.
 
-use imagegen::Spacing;
+use imagegen::{NoiseKind, Spacing, Variation};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -24,12 +24,42 @@ pub struct Sampling {
     /// What is done about colours that an autoencoder shifts: `kept` or `decoded`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub colours: Option<String>,
+    /// Whose random numbers seeds stand for: `cpu` or `nv`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<String>,
+    /// Another seed, whose noise a run starts from in part; with several pictures it counts up. Stored orders with a
+    /// strength above 0 always have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variation_seed: Option<u64>,
+    /// How far to that seed's noise, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variation_strength: Option<f64>,
 }
 
 impl Sampling {
     /// Whether nothing is chosen.
     pub(crate) fn is_none(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Names the variation's seed where none is named and one is needed.
+    pub(crate) fn fill_in(&mut self, drawn_seed: u64) {
+        if self.variation_strength.is_some_and(|share| share > 0.0) {
+            self.variation_seed.get_or_insert(drawn_seed);
+        }
+    }
+
+    fn variation(&self) -> Result<Option<Variation>, Error> {
+        let field = "variation_strength";
+        match (self.variation_seed, self.variation_strength) {
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(Error::value(field, "none", "0 to 1 with a variation_seed")),
+            (seed, Some(strength)) => {
+                let wrong = |_| Error::value(field, strength, "0 to 1");
+                let variation = Variation::new(seed.unwrap_or_default(), strength);
+                Ok(Some(variation.map_err(wrong)?))
+            }
+        }
     }
 
     /// The library's choices. What depends on sampler and model is checked with the request.
@@ -53,12 +83,18 @@ impl Sampling {
             let unknown = |_| Error::value("colours", quoted(name), "kept or decoded");
             name.parse().map_err(unknown)
         });
+        let noise = self.noise.as_deref().map(|name| {
+            let unknown = |_| Error::value("noise", quoted(name), "cpu or nv");
+            name.parse().map_err(unknown)
+        });
         Ok(imagegen::Sampling {
             schedule: schedule.transpose()?,
             eta: self.eta,
             guidance_rescale: self.guidance_rescale,
             image_guidance: self.image_guidance,
             colours: colours.transpose()?,
+            noise: noise.transpose()?.unwrap_or(NoiseKind::Cpu),
+            variation: self.variation()?,
             ..imagegen::Sampling::default()
         })
     }

@@ -168,7 +168,7 @@ impl Jobs {
             return self.again(&id, before == asked, key);
         }
         let model = shared.models.get(order.model.as_deref())?;
-        let order = plan::filled_in(&order, &model, drawn_seed());
+        let order = plan::filled_in(&order, &model, drawn_seed);
         let source = order.kind.source();
         let source = source.map(|sha256| shared.decoded(sha256)).transpose()?;
         let mask = order.kind.mask();

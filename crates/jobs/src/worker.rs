@@ -315,7 +315,7 @@ impl<'s> Work<'s> {
                 return Ok(end);
             }
             let made = self.look(request, variety.kept())?;
-            let seed = made.recipe.seed;
+            let seed = made.recipe.row_seed();
             let twin = variety.admit(seed, &made.picture).cloned();
             if let Some(twin) = &twin {
                 let said = variety.twins().iter().map(ToString::to_string);
@@ -355,10 +355,9 @@ impl<'s> Work<'s> {
     fn look(&mut self, request: &Request<'_>, index: usize) -> Result<Made, Error> {
         let work = self.model.work(request)?.amount();
         let plan = self.model.plan(request)?;
-        let known = self
-            .results
-            .iter()
-            .find(|result| result.seed == plan.seed && result.strength == plan.strength);
+        let known = self.results.iter().find(|result| {
+            result.recipe.row_seed() == plan.row_seed() && result.strength == plan.strength
+        });
         if let Some(known) = known {
             let name = pictures::result(&self.row.id, known.index);
             if let Some(picture) = self.recalled(&name)? {

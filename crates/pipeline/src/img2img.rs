@@ -1,16 +1,18 @@
 //! Image-to-image and text-to-image on tensors: resolves a plan, then carries it out.
 
-use imagegen_engine::{Tensor, random::Generator};
+use imagegen_engine::Tensor;
 
 use crate::colours::{Shift, without};
 use crate::denoiser::needs_cond;
 use crate::elementwise::{add_scaled, map, scaled};
+use crate::noise::encoded;
 use crate::refiner::walk;
 use crate::schedule::variance_of_noised;
 use crate::{
-    BoxedError, Colours, Conditioning, Discrete, Error, Guided, LatentCodec, Network, Noise, Plan,
-    PlanRequest, PredictionType, Progress, Refiner, Sampler, SourceConditioned, Spacing, Stage,
-    Start, Strength, StrengthRule, TrainingSchedule, low_pass, needs_uncond,
+    BoxedError, Colours, Conditioning, Discrete, Error, Guided, LatentCodec, Network, Noise,
+    NoiseKind, Plan, PlanRequest, PredictionType, Progress, Refiner, RunNoise, Sampler,
+    SourceConditioned, Spacing, Stage, Start, Strength, StrengthRule, TrainingSchedule, Variation,
+    low_pass, needs_uncond,
 };
 
 /// Which text a network is asked to follow.
@@ -90,8 +92,12 @@ pub struct Settings {
     pub guidance_rescale: f64,
     /// What is done about colours that the codec shifts.
     pub colours: Colours,
-    /// Seed of all noise. torch's generator uses its low 32 bits alone.
+    /// Whose random numbers seeds stand for.
+    pub noise: NoiseKind,
+    /// Seed of all noise. torch's generator on the CPU uses its low 32 bits alone.
     pub seed: u64,
+    /// Another seed, whose noise the run starts from in part.
+    pub variation: Option<Variation>,
 }
 
 impl Settings {
@@ -103,6 +109,21 @@ impl Settings {
             steps: self.steps,
             strength,
             rule: self.rule,
+        }
+    }
+
+    /// All noise of a run.
+    pub fn run_noise(&self) -> RunNoise {
+        RunNoise::new(self.noise, self.seed, self.variation)
+    }
+
+    /// The settings of part `index` of a run in parts that share no noise: every seed counted up.
+    pub fn of_part(&self, index: usize) -> Self {
+        let counted = |seed: u64| seed.wrapping_add(index as u64);
+        Self {
+            seed: counted(self.seed),
+            variation: self.variation.map(|to| to.towards(counted(to.seed))),
+            ..*self
         }
     }
 }
@@ -168,7 +189,7 @@ pub struct Facts {
 /// Strength 0 returns the source itself and runs nothing; at strength 1, but for rule `diffusers`, only
 /// the source's size is read and the result equals [`text2img`]'s. Networks that are instructed see the source
 /// at every strength. Noise is drawn in this order: the
-/// codec's posterior sample, the start, each step that uses some. Fails with [`Error::Value`] or
+/// codec's posterior sample (its mean under rule `a1111`), the start, each step that uses some. Fails with [`Error::Value`] or
 /// [`Error::Tensor`] for a request that cannot be carried out, before anything runs, with
 /// [`Error::Failed`] or [`Error::NotFinite`] naming the stage, and with [`Error::Cancelled`].
 pub fn img2img(
@@ -258,7 +279,7 @@ fn carry_out(
         }
     };
     let denoiser = guided(settings, channels.clone(), networks.wiring())?;
-    let mut noise = Generator::new(settings.seed);
+    let mut noise = settings.run_noise();
     let (noised, clean) = start(plan, source, shape, networks.codec, &mut noise)?;
     let how = (settings.colours, plan.strength);
     let shift = match source.zip(clean.as_ref()) {
@@ -355,14 +376,11 @@ fn start(
     noise: &mut dyn Noise,
 ) -> Result<(Tensor, Option<Tensor>), Error> {
     let Some(source) = source else {
-        let noise = scaled(noise.normal(shape), plan.schedule.pure_noise_scale());
+        let noise = scaled(noise.initial(shape), plan.schedule.pure_noise_scale());
         return Ok((noise, None));
     };
-    let latents = codec
-        .encode(source, noise)
-        .map_err(Error::failed(Stage::Encode))?;
-    let latents = finite(latents, Stage::Encode)?;
-    let noised = add_scaled(&latents, &noise.normal(shape), plan.start_sigma())?;
+    let latents = encoded(source, plan.rule, codec, noise)?;
+    let noised = add_scaled(&latents, &noise.initial(shape), plan.start_sigma())?;
     Ok((noised, Some(latents)))
 }
 

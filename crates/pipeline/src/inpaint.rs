@@ -2,11 +2,12 @@
 //! grey parts up to the step from which they may change. Networks made for inpainting see the mask and keep the
 //! rest themselves.
 
-use imagegen_engine::{Tensor, random::Generator};
+use imagegen_engine::Tensor;
 
 use crate::colours::{Shift, without};
 use crate::elementwise::{add_scaled, scaled};
 use crate::img2img::{decoded, ended, facts, finite, guided, latents_shape};
+use crate::noise::encoded;
 use crate::{
     Conditioning, Denoiser, Error, LatentCodec, Networks, Noise, NoiseLevel, Outcome, Plan,
     Progress, Settings, Stage, Start, Strength, StrengthRule, low_pass,
@@ -111,7 +112,7 @@ pub fn inpaint(
         }
     };
     let sees_mask = networks.conditioning == Some(&Conditioning::Masked);
-    let mut noise = Generator::new(request.settings.seed);
+    let mut noise = settings.run_noise();
     let mut latents = request.latents(&cells, (shape, sees_mask), networks.codec, &mut noise)?;
     if let Some(masked) = latents.masked.take() {
         channels = Some(mask_channels(&cells, &masked)?);
@@ -231,21 +232,17 @@ impl Inpaint<'_> {
         codec: &mut dyn LatentCodec,
         noise: &mut dyn Noise,
     ) -> Result<Latents, Error> {
-        let mut encode = |pixels: &Tensor, noise: &mut dyn Noise| {
-            let latents = codec.encode(pixels, noise);
-            finite(
-                latents.map_err(Error::failed(Stage::Encode))?,
-                Stage::Encode,
-            )
-        };
+        let rule = self.settings.rule;
+        let mut encode =
+            |pixels: &Tensor, noise: &mut dyn Noise| encoded(pixels, rule, codec, noise);
         // At strength 1 a network that sees the mask needs the source's latents for grey parts alone.
         let early = !(sees_mask && self.is_whole());
         let known = early.then(|| encode(self.read(), noise)).transpose()?;
-        let first = noise.normal(shape);
+        let first = noise.initial(shape);
         let masked = match sees_mask {
             true => Some(encode(&self.blanked(), noise)?),
             false => {
-                if self.settings.rule == StrengthRule::Diffusers {
+                if rule == StrengthRule::Diffusers {
                     encode(self.filled, noise)?;
                 }
                 None

@@ -36,7 +36,7 @@ pub use img2img::{
     text2img,
 };
 pub use inpaint::{Inpaint, MaskedContent, inpaint};
-pub use noise::Noise;
+pub use noise::{Noise, NoiseKind, RunNoise, Variation};
 pub use progress::{Progress, Silent, StepRecord};
 pub use refiner::{HandOver, Refiner};
 pub use samplers::Sampler;

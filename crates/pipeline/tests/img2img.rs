@@ -8,8 +8,8 @@ use common::{stable_diffusion, starter};
 use imagegen_engine::random::Generator;
 use imagegen_pipeline::{
     BoxedError, Colours, Conditioning, ConditioningRule, Error, Img2Img, LatentCodec, Network,
-    Networks, Noise, PatchLatents, Prompt, Sampler, Settings, Silent, Spacing, Stage, Start,
-    Strength, StrengthRule, Tensor, Text2Img, TrainingSchedule, img2img, text2img,
+    Networks, Noise, NoiseKind, PatchLatents, Prompt, Sampler, Settings, Silent, Spacing, Stage,
+    Start, Strength, StrengthRule, Tensor, Text2Img, TrainingSchedule, img2img, text2img,
 };
 
 /// Pulls towards a colour of its own; sees the source channels if there are any.
@@ -79,6 +79,8 @@ fn settings(sampler: Sampler, rule: StrengthRule) -> Settings {
         image_guidance: 1.0,
         colours: Colours::Decoded,
         seed: 7,
+        noise: NoiseKind::Cpu,
+        variation: None,
     }
 }
 
@@ -351,11 +353,16 @@ impl Network for Recorder<'_> {
 #[test]
 fn the_posterior_sample_is_drawn_before_the_noise_of_the_start() {
     let training = stable_diffusion(Sampler::Euler);
-    let settings = Settings {
-        guidance_scale: 1.0,
-        ..settings(Sampler::Euler, StrengthRule::Share)
-    };
-    for (strength, skip) in [(0.5, 1), (1.0, 0)] {
+    // Rule a1111 takes the posterior's mean and draws nothing for it.
+    for (rule, strength, skip, base) in [
+        (StrengthRule::Share, 0.5, 1, 0.25),
+        (StrengthRule::Share, 1.0, 0, 0.0),
+        (StrengthRule::A1111, 0.5, 0, 0.25),
+    ] {
+        let settings = Settings {
+            guidance_scale: 1.0,
+            ..settings(Sampler::Euler, rule)
+        };
         let seen = Cell::new(None);
         let network =
             |_| -> Result<Box<dyn Network + '_>, BoxedError> { Ok(Box::new(Recorder(&seen))) };
@@ -363,10 +370,13 @@ fn the_posterior_sample_is_drawn_before_the_noise_of_the_start() {
         let mut noise = Generator::new(7);
         (0..skip).for_each(|_| drop(noise.normal_nhwc([1, 4, 6, 4])));
         let drawn = noise.normal_nhwc([1, 4, 6, 4]);
-        let (sigma, base) = (outcome.facts.start_sigma as f32, 0.25 * skip as f32);
+        let sigma = outcome.facts.start_sigma as f32;
         for (got, drawn) in seen.take().unwrap().iter().zip(drawn.data()) {
             let want = (base + sigma * drawn) / (1.0 + sigma * sigma).sqrt();
-            assert!((got - want).abs() < 1e-6, "{got}, expected {want}");
+            assert!(
+                (got - want).abs() < 1e-6,
+                "{rule:?}: {got}, expected {want}"
+            );
         }
     }
 }

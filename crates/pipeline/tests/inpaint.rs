@@ -6,8 +6,8 @@ use common::starter;
 use imagegen_engine::random::Generator;
 use imagegen_pipeline::{
     BoxedError, Colours, Conditioning, ConditioningRule, Error, Img2Img, Inpaint, MaskedContent,
-    Network, Networks, Outcome, PatchLatents, Prompt, Sampler, Settings, Silent, Spacing, Strength,
-    StrengthRule, Tensor, Text2Img, img2img, inpaint, text2img,
+    Network, Networks, NoiseKind, Outcome, PatchLatents, Prompt, Sampler, Settings, Silent,
+    Spacing, Strength, StrengthRule, Tensor, Text2Img, img2img, inpaint, text2img,
 };
 
 /// Sides of the test's pictures, in pixels; cells of latents have 4.
@@ -90,6 +90,8 @@ fn settings(sampler: Sampler, rule: StrengthRule) -> Settings {
         image_guidance: 1.0,
         colours: Colours::Decoded,
         seed: 7,
+        noise: NoiseKind::Cpu,
+        variation: None,
     }
 }
 

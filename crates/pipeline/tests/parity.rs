@@ -12,9 +12,9 @@ use common::{Tolerance, close, layout};
 use imagegen_engine::random::Generator;
 use imagegen_pipeline::{
     BoxedError, Colours, Denoiser, Discrete, Error, Inpaint, LatentCodec, MaskedContent, Network,
-    Networks, NoiseLevel, PatchLatents, Plan, PlanRequest, PredictionType, Prompt, Sampler,
-    Schedule, Settings, Silent, Spacing, Start, StepRecord, Stepping, Strength, StrengthRule,
-    Tensor, TrainingSchedule, inpaint, low_pass,
+    Networks, NoiseKind, NoiseLevel, PatchLatents, Plan, PlanRequest, PredictionType, Prompt,
+    Sampler, Schedule, Settings, Silent, Spacing, Start, StepRecord, Stepping, Strength,
+    StrengthRule, Tensor, TrainingSchedule, inpaint, low_pass,
 };
 use serde_json::Value;
 
@@ -310,6 +310,8 @@ fn inpainting_matches_diffusers() {
                 image_guidance: 1.0,
                 colours: Colours::Decoded,
                 seed: 11,
+                noise: NoiseKind::Cpu,
+                variation: None,
             },
         };
         let made = inpaint(&request, &mut networks, &mut Silent).unwrap();

@@ -223,6 +223,8 @@ fn request_field(subject: &str) -> Option<&'static str> {
         "guidance rescale" => "guidance_rescale",
         "image guidance" => "image_guidance",
         "colours" => "colours",
+        "noise" => "noise",
+        "variation strength" => "variation_strength",
         "size" => "size",
         "prompt" => "prompt",
         "negative prompt" => "negative_prompt",

@@ -38,6 +38,11 @@ export interface Draft {
   rescale: number | null;
   imageGuidance: number | null;
   colours: string | null;
+  /** Whose random numbers seeds stand for. */
+  noise: string | null;
+  /** How far from the seed's noise to that of `variationSeed`, which is drawn where it is `""`. */
+  variation: number | null;
+  variationSeed: Seed;
   rule: string | null;
   /** How brackets and keywords of prompts are read. */
   mode: string | null;
@@ -56,7 +61,7 @@ export const VARIATIONS = 4;
 export const NEGATIVE = "blurry, noisy, distorted";
 
 /** Finer choices than the sampler, none of them made. */
-export const FINER = { schedule: null, eta: null, rescale: null, imageGuidance: null, colours: null };
+export const FINER = { schedule: null, eta: null, rescale: null, imageGuidance: null, colours: null, noise: null, variation: null, variationSeed: "" };
 
 /** The finer choices that neither `sampler` nor `model` leaves open, each back at null. */
 export function notOpen(model: Model | null, sampler: string | null): Partial<Draft> {
@@ -98,7 +103,7 @@ export const fresh = (): Draft => ({
 /** Fields of a draft that may be null, and what they are where they are not. */
 const NULLABLE: Record<string, "string" | "number" | "object"> = {
   source: "object", model: "string", sampler: "string", schedule: "string", eta: "number", rescale: "number",
-  imageGuidance: "number", colours: "string", rule: "string", mode: "string", steps: "number", guidance: "number",
+  imageGuidance: "number", colours: "string", noise: "string", variation: "number", rule: "string", mode: "string", steps: "number", guidance: "number",
 };
 
 /** A draft out of storage; what does not fit falls back to the start. */
@@ -144,6 +149,9 @@ function shared(draft: Draft): Partial<Order> {
     schedule: draft.schedule,
     eta: draft.eta,
     guidance_rescale: draft.rescale,
+    noise: draft.noise,
+    variation_seed: (draft.variation ?? 0) > 0 ? readSeed(draft.variationSeed) : null,
+    variation_strength: draft.variation,
     steps: draft.steps,
     guidance_scale: draft.guidance,
     seed: draft.locked ? readSeed(draft.seed) : null,
@@ -188,16 +196,21 @@ export function posting(draft: Draft, mask: string | null = null): Posting {
 
 /** The settings of one result: the order's, with the result's own seed and strength. */
 export function settingsOf(job: Job, result?: JobResult): Order {
-  return { ...job.order, seed: result?.seed ?? job.order.seed, strength: result?.strength ?? job.order.strength };
+  return {
+    ...job.order,
+    seed: result?.seed ?? job.order.seed,
+    variation_seed: result?.variation_seed ?? job.order.variation_seed,
+    strength: result?.strength ?? job.order.strength,
+  };
 }
 
 /** Fields of an order that a transform, a ladder and variations share. */
 function again(order: Order): Partial<Order> {
   const { prompt, negative_prompt, prompt_mode, source, size, fit, model, sampler, strength_rule, steps, guidance_scale, seed } = order;
-  const { schedule, eta, guidance_rescale, image_guidance, colours } = order;
+  const { schedule, eta, guidance_rescale, image_guidance, colours, noise, variation_seed, variation_strength } = order;
   return {
     prompt, negative_prompt, prompt_mode, source, size, fit, model, sampler, schedule, eta, guidance_rescale, image_guidance, colours,
-    strength_rule, steps, guidance_scale, seed,
+    noise, variation_seed, variation_strength, strength_rule, steps, guidance_scale, seed,
   };
 }
 
@@ -213,10 +226,10 @@ export const ladder = (order: Order, strengths: readonly number[]): Posting => (
   body: bodyOf({ ...again(order), strengths: [...strengths] }),
 });
 
-/** The same order with other seeds; `seed` is the first. */
+/** The same order with other seeds; `seed` is the first. They start from their own noise alone. */
 export const variations = (order: Order, count: number, seed: Seed | null): Posting => ({
   route: "variations",
-  body: bodyOf({ ...again(order), strength: order.strength, count, seed }),
+  body: bodyOf({ ...again(order), strength: order.strength, count, seed, variation_seed: null, variation_strength: null }),
 });
 
 /** A source twice as large, its detail drawn by the upscaler alone. */
@@ -236,6 +249,9 @@ export function recalled(draft: Draft, order: Order): Draft {
     rescale: order.guidance_rescale,
     imageGuidance: order.image_guidance,
     colours: order.colours,
+    noise: order.noise,
+    variation: order.variation_strength,
+    variationSeed: order.variation_seed ?? "",
     rule: order.strength_rule,
     mode: order.prompt_mode,
     steps: order.steps,
@@ -277,6 +293,8 @@ export function relaxed(order: Order, models: readonly Model[]): Order {
     colours: model?.colours.length === 0 ? null : unless(order.colours, foreign ? "decoded" : "kept"),
     steps: unless(order.steps, model?.defaults.steps),
     guidance_scale: unless(order.guidance_scale, model?.defaults.guidance_scale),
+    noise: unless(order.noise, "cpu"),
+    variation_strength: unless(order.variation_strength, 0),
     strength_rule: unless(order.strength_rule, "share"),
     prompt_mode: unless(order.prompt_mode, "a1111"),
   };
@@ -327,7 +345,8 @@ export function differences(first: Order, second: Order): [string, string, strin
   const names: [keyof Order, string][] = [
     ["prompt", "Prompt"], ["negative_prompt", "Leave out"], ["strength", "Strength"], ["seed", "Seed"],
     ["steps", "Steps"], ["guidance_scale", "Guidance"], ["sampler", "Sampler"], ["schedule", "Noise levels"], ["eta", "Fresh noise"],
-    ["guidance_rescale", "Guidance rescale"], ["image_guidance", "Image guidance"], ["colours", "Colours"], ["model", "Model"], ["size", "Size"],
+    ["guidance_rescale", "Guidance rescale"], ["image_guidance", "Image guidance"], ["colours", "Colours"],
+    ["noise", "Noise"], ["variation_seed", "Variation seed"], ["variation_strength", "Variation"], ["model", "Model"], ["size", "Size"],
   ];
   const intents: [string, string | null, string | null] = ["Repainted", first.inpaint?.intent ?? null, second.inpaint?.intent ?? null];
   const shown = (value: unknown): string => (value === null || value === "" ? "–" : String(value));

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use imagegen::{
-    Colours, Fit, Format, Level, ModelSource, PredictionType, PromptMode, Sampling, Settings,
-    Source, Spacing, Strength, StrengthRule, Transform, Wanted,
+    Colours, Fit, Format, Level, ModelSource, NoiseKind, PredictionType, PromptMode, Sampling,
+    Settings, Source, Spacing, Strength, StrengthRule, Transform, Wanted,
 };
 
 use super::values::{self, NamedSampler};
@@ -52,6 +52,39 @@ pub(crate) struct Prompted {
     /// The same seed and settings give the same pixels on every CPU.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
+
+    /// Whose random numbers seeds stand for: cpu or nv
+    ///
+    /// cpu: torch's on the CPU, as diffusers, ComfyUI and AUTOMATIC1111 with RNG "CPU" draw them. nv: torch's on a card of NVIDIA's,
+    /// as AUTOMATIC1111 draws them with "GPU" and "NV".
+    #[arg(
+        long,
+        value_name = "KIND",
+        default_value = "cpu",
+        env = "IMAGEGEN_NOISE",
+        hide_env_values = true,
+        value_parser = values::noise
+    )]
+    pub(crate) noise: NoiseKind,
+
+    /// Another seed, whose noise the picture starts from in part [default: drawn, and printed]
+    ///
+    /// For pictures near one that is liked. Of several results this seed counts up, and --seed stays.
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        requires = "variation_strength"
+    )]
+    pub(crate) variation_seed: Option<u64>,
+
+    /// How far from the seed's noise to the variation seed's, 0 to 1 [default: 0]
+    #[arg(
+        long,
+        value_name = "SHARE",
+        allow_negative_numbers = true, value_parser = values::share
+    )]
+    pub(crate) variation_strength: Option<f64>,
 
     /// Sampler, by our name or one that other tools have for it [default: the model's own]
     ///
@@ -138,7 +171,7 @@ pub(crate) struct Prompted {
 }
 
 impl Prompted {
-    /// Finer choices than the sampler.
+    /// Finer choices than the sampler, but for a variation, which is a matter of seeds.
     pub(crate) fn sampling(&self) -> Sampling {
         Sampling {
             schedule: self
@@ -149,6 +182,8 @@ impl Prompted {
             image_guidance: self.image_guidance,
             colours: self.colours,
             refiner_at: self.refiner_at,
+            noise: self.noise,
+            variation: None,
         }
     }
 }

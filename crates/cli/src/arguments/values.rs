@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use imagegen::{
-    Area, Enlarge, Enlarger, Expand, Intent, Level, MaskedContent, PredictionType, PromptMode,
-    Rect, Region, Sampler, Size, Spacing, Strength, StrengthRule, Wanted,
+    Area, Enlarge, Enlarger, Expand, Intent, Level, MaskedContent, NoiseKind, PredictionType,
+    PromptMode, Rect, Region, Sampler, Size, Spacing, Strength, StrengthRule, Wanted,
 };
 use imagegen_picture::mask::ColourKey;
 
@@ -112,6 +112,11 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
     } else {
         Err(format!("it is {number}, expected 0 to 1"))
     }
+}
+
+pub(super) fn noise(text: &str) -> Result<NoiseKind, String> {
+    text.parse()
+        .map_err(|error: imagegen::RunError| error.to_string())
 }
 
 pub(super) fn prompt_mode(text: &str) -> Result<PromptMode, String> {

@@ -8,6 +8,7 @@ mod ladder;
 mod loras;
 mod mask;
 mod models;
+mod noise;
 mod overrides;
 mod pages;
 mod pipes;

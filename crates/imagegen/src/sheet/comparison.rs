@@ -31,7 +31,7 @@ impl Sheet {
 
     /// Adds a result under its seed.
     pub fn add_variation(&mut self, picture: &Picture, recipe: &Recipe) {
-        self.add_result(picture, format!("seed {}", recipe.seed), recipe);
+        self.add_result(picture, format!("seed {}", recipe.row_seed()), recipe);
     }
 
     fn add_result(&mut self, picture: &Picture, title: String, recipe: &Recipe) {

@@ -5,6 +5,7 @@
 mod conditioned;
 mod embeddings;
 mod loras;
+mod noise;
 mod prompts;
 mod refined;
 

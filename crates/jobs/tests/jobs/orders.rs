@@ -162,6 +162,18 @@ fn what_cannot_be_carried_out_is_refused_by_its_field() {
             change(&|order| order.sampling.colours = Some("vivid".into())),
             "colours",
         ),
+        (
+            change(&|order| order.sampling.noise = Some("gpu".into())),
+            "noise",
+        ),
+        (
+            change(&|order| order.sampling.variation_seed = Some(1)),
+            "variation_strength",
+        ),
+        (
+            change(&|order| order.sampling.variation_strength = Some(1.5)),
+            "variation_strength",
+        ),
         (change(&|order| order.prompt = "a".repeat(8193)), "prompt"),
         (
             change(&|order| order.negative_prompt = "a".repeat(8193)),
@@ -275,6 +287,27 @@ fn finer_choices_are_kept_and_decide_pixels() {
             .picture
     });
     assert_ne!(pictures[0].rgb(), pictures[1].rgb());
+}
+
+#[test]
+fn variations_of_one_seed_count_their_own_up() {
+    let place = Place::new();
+    let jobs = place.open();
+    let mut varied = order("a", 2, transform(&source(&jobs, 1), 3));
+    varied.sampling.noise = Some("nv".to_owned());
+    varied.sampling.variation_strength = Some(0.5);
+    let taken = jobs.submit(ANNA, varied, None).unwrap().job;
+    let first = taken.order.sampling.variation_seed;
+    let first = first.expect("a seed is drawn, so that a restart makes the same");
+    let done = over(&jobs, &taken.id);
+    let seeds = done.results.iter().map(|result| {
+        let to = result.recipe.variation.unwrap();
+        assert_eq!((result.seed, to.strength), (7, 0.5));
+        assert_eq!(result.recipe.noise.as_deref(), Some("nv"));
+        to.seed
+    });
+    let expected = [0, 1, 2].map(|by| first.wrapping_add(by));
+    assert_eq!(seeds.collect::<Vec<_>>(), expected);
 }
 
 #[test]

@@ -197,7 +197,7 @@ fn found(job: &Job, index: &str) -> Result<(usize, u64), ApiError> {
     let index: usize = index.parse().map_err(|_| no_picture())?;
     let result = job.results.iter().find(|result| result.index == index);
     result
-        .map(|result| (index, result.seed))
+        .map(|result| (index, result.recipe.row_seed()))
         .ok_or_else(no_picture)
 }
 

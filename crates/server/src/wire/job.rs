@@ -73,6 +73,9 @@ pub(crate) struct OrderBody {
     guidance_rescale: Option<f64>,
     image_guidance: Option<f64>,
     colours: Option<String>,
+    noise: Option<String>,
+    variation_seed: Option<Seed>,
+    variation_strength: Option<f64>,
     strength_rule: Option<String>,
     steps: Option<usize>,
     guidance_scale: Option<f64>,
@@ -98,6 +101,8 @@ pub(crate) struct ResultBody {
     /// Which one, counted from 0.
     index: usize,
     seed: Seed,
+    /// Seed of the variation, where there is one.
+    variation_seed: Option<Seed>,
     /// 1 for pictures from text alone.
     strength: f64,
     width: u32,
@@ -221,6 +226,9 @@ impl From<&Order> for OrderBody {
             guidance_rescale: order.sampling.guidance_rescale,
             image_guidance: order.sampling.image_guidance,
             colours: order.sampling.colours.clone(),
+            noise: order.sampling.noise.clone(),
+            variation_seed: order.sampling.variation_seed.map(Seed),
+            variation_strength: order.sampling.variation_strength,
             strength_rule: order.strength_rule.clone(),
             steps: order.steps,
             guidance_scale: order.guidance_scale,
@@ -300,6 +308,7 @@ impl From<&JobResult> for ResultBody {
         Self {
             index: result.index,
             seed: Seed(result.seed),
+            variation_seed: result.recipe.variation.map(|to| Seed(to.seed)),
             strength: result.strength,
             width: result.width,
             height: result.height,

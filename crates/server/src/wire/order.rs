@@ -51,6 +51,14 @@ macro_rules! request {
             /// Colours that a learned autoencoder shifts: `kept` or `decoded`; `kept` where absent, `decoded` under
             /// strength rules `diffusers` and `a1111`.
             colours: Option<String>,
+            /// Whose random numbers seeds stand for: `cpu` (where absent) or `nv`.
+            noise: Option<String>,
+            /// Another seed, whose noise pictures start from in part; of several pictures it counts up in place of `seed`.
+            /// Drawn where absent and `variation_strength` is above 0.
+            variation_seed: Option<Seed>,
+            /// How far from the noise of `seed` to that of `variation_seed`.
+            #[schema(minimum = 0, maximum = 1)]
+            variation_strength: Option<f64>,
             /// What strength means: `share` (where absent), `exact`, `diffusers` or `a1111`.
             strength_rule: Option<String>,
             /// The model, by its name; the default one where absent.
@@ -65,6 +73,9 @@ macro_rules! request {
                     guidance_rescale: self.guidance_rescale,
                     image_guidance: self.image_guidance,
                     colours: self.colours.clone(),
+                    noise: self.noise.clone(),
+                    variation_seed: self.variation_seed.map(|seed| seed.0),
+                    variation_strength: self.variation_strength,
                 }
             }
 
@@ -233,6 +244,13 @@ pub(crate) struct UpscaleRequest {
     image_guidance: Option<f64>,
     /// Colours that a learned autoencoder shifts: `kept` (where absent) or `decoded`.
     colours: Option<String>,
+    /// Whose random numbers seeds stand for: `cpu` (where absent) or `nv`.
+    noise: Option<String>,
+    /// Another seed, whose noise the picture starts from in part. Drawn where absent and `variation_strength` is above 0.
+    variation_seed: Option<Seed>,
+    /// How far from the noise of `seed` to that of `variation_seed`.
+    #[schema(minimum = 0, maximum = 1)]
+    variation_strength: Option<f64>,
     /// The model, by its name; the default one where absent.
     model: Option<String>,
 }
@@ -254,6 +272,9 @@ impl UpscaleRequest {
                 guidance_rescale: self.guidance_rescale,
                 image_guidance: self.image_guidance,
                 colours: self.colours,
+                noise: self.noise,
+                variation_seed: self.variation_seed.map(|seed| seed.0),
+                variation_strength: self.variation_strength,
             },
             strength_rule: None,
             kind: Kind::Upscale {

@@ -123,6 +123,7 @@ async fn finer_choices_are_taken_by_every_kind_and_said_again() {
     let source = hall.put("a.png").await;
     let finer = json!({
         "schedule": "karras", "eta": 0.5, "guidance_rescale": 0.7, "colours": "decoded",
+        "noise": "nv", "variation_seed": "18446744073709551614", "variation_strength": 0.25,
     });
     let body = |more: Value| {
         let mut body = json!({"prompt": "winter", "steps": 2, "sampler": "ddim"});
@@ -152,9 +153,15 @@ async fn finer_choices_are_taken_by_every_kind_and_said_again() {
         assert_eq!(name, "done", "{path}: {job}");
         for (field, value) in finer.as_object().unwrap() {
             assert_eq!(&job["order"][field], value, "{path} {field}");
-            // The starter's latents lose no colours, so that the choice decides nothing.
-            if field != "colours" {
-                assert_eq!(&job["results"][0]["recipe"][field], value, "{path} {field}");
+            let result = &job["results"][0];
+            match field.as_str() {
+                // The starter's latents lose no colours, so that the choice decides nothing.
+                "colours" => {}
+                "variation_seed" => assert_eq!(&result[field], value, "{path}"),
+                "variation_strength" => {
+                    assert_eq!(&result["recipe"]["variation"]["strength"], value, "{path}");
+                }
+                _ => assert_eq!(&result["recipe"][field], value, "{path} {field}"),
             }
         }
     }
@@ -483,6 +490,24 @@ async fn what_cannot_be_done_is_refused_with_its_field() {
             order(json!({"guidance_rescale": -1})),
             "guidance_rescale_out_of_range",
             "guidance_rescale",
+        ),
+        (
+            "/transforms",
+            order(json!({"noise": "gpu"})),
+            "invalid_value",
+            "noise",
+        ),
+        (
+            "/transforms",
+            order(json!({"variation_strength": 1.5})),
+            "variation_strength_out_of_range",
+            "variation_strength",
+        ),
+        (
+            "/transforms",
+            order(json!({"variation_seed": 3})),
+            "invalid_value",
+            "variation_strength",
         ),
         (
             "/transforms",

@@ -76,6 +76,8 @@ export interface Model {
   schedules: string[];
   /** What can be done about colours; empty where none are shifted. */
   colours: string[];
+  /** Most that `clip_skip` can be. */
+  clip_skip: number;
   styles: string[];
 }
 
@@ -123,6 +125,7 @@ export interface Order {
   guidance_rescale: number | null;
   image_guidance: number | null;
   colours: string | null;
+  clip_skip: number | null;
   /** Whose random numbers seeds stand for; null for torch's on the CPU. */
   noise: string | null;
   variation_seed: Seed | null;

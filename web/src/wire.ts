@@ -104,6 +104,7 @@ export const toModels = (value: unknown): Model[] =>
       eta: Object.fromEntries(Object.entries(fields(it.eta)).map(([name, share]) => [name, number(share)])),
       schedules: texts(it.schedules),
       colours: texts(it.colours),
+      clip_skip: maybeNumber(it.clip_skip) ?? 1,
       styles: texts(it.styles),
     };
   });
@@ -130,6 +131,7 @@ export function toOrder(value: unknown): Order {
     guidance_rescale: maybeNumber(it.guidance_rescale),
     image_guidance: maybeNumber(it.image_guidance),
     colours: maybeText(it.colours),
+    clip_skip: maybeNumber(it.clip_skip),
     noise: maybeText(it.noise),
     // A recipe has both in one place.
     variation_seed: seedOf(it.variation_seed ?? fields(it.variation).seed),

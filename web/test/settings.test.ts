@@ -15,7 +15,7 @@ const recipe = {
 
 const model = toModels([{
   name: "starter", is_default: true, native_side: 512, samplers: ["ddim", "euler"], eta: { ddim: 0 }, schedules: ["model", "karras"],
-  colours: [], defaults: { steps: 20, guidance_scale: 1.5, strength: 0.5, sampler: "ddim", schedule: "model", image_guidance: null },
+  colours: [], clip_skip: 3, defaults: { steps: 20, guidance_scale: 1.5, strength: 0.5, sampler: "ddim", schedule: "model", image_guidance: null },
 }])[0]!;
 const told = {
   ...model, colours: ["kept", "decoded"],
@@ -109,10 +109,10 @@ describe("settings", () => {
   });
 
   it("finer than the sampler are recalled, sent and told apart", () => {
-    const finer = { schedule: "karras", eta: 0.4, guidance_rescale: 0.7, image_guidance: 2, colours: "decoded" };
+    const finer = { schedule: "karras", eta: 0.4, guidance_rescale: 0.7, image_guidance: 2, colours: "decoded", clip_skip: 2 };
     const order = { ...settingsOf(job, job.results[0]), ...finer };
     const draft = { ...recalled(fresh(), order), source };
-    expect(draft).toMatchObject({ schedule: "karras", eta: 0.4, rescale: 0.7, imageGuidance: 2, colours: "decoded" });
+    expect(draft).toMatchObject({ schedule: "karras", eta: 0.4, rescale: 0.7, imageGuidance: 2, colours: "decoded", clipSkip: 2 });
     expect(posting(draft).body).toMatchObject(finer);
     expect(ladder(order, [0.1, 0.2]).body).toMatchObject(finer);
     expect(posting({ ...draft, tab: "generate" }).body).not.toHaveProperty("image_guidance");
@@ -148,10 +148,11 @@ describe("settings", () => {
   });
 
   it("finer than the sampler go where sampler or model leave no choice", () => {
-    expect(notOpen(model, null)).toEqual({ imageGuidance: null, colours: null });
-    expect(notOpen(model, "euler")).toEqual({ eta: null, imageGuidance: null, colours: null });
-    expect(notOpen(told, "ddim")).toEqual({});
-    expect(notOpen(null, "euler")).toEqual({});
+    expect(notOpen(model, fresh())).toEqual({ imageGuidance: null, colours: null });
+    expect(notOpen(model, { sampler: "euler", clipSkip: 3 })).toEqual({ eta: null, imageGuidance: null, colours: null });
+    expect(notOpen({ ...told, clip_skip: 2 }, { sampler: "ddim", clipSkip: 3 })).toEqual({ clipSkip: null });
+    expect(notOpen(told, { sampler: "ddim", clipSkip: null })).toEqual({});
+    expect(notOpen(null, { sampler: "euler", clipSkip: null })).toEqual({});
   });
 
   it("of a picture from text come back to its tab", () => {

@@ -38,6 +38,9 @@ pub(crate) fn transform(
     }
     option("--strength", &recipe.strength.to_string());
     option("--seed", &recipe.seed.to_string());
+    if let Some(skip) = recipe.clip_skip {
+        option("--clip-skip", &skip.to_string());
+    }
     if prompted.noise != NoiseKind::default() {
         option("--noise", prompted.noise.name());
     }

@@ -131,6 +131,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
         kind: Kind::Text,
     },
     Setting {
+        key: "clip-skip",
+        kind: Kind::Number,
+    },
+    Setting {
         key: "noise",
         kind: Kind::Text,
     },

@@ -1,6 +1,6 @@
 //! How the texts of a request are read: with the grammar of prompts or without.
 
-use imagegen_pipeline::needs_uncond;
+use imagegen_pipeline::{StrengthRule, needs_uncond};
 use imagegen_prompt::{MOST_READINGS, Piece, Role, Schedule, parse};
 
 use crate::{Error, LoraUse, Settings, Warning, loras};
@@ -77,6 +77,8 @@ pub struct ReadingFacts {
 pub(crate) struct ReadPrompt {
     pub(crate) which: &'static str,
     pub(crate) mode: PromptMode,
+    /// Last layers of the text encoders that are left out for it, besides those that the model leaves out.
+    pub(crate) left_out: usize,
     pub(crate) parts: Vec<ReadPart>,
     /// Whether there was no text at all, not even a blank.
     pub(crate) is_none: bool,
@@ -142,11 +144,21 @@ impl ReadTexts {
         let negative = heard
             .then(|| read(Role::Negative, &settings.negative_prompt))
             .transpose()?;
-        Ok(Self {
+        let mut texts = Self {
             prompt,
             negative,
             loras: loras::settled(&settings.loras),
-        })
+        };
+        let left_out = settings
+            .sampling
+            .clip_skip
+            .map_or(0, |skip| skip.saturating_sub(1));
+        for text in texts.prompt.iter_mut().chain(&mut texts.negative) {
+            // diffusers reads negative prompts as ever.
+            let whole = text.which != "prompt" && settings.rule == StrengthRule::Diffusers;
+            text.left_out = if whole { 0 } else { left_out };
+        }
+        Ok(texts)
     }
 
     /// Both texts, the prompt first.
@@ -208,6 +220,7 @@ impl ReadPrompt {
         let mut read = Self {
             which,
             mode,
+            left_out: 0,
             parts: Vec::new(),
             is_none: text.is_empty(),
             warnings: Vec::new(),

@@ -30,6 +30,9 @@ pub struct Recipe {
     /// LoRAs that changed the model; absent where none did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub loras: Vec<LoraMark>,
+    /// Which layer of the text encoders was read, 2 the one before the model's own; absent for the model's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_skip: Option<usize>,
     /// How far to move away from the source; 1 for text-to-image.
     pub strength: f64,
     /// What strength means.
@@ -284,6 +287,9 @@ impl Recipe {
             let hashes: Vec<_> = self.loras.iter().map(short).collect();
             extra.push(named("Lora hashes", &hashes.join(", ")));
         }
+        if let Some(skip) = self.clip_skip {
+            extra.push(named("Clip skip", &skip.to_string()));
+        }
         if let Some(EnlargeMark { by, with }) = &self.enlarge {
             extra.push(named("Upscale by", &by.to_string()));
             extra.push(named("Upscaler", with));
@@ -390,6 +396,7 @@ mod tests {
             prompt_mode: Some("a1111".into()),
             embeddings: Vec::new(),
             loras: Vec::new(),
+            clip_skip: None,
             strength: 0.5,
             strength_rule: "share".into(),
             steps: 10,

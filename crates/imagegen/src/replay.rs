@@ -47,6 +47,7 @@ impl Recipe {
                     None => Colours::Decoded,
                 }),
                 refiner_at: Some(self.refiner.as_ref().map_or(1.0, |refiner| refiner.at)),
+                clip_skip: self.clip_skip,
                 noise: match &self.noise {
                     Some(name) => name.parse::<NoiseKind>()?,
                     None => NoiseKind::Cpu,

@@ -45,7 +45,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Finer choices of how noise is taken away. `None` takes the model's or the sampler's own default.
+/// Finer choices of how texts are read and noise is taken away. `None` takes the model's or the sampler's own default.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Sampling {
     /// How noise levels are laid out.
@@ -62,6 +62,9 @@ pub struct Sampling {
     /// Share of the noise levels, above 0, from which the model's refiner takes over; 1 leaves it out. An error with
     /// models that have none.
     pub refiner_at: Option<f64>,
+    /// Which layer of the text encoders is read, counted from the one that the model reads by itself: 1 that one, 2 the one
+    /// before it.
+    pub clip_skip: Option<usize>,
     /// Whose random numbers seeds stand for.
     pub noise: NoiseKind,
     /// Another seed, whose noise a run starts from in part.

@@ -403,6 +403,13 @@ impl Model {
             return Err(Error::setting(name, guidance_rescale, "0 to 1"));
         }
         let image_guidance = self.image_guidance(settings.sampling.image_guidance)?;
+        let most = self.most_clip_skip();
+        if let Some(skip) = settings.sampling.clip_skip
+            && !(1..=most).contains(&skip)
+        {
+            let expected = format!("1 to {most} with this model");
+            return Err(Error::setting("clip skip", skip, expected));
+        }
         Ok(imagegen_pipeline::Settings {
             sampler,
             spacing: settings.sampling.schedule.unwrap_or(defaults.schedule),
@@ -589,6 +596,7 @@ impl Model {
                 .iter()
                 .map(LoraUse::mark)
                 .collect(),
+            clip_skip: settings.sampling.clip_skip.filter(|&skip| skip > 1),
             strength: strength.get(),
             strength_rule: settings.rule.name().to_owned(),
             steps: resolved.steps,

@@ -24,6 +24,9 @@ pub struct Sampling {
     /// What is done about colours that an autoencoder shifts: `kept` or `decoded`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub colours: Option<String>,
+    /// Which layer of the text encoders is read, 1 the model's own, 2 the one before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_skip: Option<usize>,
     /// Whose random numbers seeds stand for: `cpu` or `nv`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise: Option<String>,
@@ -93,6 +96,7 @@ impl Sampling {
             guidance_rescale: self.guidance_rescale,
             image_guidance: self.image_guidance,
             colours: colours.transpose()?,
+            clip_skip: self.clip_skip,
             noise: noise.transpose()?.unwrap_or(NoiseKind::Cpu),
             variation: self.variation()?,
             ..imagegen::Sampling::default()

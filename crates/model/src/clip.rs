@@ -32,7 +32,8 @@ pub struct ClipTextConfig {
     /// Tokens of a prompt, ends included.
     pub max_positions: usize,
     intermediate_size: usize,
-    layers: usize,
+    /// Layers.
+    pub layers: usize,
     heads: usize,
     activation: Activation,
     eps: f32,

@@ -223,6 +223,7 @@ fn request_field(subject: &str) -> Option<&'static str> {
         "guidance rescale" => "guidance_rescale",
         "image guidance" => "image_guidance",
         "colours" => "colours",
+        "clip skip" => "clip_skip",
         "noise" => "noise",
         "variation strength" => "variation_strength",
         "size" => "size",

@@ -38,6 +38,7 @@ export interface Draft {
   rescale: number | null;
   imageGuidance: number | null;
   colours: string | null;
+  clipSkip: number | null;
   /** Whose random numbers seeds stand for. */
   noise: string | null;
   /** How far from the seed's noise to that of `variationSeed`, which is drawn where it is `""`. */
@@ -61,15 +62,16 @@ export const VARIATIONS = 4;
 export const NEGATIVE = "blurry, noisy, distorted";
 
 /** Finer choices than the sampler, none of them made. */
-export const FINER = { schedule: null, eta: null, rescale: null, imageGuidance: null, colours: null, noise: null, variation: null, variationSeed: "" };
+export const FINER = { schedule: null, eta: null, rescale: null, imageGuidance: null, colours: null, clipSkip: null, noise: null, variation: null, variationSeed: "" };
 
-/** The finer choices that neither `sampler` nor `model` leaves open, each back at null. */
-export function notOpen(model: Model | null, sampler: string | null): Partial<Draft> {
+/** The finer choices that neither the draft's sampler nor `model` leaves open, each back at null. */
+export function notOpen(model: Model | null, { sampler, clipSkip }: Pick<Draft, "sampler" | "clipSkip">): Partial<Draft> {
   if (model === null) return {};
   return {
     ...(model.eta[sampler ?? model.defaults.sampler] === undefined ? { eta: null } : {}),
     ...(model.defaults.image_guidance === null ? { imageGuidance: null } : {}),
     ...(model.colours.length === 0 ? { colours: null } : {}),
+    ...(model.clip_skip < (clipSkip ?? 1) ? { clipSkip: null } : {}),
   };
 }
 
@@ -103,7 +105,7 @@ export const fresh = (): Draft => ({
 /** Fields of a draft that may be null, and what they are where they are not. */
 const NULLABLE: Record<string, "string" | "number" | "object"> = {
   source: "object", model: "string", sampler: "string", schedule: "string", eta: "number", rescale: "number",
-  imageGuidance: "number", colours: "string", noise: "string", variation: "number", rule: "string", mode: "string", steps: "number", guidance: "number",
+  imageGuidance: "number", colours: "string", clipSkip: "number", noise: "string", variation: "number", rule: "string", mode: "string", steps: "number", guidance: "number",
 };
 
 /** A draft out of storage; what does not fit falls back to the start. */
@@ -149,6 +151,7 @@ function shared(draft: Draft): Partial<Order> {
     schedule: draft.schedule,
     eta: draft.eta,
     guidance_rescale: draft.rescale,
+    clip_skip: draft.clipSkip,
     noise: draft.noise,
     variation_seed: (draft.variation ?? 0) > 0 ? readSeed(draft.variationSeed) : null,
     variation_strength: draft.variation,
@@ -207,10 +210,10 @@ export function settingsOf(job: Job, result?: JobResult): Order {
 /** Fields of an order that a transform, a ladder and variations share. */
 function again(order: Order): Partial<Order> {
   const { prompt, negative_prompt, prompt_mode, source, size, fit, model, sampler, strength_rule, steps, guidance_scale, seed } = order;
-  const { schedule, eta, guidance_rescale, image_guidance, colours, noise, variation_seed, variation_strength } = order;
+  const { schedule, eta, guidance_rescale, image_guidance, colours, clip_skip, noise, variation_seed, variation_strength } = order;
   return {
     prompt, negative_prompt, prompt_mode, source, size, fit, model, sampler, schedule, eta, guidance_rescale, image_guidance, colours,
-    noise, variation_seed, variation_strength, strength_rule, steps, guidance_scale, seed,
+    clip_skip, noise, variation_seed, variation_strength, strength_rule, steps, guidance_scale, seed,
   };
 }
 
@@ -249,6 +252,7 @@ export function recalled(draft: Draft, order: Order): Draft {
     rescale: order.guidance_rescale,
     imageGuidance: order.image_guidance,
     colours: order.colours,
+    clipSkip: order.clip_skip,
     noise: order.noise,
     variation: order.variation_strength,
     variationSeed: order.variation_seed ?? "",
@@ -293,6 +297,7 @@ export function relaxed(order: Order, models: readonly Model[]): Order {
     colours: model?.colours.length === 0 ? null : unless(order.colours, foreign ? "decoded" : "kept"),
     steps: unless(order.steps, model?.defaults.steps),
     guidance_scale: unless(order.guidance_scale, model?.defaults.guidance_scale),
+    clip_skip: unless(order.clip_skip, 1),
     noise: unless(order.noise, "cpu"),
     variation_strength: unless(order.variation_strength, 0),
     strength_rule: unless(order.strength_rule, "share"),
@@ -346,7 +351,7 @@ export function differences(first: Order, second: Order): [string, string, strin
     ["prompt", "Prompt"], ["negative_prompt", "Leave out"], ["strength", "Strength"], ["seed", "Seed"],
     ["steps", "Steps"], ["guidance_scale", "Guidance"], ["sampler", "Sampler"], ["schedule", "Noise levels"], ["eta", "Fresh noise"],
     ["guidance_rescale", "Guidance rescale"], ["image_guidance", "Image guidance"], ["colours", "Colours"],
-    ["noise", "Noise"], ["variation_seed", "Variation seed"], ["variation_strength", "Variation"], ["model", "Model"], ["size", "Size"],
+    ["clip_skip", "Clip skip"], ["noise", "Noise"], ["variation_seed", "Variation seed"], ["variation_strength", "Variation"], ["model", "Model"], ["size", "Size"],
   ];
   const intents: [string, string | null, string | null] = ["Repainted", first.inpaint?.intent ?? null, second.inpaint?.intent ?? null];
   const shown = (value: unknown): string => (value === null || value === "" ? "–" : String(value));

@@ -32,6 +32,18 @@ pub(crate) struct Prompted {
     #[command(flatten)]
     pub(crate) mode: PromptModeChoice,
 
+    /// Layer of the text encoder to read, counted from the last: 1 that one, 2 the one before it [default: 1]
+    ///
+    /// For models that were trained so; SDXL counts from the layer it reads by itself, the last but one.
+    #[arg(
+        long,
+        value_name = "N",
+        env = "IMAGEGEN_CLIP_SKIP",
+        hide_env_values = true,
+        allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..)
+    )]
+    pub(crate) clip_skip: Option<u16>,
+
     #[command(flatten)]
     pub(crate) steps: StepsChoice,
 
@@ -182,6 +194,7 @@ impl Prompted {
             image_guidance: self.image_guidance,
             colours: self.colours,
             refiner_at: self.refiner_at,
+            clip_skip: self.clip_skip.map(usize::from),
             noise: self.noise,
             variation: None,
         }

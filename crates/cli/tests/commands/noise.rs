@@ -92,6 +92,22 @@ fn ladders_and_variations_keep_to_them() {
 }
 
 #[test]
+fn layers_of_the_text_encoder_are_left_out_and_replayed() {
+    let place = Place::with_source();
+    succeed(&place, &format!("{PLAIN} -o plain.png"));
+    succeed(&place, &format!("{PLAIN} --clip-skip 1 -o one.png"));
+    assert!(place.bytes("one.png") == place.bytes("plain.png"));
+    succeed(&place, &format!("{PLAIN} --clip-skip 2 -o two.png"));
+    assert!(place.open("two.png") != place.open("plain.png"));
+    succeed(&place, "replay two.png -o again.png");
+    assert!(place.bytes("again.png") == place.bytes("two.png"));
+    let many = run(&place, &format!("{PLAIN} --clip-skip 99 -o no.png"));
+    many.assert_refused(1, &["clip skip is 99, expected 1 to "]);
+    let none = run(&place, &format!("{PLAIN} --clip-skip 0 -o no.png"));
+    none.assert_refused(2, &["--clip-skip"]);
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let place = Place::with_source();
     for (options, said) in [

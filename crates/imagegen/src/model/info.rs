@@ -44,6 +44,8 @@ pub struct ModelInfo {
     pub image_guidance: Option<f64>,
     /// Tokens it reads of a prompt, both ends included.
     pub prompt_tokens: usize,
+    /// Most that a request's `clip_skip` can be.
+    pub clip_skip: usize,
     /// Styles worth naming to a person; empty for models that know language at large.
     pub styles: Vec<String>,
     /// The noise schedule.
@@ -178,6 +180,7 @@ impl ModelInfo {
             },
             image_guidance: networks.image_guidance(),
             prompt_tokens: networks.texts.max_tokens(),
+            clip_skip: networks.texts.most_left_out() + 1,
             schedule: ScheduleInfo::of(&schedule),
             defaults: defaults(native, &parts.scheduler),
             styles: parts.words.map(|words| words.styles).unwrap_or_default(),
@@ -233,7 +236,7 @@ pub(super) fn native_side(pixels: u64, grid: u32) -> u32 {
 fn run_bytes(meter: &Meter, networks: &Networks<Meter>, side: u32) -> Result<u64, BoxedError> {
     let standing = meter.live();
     let unet = networks.unet.config();
-    let encoding = networks.texts.encode(meter, PromptMode::Plain, &[])?;
+    let encoding = networks.texts.encode(meter, PromptMode::Plain, &[], 0)?;
     let places = side as usize / networks.codec.downscale();
     {
         let sample = meter.outline([1, places, places, unet.in_channels]);

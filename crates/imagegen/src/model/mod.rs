@@ -75,8 +75,8 @@ type Encoded = VecDeque<(Said, Arc<Encoding>)>;
 
 type Encoding = TextEncoding<<CpuBackend as Backend>::Tensor>;
 
-/// What decides an encoding: weighted words, and how they are cut.
-type Said = (PromptMode, Vec<Piece>);
+/// What decides an encoding: weighted words, how they are cut, and how many layers are left out.
+type Said = (PromptMode, Vec<Piece>, usize);
 
 /// A loaded model.
 #[derive(Debug)]
@@ -202,6 +202,11 @@ impl Model {
         self.conditioning() == Some(&Conditioning::Instructed)
     }
 
+    /// Most that a request's `clip_skip` can be.
+    pub(crate) fn most_clip_skip(&self) -> usize {
+        self.networks.texts.most_left_out() + 1
+    }
+
     /// Weight of the source over no source where none is named; `None` where it is not instructed.
     pub(crate) fn image_guidance_default(&self) -> Option<f64> {
         self.networks.image_guidance()
@@ -307,6 +312,7 @@ impl Model {
         &self,
         mode: PromptMode,
         pieces: &[Piece],
+        left_out: usize,
         adapted: Option<&Adapted>,
     ) -> Result<Arc<Encoding>, Error> {
         const KEPT: usize = 8;
@@ -315,13 +321,14 @@ impl Model {
             None => (&self.networks.texts, &self.encoded),
         };
         let mut encoded = encoded.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = |(known, _): &&(Said, _)| known.0 == mode && known.1 == pieces;
+        let same =
+            |(known, _): &&(Said, _)| known.0 == mode && known.1 == pieces && known.2 == left_out;
         if let Some((_, found)) = encoded.iter().find(same) {
             return Ok(Arc::clone(found));
         }
-        let new = texts.encode(&self.engine, mode, pieces);
+        let new = texts.encode(&self.engine, mode, pieces, left_out);
         let new = Arc::new(new.map_err(|cause| self.fail(cause))?);
-        encoded.push_front(((mode, pieces.to_vec()), Arc::clone(&new)));
+        encoded.push_front(((mode, pieces.to_vec(), left_out), Arc::clone(&new)));
         encoded.truncate(KEPT);
         Ok(new)
     }
@@ -342,7 +349,8 @@ impl Model {
         }
         let part = |part: &ReadPart| {
             let readings = part.schedule.readings.iter();
-            let encodings = readings.map(|pieces| self.encode(prompt.mode, pieces, adapted));
+            let encodings =
+                readings.map(|pieces| self.encode(prompt.mode, pieces, prompt.left_out, adapted));
             Ok(Heard {
                 encodings: encodings.collect::<Result<_, Error>>()?,
                 steps: part.schedule.steps.clone(),

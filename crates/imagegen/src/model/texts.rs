@@ -56,6 +56,12 @@ impl<B: Backend> Texts<B> {
         last.map_or(0, |(tower, _)| tower.config().pooled_size())
     }
 
+    /// Most last layers that can be left out besides those that the model leaves out.
+    pub(super) fn most_left_out(&self) -> usize {
+        let layers = self.towers.iter().map(|(tower, _)| tower.config().layers);
+        layers.min().unwrap_or(0).saturating_sub(self.states.skip)
+    }
+
     /// Most tokens of a window, both ends included.
     pub(super) fn max_tokens(&self) -> usize {
         let positions = self
@@ -110,12 +116,14 @@ impl<B: Backend> Texts<B> {
     }
 
     /// Encodes weighted words: the towers' hidden states side by side, those of windows one after the other,
-    /// `[1, windows * tokens, hidden]`; the last tower's pooled text of the first window.
+    /// `[1, windows * tokens, hidden]`; the last tower's pooled text of the first window. `left_out` more layers
+    /// are left out than the model leaves out, but for pooled texts.
     pub(super) fn encode(
         &self,
         engine: &B,
         mode: PromptMode,
         pieces: &[Piece],
+        left_out: usize,
     ) -> Result<TextEncoding<B::Tensor>, Error> {
         let towers = 0..self.towers.len();
         let cuts = towers.map(|tower| self.windows(tower, mode, pieces));
@@ -125,7 +133,7 @@ impl<B: Backend> Texts<B> {
         for (tower, cut) in cuts.into_iter().enumerate() {
             let mut windows = cut.chunks;
             windows.resize(longest, Chunk { tokens: Vec::new() });
-            let new = self.encode_windows(engine, tower, &windows)?;
+            let new = self.encode_windows(engine, tower, &windows, left_out)?;
             joined = Some(match joined {
                 None => new,
                 Some(before) => TextEncoding {
@@ -143,14 +151,19 @@ impl<B: Backend> Texts<B> {
         engine: &B,
         tower: usize,
         windows: &[Chunk<Slot>],
+        left_out: usize,
     ) -> Result<TextEncoding<B::Tensor>, Error> {
         let (encoder, tokenizer) = &self.towers[tower];
         let mut first: Option<TextEncoding<B::Tensor>> = None;
         let mut row: Vec<f32> = Vec::new();
+        let states = TextStates {
+            skip: self.states.skip + left_out,
+            ..self.states
+        };
         for window in windows {
             let slots: Vec<Slot> = window.tokens.iter().map(|(slot, _)| *slot).collect();
             let tokens = self.tokens(tower, tokenizer, &slots)?;
-            let mut encoding = encoder.encode_tokens(engine, &tokens, self.states)?;
+            let mut encoding = encoder.encode_tokens(engine, &tokens, states)?;
             let weights = window.tokens.iter().map(|(_, weight)| *weight as f32);
             let weights: Vec<f32> = weights.collect();
             if weights.iter().any(|weight| *weight != 1.0) {

@@ -2,6 +2,7 @@
 //! every step, and pictures. `tools/reference/pipelines.py` made the references.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod clip_skip;
 mod conditioned;
 mod embeddings;
 mod loras;
@@ -80,6 +81,7 @@ fn settings(run: &Value) -> Settings {
         sampling: Sampling {
             image_guidance: run["image_guidance"].as_f64(),
             refiner_at: run["at"].as_f64(),
+            clip_skip: run["clip_skip"].as_u64().map(|skip| skip as usize),
             ..Sampling::default()
         },
         rule: match run["image_guidance"].is_null() {

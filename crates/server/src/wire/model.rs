@@ -34,6 +34,8 @@ pub(crate) struct ModelBody {
     styles: Vec<String>,
     /// Numbers in its weights.
     parameters: u64,
+    /// Most that `clip_skip` can be.
+    clip_skip: usize,
     /// Tokens it reads of a prompt.
     prompt_tokens: usize,
 }
@@ -80,6 +82,7 @@ impl From<&ModelEntry> for ModelBody {
             },
             styles: info.styles.clone(),
             parameters: parameters.sum(),
+            clip_skip: info.clip_skip,
             prompt_tokens: info.prompt_tokens,
         }
     }

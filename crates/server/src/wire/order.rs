@@ -51,6 +51,9 @@ macro_rules! request {
             /// Colours that a learned autoencoder shifts: `kept` or `decoded`; `kept` where absent, `decoded` under
             /// strength rules `diffusers` and `a1111`.
             colours: Option<String>,
+            /// Which layer of the text encoder is read: 1 (where absent) the model's own, 2 the one before it.
+            #[schema(minimum = 1)]
+            clip_skip: Option<usize>,
             /// Whose random numbers seeds stand for: `cpu` (where absent) or `nv`.
             noise: Option<String>,
             /// Another seed, whose noise pictures start from in part; of several pictures it counts up in place of `seed`.
@@ -73,6 +76,7 @@ macro_rules! request {
                     guidance_rescale: self.guidance_rescale,
                     image_guidance: self.image_guidance,
                     colours: self.colours.clone(),
+                    clip_skip: self.clip_skip,
                     noise: self.noise.clone(),
                     variation_seed: self.variation_seed.map(|seed| seed.0),
                     variation_strength: self.variation_strength,
@@ -244,6 +248,9 @@ pub(crate) struct UpscaleRequest {
     image_guidance: Option<f64>,
     /// Colours that a learned autoencoder shifts: `kept` (where absent) or `decoded`.
     colours: Option<String>,
+    /// Which layer of the text encoder is read: 1 (where absent) the model's own, 2 the one before it.
+    #[schema(minimum = 1)]
+    clip_skip: Option<usize>,
     /// Whose random numbers seeds stand for: `cpu` (where absent) or `nv`.
     noise: Option<String>,
     /// Another seed, whose noise the picture starts from in part. Drawn where absent and `variation_strength` is above 0.
@@ -272,6 +279,7 @@ impl UpscaleRequest {
                 guidance_rescale: self.guidance_rescale,
                 image_guidance: self.image_guidance,
                 colours: self.colours,
+                clip_skip: self.clip_skip,
                 noise: self.noise,
                 variation_seed: self.variation_seed.map(|seed| seed.0),
                 variation_strength: self.variation_strength,

@@ -124,6 +124,7 @@ async fn finer_choices_are_taken_by_every_kind_and_said_again() {
     let finer = json!({
         "schedule": "karras", "eta": 0.5, "guidance_rescale": 0.7, "colours": "decoded",
         "noise": "nv", "variation_seed": "18446744073709551614", "variation_strength": 0.25,
+        "clip_skip": 2,
     });
     let body = |more: Value| {
         let mut body = json!({"prompt": "winter", "steps": 2, "sampler": "ddim"});
@@ -178,6 +179,7 @@ async fn finer_choices_are_taken_by_every_kind_and_said_again() {
     );
     assert_eq!(starter["defaults"]["image_guidance"], Value::Null);
     assert_eq!(starter["colours"], json!([]));
+    assert!(starter["clip_skip"].as_u64() > Some(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -490,6 +492,12 @@ async fn what_cannot_be_done_is_refused_with_its_field() {
             order(json!({"guidance_rescale": -1})),
             "guidance_rescale_out_of_range",
             "guidance_rescale",
+        ),
+        (
+            "/transforms",
+            order(json!({"clip_skip": 99})),
+            "clip_skip_out_of_range",
+            "clip_skip",
         ),
         (
             "/transforms",

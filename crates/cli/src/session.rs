@@ -11,9 +11,8 @@ use std::time::Instant;
 use anyhow::{Context, Error, Result};
 use imagegen::files::Existing;
 use imagegen::{
-    Cpu, Embedding, EnlargeMark, Facts, Level, LoraUse, Model, ModelSource, Note, Outcome, Painted,
-    PartFacts, Piece, PromptFacts, ReadingFacts, Rect, Request, Sampling, Settings, Source,
-    StrengthRule, Variation,
+    Cpu, Embedding, EnlargeMark, Facts, Level, LoraUse, Model, ModelSource, Note, Outcome,
+    PaintedRecord, PromptRecord, Request, Sampling, Settings, Source, StrengthRule, Variation,
 };
 use imagegen_picture::Limits;
 use imagegen_picture::advice::Advice;
@@ -464,53 +463,11 @@ fn result_json(file: &str, facts: &Facts, times: &Times, warnings: &[String]) ->
         "start_sigma": facts.start_sigma,
         "start_timestep": facts.start_timestep,
         "fidelity": fidelity,
-        "prompts": facts.prompts.iter().map(prompt_json).collect::<Vec<_>>(),
-        "inpaint": facts.inpaint.map(painted_json),
+        "prompts": facts.prompts.iter().map(PromptRecord::from).collect::<Vec<_>>(),
+        "inpaint": facts.inpaint.map(PaintedRecord::from),
         "seconds": seconds,
         "warnings": warnings,
     }))
-}
-
-/// How a text was read.
-fn prompt_json(prompt: &PromptFacts) -> Value {
-    let piece = |piece: &Piece| match piece {
-        Piece::Break => Some(json!("BREAK")),
-        Piece::Text { text, .. } if text.trim().is_empty() => None,
-        Piece::Text { text, weight } => Some(json!({"text": text.trim(), "weight": weight})),
-    };
-    let reading = |reading: &ReadingFacts| {
-        json!({
-            "first_step": reading.first_step,
-            "steps": reading.steps,
-            "windows": reading.windows,
-            "tokens": reading.tokens,
-            "pieces": reading.pieces.iter().filter_map(piece).collect::<Vec<_>>(),
-        })
-    };
-    let part = |part: &PartFacts| {
-        json!({
-            "weight": part.weight,
-            "readings": part.readings.iter().map(reading).collect::<Vec<_>>(),
-        })
-    };
-    json!({
-        "which": prompt.which,
-        "mode": prompt.mode.name(),
-        "parts": prompt.parts.iter().map(part).collect::<Vec<_>>(),
-    })
-}
-
-fn painted_json(painted: Painted) -> Value {
-    let Rect { x, y, size } = painted.seen;
-    let seam = painted
-        .seam
-        .map(|seam| json!({"figure": seam.figure, "across": seam.across, "outside": seam.outside}));
-    json!({
-        "share": painted.share,
-        "kept_pixels": painted.kept,
-        "seam": seam,
-        "seen": [x, y, size.width, size.height],
-    })
 }
 
 /// Milliseconds are precise enough for a clock.

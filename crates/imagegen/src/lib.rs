@@ -19,6 +19,7 @@ mod outcome;
 mod preview;
 mod prompts;
 mod recipe;
+mod record;
 mod refiner;
 mod replay;
 mod request;
@@ -56,6 +57,7 @@ pub use prompts::{PartFacts, PromptFacts, PromptMode, ReadingFacts};
 pub use recipe::{
     EnlargeMark, FidelityMark, ModelMark, Recipe, RefinerMark, SourceMark, VariationMark,
 };
+pub use record::{PaintedRecord, PartRecord, PieceRecord, PromptRecord, ReadingRecord, SeamRecord};
 pub use replay::{Agreement, parse_fit, parse_wanted};
 pub use request::{Generate, Request, Sampling, Settings, Source, Transform};
 pub use sheet::{Cell, Sheet, contact_sheet};

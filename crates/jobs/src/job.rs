@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use imagegen::{FidelityMark, Recipe};
+use imagegen::{FidelityMark, PaintedRecord, PromptRecord, Recipe};
 use imagegen_picture::advice::{Advice, Suggestion};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -158,6 +158,10 @@ pub struct JobResult {
     pub warnings: Vec<String>,
     /// What it gives reason to say.
     pub advice: Vec<AdviceMark>,
+    /// How the texts were read that had a say; empty for results of versions that kept it not.
+    pub prompts: Vec<PromptRecord>,
+    /// What an inpainting painted, and how it was checked.
+    pub painted: Option<PaintedRecord>,
     /// Everything that is needed to make it again.
     pub recipe: Recipe,
 }

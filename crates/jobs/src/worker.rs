@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use imagegen::{Format, Model, Picture, Recipe, Request, Sheet, Source, Variety};
+use imagegen::{
+    Format, Model, PaintedRecord, Picture, PromptRecord, Recipe, Request, Sheet, Source, Variety,
+};
 use imagegen_picture::{Limits as PictureLimits, decode};
 
 use crate::clock::now_ms;
@@ -407,6 +409,13 @@ impl<'s> Work<'s> {
             recipe: outcome.facts.recipe.clone(),
             warnings,
             advice: outcome.advice.iter().map(AdviceMark::from).collect(),
+            prompts: outcome
+                .facts
+                .prompts
+                .iter()
+                .map(PromptRecord::from)
+                .collect(),
+            painted: outcome.facts.inpaint.map(PaintedRecord::from),
         };
         Ok(Made {
             picture: outcome.picture,

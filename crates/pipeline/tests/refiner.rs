@@ -7,8 +7,8 @@ use std::cell::RefCell;
 use common::starter;
 use imagegen_engine::random::Generator;
 use imagegen_pipeline::{
-    BoxedError, Colours, Img2Img, Network, Networks, Outcome, PatchLatents, Plan, Prompt, Refiner,
-    Sampler, Settings, Silent, Spacing, Strength, StrengthRule, Tensor, img2img,
+    BoxedError, Colours, Img2Img, Network, Networks, NoiseKind, Outcome, PatchLatents, Plan,
+    Prompt, Refiner, Sampler, Settings, Silent, Spacing, Strength, StrengthRule, Tensor, img2img,
 };
 
 /// Pulls towards a colour, and remembers the timesteps and steps it was asked for.
@@ -82,7 +82,9 @@ fn run(sampler: Sampler, strength: f64, bias: f32, at: Option<f64>) -> (Outcome,
             guidance_rescale: 0.0,
             image_guidance: 1.0,
             colours: Colours::Decoded,
+            noise: NoiseKind::Cpu,
             seed: 7,
+            variation: None,
         },
     };
     let made = img2img(&request, &mut networks, &mut Silent).expect("a sound request");

@@ -202,9 +202,11 @@ impl Model {
         self.conditioning() == Some(&Conditioning::Instructed)
     }
 
-    /// Most that a request's `clip_skip` can be.
+    /// Most that a request's `clip_skip` can be; a refiner hears the same texts.
     pub(crate) fn most_clip_skip(&self) -> usize {
-        self.networks.texts.most_left_out() + 1
+        let own = self.networks.texts.most_left_out() + 1;
+        let refiner = self.refiner.as_deref();
+        refiner.map_or(own, |refiner| own.min(refiner.most_clip_skip()))
     }
 
     /// Weight of the source over no source where none is named; `None` where it is not instructed.

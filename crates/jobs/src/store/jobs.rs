@@ -1,6 +1,6 @@
 //! Jobs and their results, one at a time.
 
-use imagegen::Recipe;
+use imagegen::{PaintedRecord, PromptRecord, Recipe};
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 use serde::{Deserialize, Serialize};
 
@@ -79,6 +79,11 @@ pub(crate) struct ResultRow {
     pub(crate) recipe: Recipe,
     pub(crate) warnings: Vec<String>,
     pub(crate) advice: Vec<AdviceMark>,
+    /// Not in rows of versions that kept neither.
+    #[serde(default)]
+    pub(crate) prompts: Vec<PromptRecord>,
+    #[serde(default)]
+    pub(crate) painted: Option<PaintedRecord>,
 }
 
 impl ResultRow {
@@ -94,6 +99,8 @@ impl ResultRow {
             fidelity: recipe.fidelity,
             warnings: self.warnings,
             advice: self.advice,
+            prompts: self.prompts,
+            painted: self.painted,
             recipe,
         }
     }

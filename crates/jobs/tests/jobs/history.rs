@@ -172,3 +172,21 @@ fn a_page_says_of_a_job_what_the_job_says() {
     assert!(page[1].progress.is_some());
     assert_eq!(page[0].position, job(&jobs, &queued.id).position);
 }
+
+#[test]
+fn results_of_versions_that_kept_no_facts_are_read() {
+    let place = Place::new();
+    let jobs = place.open();
+    let id = short(&jobs, "(winter:1.2)").id;
+    let done = over(&jobs, &id);
+    assert_eq!(done.results[0].prompts[0].which, "prompt");
+    drop(jobs);
+    let old = "UPDATE results SET document = json_remove(document, '$.prompts', '$.painted')";
+    assert_eq!(place.database().execute(old, []).unwrap(), 1);
+    let read = job(&place.open(), &id);
+    assert_eq!(
+        (&read.results[0].prompts, read.results[0].painted),
+        (&vec![], None)
+    );
+    assert_eq!(read.results[0].recipe, done.results[0].recipe);
+}

@@ -1,6 +1,6 @@
 //! Jobs as clients see them.
 
-use imagegen::Recipe;
+use imagegen::{PaintedRecord, PromptRecord, Recipe};
 use imagegen_jobs::{Job, JobResult, Kind, Order, Progress, StepDone};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -113,6 +113,12 @@ pub(crate) struct ResultBody {
     warnings: Vec<String>,
     /// What it gives reason to say.
     advice: Vec<AdviceBody>,
+    /// How the texts were read that had a say: parts and their weights, what each says at which steps, pieces, windows, tokens.
+    #[schema(value_type = Vec<Object>)]
+    prompts: Vec<PromptRecord>,
+    /// What an inpainting painted: share of the picture, pixels that were kept and checked, the seam in figures, what the model saw.
+    #[schema(value_type = Option<Object>)]
+    inpaint: Option<PaintedRecord>,
     /// Everything that is needed to make it again, as the picture itself carries it.
     #[schema(value_type = Object)]
     recipe: Recipe,
@@ -321,6 +327,8 @@ impl From<&JobResult> for ResultBody {
             }),
             warnings: result.warnings.clone(),
             advice: result.advice.iter().map(AdviceBody::from).collect(),
+            prompts: result.prompts.clone(),
+            inpaint: result.painted,
             recipe: result.recipe.clone(),
         }
     }

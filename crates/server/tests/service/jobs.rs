@@ -45,6 +45,14 @@ async fn a_picture_goes_in_and_another_comes_out() {
         (&json!("done"), &json!("beach.png"))
     );
     let result = &done["results"][0];
+    let prompts = result["prompts"].as_array().unwrap();
+    let which: Vec<_> = prompts.iter().map(|prompt| &prompt["which"]).collect();
+    assert_eq!(which, ["prompt", "negative prompt"]);
+    assert_eq!(
+        prompts[0]["parts"][0]["readings"][0]["pieces"],
+        json!([{"text": "oil painting", "weight": 1.0}])
+    );
+    assert_eq!(result["inpaint"], Value::Null);
     assert_eq!(
         (&result["seed"], &result["strength"]),
         (&json!(seed), &json!(0.5))
@@ -275,6 +283,10 @@ async fn parts_are_made_anew_and_the_rest_is_kept() {
     assert_eq!(job["kind"], "inpaint");
     assert_eq!(job["order"]["strength"], 0.75, "the intent's");
     assert_eq!(job["order"]["inpaint"]["mask"], json!(mask));
+    let painted = &job["results"][0]["inpaint"];
+    assert_eq!(painted["kept_pixels"], 80 * 64 - 40 * 32);
+    assert_eq!(painted["share"], 0.25);
+    assert!(painted["seam"]["figure"].as_f64() > Some(0.0), "{painted}");
     let picture = |bytes: &[u8]| decode(bytes, &Limits::default()).unwrap().picture;
     let result = hall.get(&format!("/jobs/{id}/results/0?format=png")).await;
     let made = picture(&result.bytes().await.unwrap());

@@ -2,7 +2,38 @@
 //!
 //! Not the engine's generator on purpose: the suite must not depend on what it tests.
 
+use half::{bf16, f16};
 use imagegen_engine::Tensor;
+
+/// What numbers of weights can be told apart by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Precision {
+    /// 24 bits.
+    Single,
+    /// 11 bits, exponents of IEEE half precision.
+    Half,
+    /// 8 bits.
+    Bfloat,
+}
+
+impl Precision {
+    /// That of the weights of a layer with so many of them: all three occur, and shapes decide.
+    pub fn of(count: usize) -> Self {
+        match (count * 0x9e37) >> 7 & 3 {
+            0 => Self::Half,
+            1 => Self::Bfloat,
+            _ => Self::Single,
+        }
+    }
+
+    fn round(self, number: f32) -> f32 {
+        match self {
+            Self::Single => number,
+            Self::Half => f16::from_f32(number).to_f32(),
+            Self::Bfloat => bf16::from_f32(number).to_f32(),
+        }
+    }
+}
 
 /// A stream of numbers that look like N(0, 1), within ±3.47.
 #[derive(Debug, Clone)]
@@ -32,6 +63,16 @@ impl Noise {
     /// An integer in `0..bound`.
     pub fn below(&mut self, bound: usize) -> usize {
         (self.bits() % bound as u64) as usize
+    }
+
+    /// Weights of `scale * normal`, in the [`Precision`] of their count.
+    pub fn weights(&mut self, shape: impl Into<Vec<usize>>, scale: f32) -> Tensor {
+        let mut weights = self.tensor(shape, scale, 0.0);
+        let precision = Precision::of(weights.data().len());
+        for value in weights.data_mut() {
+            *value = precision.round(*value);
+        }
+        weights
     }
 
     /// A tensor of `scale * normal + offset`.

@@ -9,6 +9,7 @@ use imagegen_conformance::cases::{Call, Case};
 use imagegen_conformance::check::{
     Failures, Prepared, against_reference, compare_all, panic_text, run, same_bits,
 };
+use imagegen_conformance::noise::Precision;
 use imagegen_conformance::reference::Reference;
 use imagegen_conformance::tolerance::Tolerance;
 use imagegen_conformance::{nan, nothing, refusals, suite};
@@ -235,4 +236,23 @@ fn every_kind_of_case_is_in_the_suite() {
     });
     let kinds: std::collections::BTreeSet<_> = names.collect();
     assert_eq!(kinds.len(), 16, "{kinds:?}");
+}
+
+#[test]
+fn weights_of_every_precision_meet_every_algorithm() {
+    let met = CASES.iter().filter_map(|prepared| {
+        let (algorithm, weights) = match &prepared.case {
+            Case::Conv2d(case) => {
+                let winograd = case.tolerance() == Tolerance::WINOGRAD;
+                let weights = case.channels.into_iter().chain(case.kernel).product();
+                (if winograd { "tiled" } else { "direct" }, weights)
+            }
+            Case::Linear(case) => ("linear", case.channels.into_iter().product()),
+            Case::Geglu(case) => ("gated", 2 * case.channels.into_iter().product::<usize>()),
+            _ => return None,
+        };
+        Some((algorithm, Precision::of(weights)))
+    });
+    let met: std::collections::BTreeSet<_> = met.collect();
+    assert_eq!(met.len(), 4 * 3, "{met:?}");
 }

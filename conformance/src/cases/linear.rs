@@ -64,7 +64,7 @@ impl Linear {
         let [i, o] = self.channels;
         (
             noise.tensor(with_last(&self.rows, i), 1.0, self.offset),
-            noise.tensor([o, i], 1.0 / (i as f32).sqrt(), 0.0),
+            noise.weights([o, i], 1.0 / (i as f32).sqrt()),
             self.bias.then(|| noise.tensor([o], 1.0, 0.0)),
             self.residual
                 .then(|| noise.tensor(with_last(&self.rows, o), 1.0, 0.0)),
@@ -146,7 +146,7 @@ impl Geglu {
         let [i, o] = self.channels;
         (
             noise.tensor(with_last(&self.rows, i), 1.0, self.offset),
-            noise.tensor([2 * o, i], 1.0 / (i as f32).sqrt(), 0.0),
+            noise.weights([2 * o, i], 1.0 / (i as f32).sqrt()),
             self.bias.then(|| noise.tensor([2 * o], 1.0, 0.0)),
         )
     }

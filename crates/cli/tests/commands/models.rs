@@ -15,8 +15,10 @@ fn the_starter_is_listed_and_described() {
     assert_eq!(succeed(&place, "models --json").json()["models"][0], json);
     let parameters = |index: usize| json["networks"][index]["parameters"].as_u64().unwrap();
     let memory = &json["memory_bytes"];
-    assert_eq!(memory["weights"], 4 * (parameters(0) + parameters(1)));
     let bytes = |part: &str| memory[part].as_u64().unwrap();
+    // Kept as the file has them, at 16 bits, but for tables, biases and norms.
+    let all = parameters(0) + parameters(1);
+    assert!((2 * all..3 * all).contains(&bytes("weights")), "{memory}");
     assert_eq!(
         bytes("total"),
         bytes("weights") + bytes("transformed") + bytes("files") + bytes("run")

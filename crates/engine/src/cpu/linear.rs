@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::math::{activate, gelu};
+use super::memory::Recycler;
+use super::numbers::Numbers;
 use super::simd::{Group, Kernel, LANES, Lanes, Level, Rect, TILE_MAX, Tile};
 use crate::{Activation, Error, Tensor};
 
@@ -13,7 +15,7 @@ pub(super) struct Panels {
     pub(super) inputs: usize,
     pub(super) outputs: usize,
     pub(super) width: usize,
-    numbers: Arc<Vec<f32>>,
+    numbers: Numbers,
     /// `[panels * width]`, zero where there is no bias.
     bias: Vec<f32>,
 }
@@ -45,18 +47,34 @@ impl Panels {
             inputs,
             outputs,
             width,
-            numbers: Arc::new(numbers),
+            numbers: Numbers::new(numbers),
             bias: padded,
         }
     }
 
-    fn panel(&self, index: usize) -> &[f32] {
-        &self.numbers[index * self.width * self.inputs..][..self.width * self.inputs]
+    /// Numbers of one panel.
+    fn len(&self) -> usize {
+        self.width * self.inputs
     }
 
-    fn bias(&self, index: usize) -> &[f32] {
-        &self.bias[index * self.width..][..self.width]
+    /// One panel; `room` is as long as [`Numbers::room`] asks for.
+    #[inline(always)]
+    fn panel<'a, L: Lanes>(&'a self, lanes: L, index: usize, room: &'a mut [f32]) -> Panel<'a> {
+        let first = index * self.len();
+        Panel {
+            numbers: self.numbers.read(lanes, first..first + self.len(), room),
+            bias: &self.bias[index * self.width..][..self.width],
+        }
     }
+}
+
+/// A few columns of a matrix, as f32.
+#[derive(Clone, Copy)]
+struct Panel<'a> {
+    /// `[I][width]`.
+    numbers: &'a [f32],
+    /// `[width]`.
+    bias: &'a [f32],
 }
 
 /// Packed weights of one linear layer.
@@ -140,6 +158,7 @@ pub(super) struct LinearPiece<'a> {
     pub(super) activation: Option<Activation>,
     /// `[rows, O]`.
     pub(super) residual: Option<&'a [f32]>,
+    pub(super) memory: &'a Arc<Recycler>,
     /// Columns start at a multiple of the panel width.
     pub(super) out: Rect<'a>,
 }
@@ -154,14 +173,22 @@ impl Kernel for LinearPiece<'_> {
         let cols = self.out.cols();
         let rows = self.out.rows();
         let (mut sums, mut gate) = ([0.0; TILE_MAX], [0.0; TILE_MAX]);
+        let room = |panels: &Panels| self.memory.take(panels.numbers.room(panels.len()));
+        let mut values_room = room(&weights.values);
+        let mut gates_room = weights.gates.as_ref().map(room);
         for first_col in cols.clone().step_by(width) {
-            let panel = first_col / width;
+            let index = first_col / width;
+            let values = weights
+                .values
+                .panel(lanes, index, values_room.as_mut_slice());
+            let gates = weights.gates.as_ref().zip(gates_room.as_mut());
+            let gates = gates.map(|(gates, room)| gates.panel(lanes, index, room.as_mut_slice()));
             for first in rows.clone().step_by(L::ROWS) {
                 let count = L::ROWS.min(rows.end - first);
                 let a = &self.input[first * depth..(first + count) * depth];
-                product(lanes, &weights.values, panel, count, a, &mut sums);
-                if let Some(gates) = &weights.gates {
-                    product(lanes, gates, panel, count, a, &mut gate);
+                product(lanes, values, count, a, depth, &mut sums);
+                if let Some(gates) = gates {
+                    product(lanes, gates, count, a, depth, &mut gate);
                     multiply_by_gelu(lanes, &mut sums[..count * width], &gate);
                 }
                 let used = width.min(cols.end - first_col);
@@ -179,26 +206,26 @@ impl Kernel for LinearPiece<'_> {
     }
 }
 
-/// Bias plus `rows` rows of `a` times one panel.
+/// Bias plus `rows` rows of `a` `[rows, depth]` times one panel.
 #[inline(always)]
 fn product<L: Lanes>(
     lanes: L,
-    panels: &Panels,
-    panel: usize,
+    panel: Panel<'_>,
     rows: usize,
     a: &[f32],
+    depth: usize,
     sums: &mut [f32],
 ) {
     for row in sums[..rows * L::WIDTH].chunks_exact_mut(L::WIDTH) {
-        row.copy_from_slice(panels.bias(panel));
+        row.copy_from_slice(panel.bias);
     }
     let tile = Tile {
         rows,
         a,
-        stride: panels.inputs,
+        stride: depth,
         positions: &[0],
-        depth: panels.inputs,
-        panel: panels.panel(panel),
+        depth,
+        panel: panel.numbers,
         pitch: L::WIDTH,
         fresh: false,
     };

@@ -11,12 +11,14 @@ mod linear;
 mod math;
 mod memory;
 mod norm;
+mod numbers;
 mod simd;
 
 pub use conv2d::{CpuConv2d, Extra as Conv2dExtra, Shape as Conv2dShape};
 pub use linear::CpuLinear;
 pub use memory::CpuTensor;
 pub use norm::CpuNorm;
+pub use numbers::kept_bytes;
 pub use simd::Level;
 
 use std::ops::Range;
@@ -27,6 +29,7 @@ use rayon::prelude::*;
 use crate::backend::{ConvCall, GroupNorm, LinearCall};
 use crate::{Activation, AttentionMask, Backend, DeviceTensor, Error, Resize, Tensor};
 use attention::{AttentionPiece, Mask, PackHead, QUERY_BLOCK};
+use conv2d::Budget;
 use layout::Patches;
 use linear::{LinearPiece, TileWidth};
 use memory::{Buffer, Recycler};
@@ -39,9 +42,13 @@ pub struct CpuBackend {
     level: Level,
     pool: rayon::ThreadPool,
     recycler: Arc<Recycler>,
+    budget: Budget,
 }
 
 impl CpuBackend {
+    /// Bytes of transformed weights that a backend keeps where nothing else is said: 1 GiB.
+    pub const KEPT: usize = 1 << 30;
+
     /// A backend at `level` with `threads` threads (at least 1).
     ///
     /// Fails with [`Error::Value`] when this CPU lacks the level or threads cannot be started.
@@ -63,7 +70,17 @@ impl CpuBackend {
             level,
             pool,
             recycler: Arc::default(),
+            budget: Budget::new(Self::KEPT),
         })
+    }
+
+    /// The same, but for `bytes` of transformed weights at most that are kept between calls. More are faster, as far as
+    /// there are layers to use them; results are the same. For a backend that has not run yet.
+    pub fn keeping(self, bytes: usize) -> Self {
+        Self {
+            budget: Budget::new(bytes),
+            ..self
+        }
     }
 
     /// The instruction set in use.
@@ -144,6 +161,7 @@ impl CpuBackend {
                 weights,
                 activation,
                 residual: residual.map(CpuTensor::data),
+                memory: &self.recycler,
                 out,
             });
         });

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use imagegen_engine::cpu::Conv2dShape;
+use imagegen_engine::cpu::{Conv2dShape, kept_bytes};
 use imagegen_engine::{
     Activation, AttentionMask, Backend, ConvCall, DeviceTensor, Error, GroupNorm, LinearCall,
     Resize, Tensor,
@@ -72,12 +72,12 @@ impl Meter {
         }
     }
 
-    /// Bytes of all weights, as f32, but for tables that networks keep as tensors.
+    /// Bytes of all weights, but for tables that networks keep as tensors.
     pub(super) fn weights(&self) -> u64 {
         self.tally.weights.load(Ordering::Relaxed)
     }
 
-    /// Bytes of what algorithms made of the weights in the runs so far.
+    /// Bytes of what algorithms made of the weights in the runs so far, if all of it were kept.
     pub(super) fn transformed(&self) -> u64 {
         self.tally.transformed.load(Ordering::Relaxed)
     }
@@ -128,8 +128,8 @@ impl Meter {
     }
 
     fn weigh(&self, weight: &Tensor, bias: Option<&Tensor>) {
-        let numbers = weight.data().len() + bias.map_or(0, |bias| bias.data().len());
-        let bytes = numbers as u64 * NUMBER;
+        let biases = bias.map_or(0, |bias| bias.data().len()) as u64 * NUMBER;
+        let bytes = kept_bytes(weight.data()) as u64 + biases;
         self.tally.weights.fetch_add(bytes, Ordering::Relaxed);
     }
 
@@ -195,7 +195,9 @@ impl Backend for Meter {
     }
 
     fn norm_weights(&self, weight: Tensor, bias: Tensor) -> Result<(), Error> {
-        self.weigh(&weight, Some(&bias));
+        let numbers = weight.data().len() + bias.data().len();
+        let bytes = numbers as u64 * NUMBER;
+        self.tally.weights.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
 
@@ -343,9 +345,12 @@ mod tests {
     #[test]
     fn transformed_weights_count_once_and_spectra_for_each_thread() {
         let meter = Meter::new(2);
-        let plain = 64 * 64 * 9 * NUMBER;
-        let weight = Tensor::zeros([64, 64, 3, 3]);
-        let layer = meter.conv2d_weights(weight, None).unwrap();
+        let count = 64 * 64 * 9;
+        let weight = |number: f32| Tensor::new([64, 64, 3, 3], vec![number; count]).unwrap();
+        meter.conv2d_weights(weight(0.1), None).unwrap();
+        assert_eq!(meter.weights(), count as u64 * 4);
+        let layer = meter.conv2d_weights(weight(0.5), None).unwrap();
+        let plain = count as u64 * (4 + 2);
         assert_eq!(meter.weights(), plain);
         let run = |side: usize, stride| {
             let input = meter.outline([1, side, side, 64]);

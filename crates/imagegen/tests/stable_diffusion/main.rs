@@ -325,7 +325,8 @@ fn a_folder_is_described_by_its_files() {
     assert_eq!(info.defaults, Defaults::read(&source).unwrap());
     assert_eq!(info.defaults.guidance_scale, 5.0);
     let numbers: u64 = info.networks.iter().map(|network| network.parameters).sum();
-    assert_eq!(info.memory.weights, 4 * numbers);
+    // Half precision in the file, but for tables, biases and norms.
+    assert!((2 * numbers..4 * numbers).contains(&info.memory.weights));
     // Two pictures of 192x192 in f32 alone.
     assert!(info.memory.run > 2 * 192 * 192 * 3 * 4, "{:?}", info.memory);
     assert_eq!(info.sha256, Model::load(&source, cpu()).unwrap().sha256());

@@ -45,12 +45,14 @@ impl Kernel for DirectPiece<'_> {
         };
         let inputs = self.weights.inputs;
         let pixels = window.rows.len() * window.width;
-        let mut scratch = self.memory.take(pixels * CHANNEL_BLOCK.min(inputs));
+        let depth = CHANNEL_BLOCK.min(inputs);
+        let mut scratch = self.memory.take(pixels * depth);
+        let mut room = self.memory.take(self.weights.room(depth));
         for block in (0..inputs).step_by(CHANNEL_BLOCK) {
             let end = (block + CHANNEL_BLOCK).min(inputs);
             let scratch = &mut scratch.as_mut_slice()[..pixels * (end - block)];
             self.source.copy(lanes, &window, block..end, scratch);
-            self.convolve(lanes, scratch, picture, rows, block);
+            self.convolve(lanes, scratch, room.as_mut_slice(), picture, rows, block);
         }
     }
 }
@@ -62,6 +64,7 @@ impl DirectPiece<'_> {
         &mut self,
         lanes: L,
         scratch: &[f32],
+        room: &mut [f32],
         picture: usize,
         rows: usize,
         block: usize,
@@ -86,7 +89,8 @@ impl DirectPiece<'_> {
             (rows, width, width)
         };
         for col in self.out.cols().step_by(L::WIDTH) {
-            let panel = self.weights.panel(col / L::WIDTH, block);
+            let weights = self.weights;
+            let panel = weights.panel(lanes, col / L::WIDTH, block, room);
             for run in 0..runs {
                 let a = &scratch[run * stride * bordered * depth..];
                 for first in (0..length).step_by(L::ROWS) {

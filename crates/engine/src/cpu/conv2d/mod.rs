@@ -4,21 +4,25 @@
 //! choice, and with it the arithmetic, depends on shapes alone.
 
 mod direct;
+mod kept;
 mod source;
 mod winograd;
 
-use std::ops::Range;
-use std::sync::{Arc, OnceLock};
-
 use super::linear::{TileWidth, check_bias, check_sizes, finish_row};
+use super::numbers::Numbers;
 use super::simd::{Lanes, Level, rectangles};
 use super::{CpuBackend, CpuTensor, blocks, check_same, nhwc};
 use crate::backend::ConvCall;
 use crate::{Activation, DeviceTensor, Error, Padding, Tensor};
 use direct::DirectPiece;
+use kept::Kept;
 use source::{Prologue, Source};
-use winograd::WinogradPiece;
+use std::ops::Range;
+use std::sync::Arc;
 
+use winograd::{PanelPiece, WinogradPiece};
+
+pub(super) use kept::Budget;
 pub(super) use source::normalize;
 
 /// Input channels summed in one go. Part of the arithmetic of the direct algorithm: do not change
@@ -33,11 +37,10 @@ pub struct CpuConv2d {
     outputs: usize,
     kernel: [usize; 2],
     width: usize,
-    numbers: Arc<Vec<f32>>,
+    numbers: Numbers,
     /// `[panels * width]`.
     bias: Vec<f32>,
-    /// Made when a shape first asks for it.
-    winograd: Arc<OnceLock<Vec<f32>>>,
+    kept: Arc<Kept>,
 }
 
 impl CpuConv2d {
@@ -84,9 +87,9 @@ impl CpuConv2d {
             outputs,
             kernel: [kh, kw],
             width,
-            numbers: Arc::new(numbers),
+            numbers: Numbers::new(numbers),
             bias: padded,
-            winograd: Arc::default(),
+            kept: Arc::default(),
         })
     }
 
@@ -95,12 +98,30 @@ impl CpuConv2d {
         2 * self.width
     }
 
-    /// The weights of one panel for the channels from `block` on.
-    fn panel(&self, panel: usize, block: usize) -> &[f32] {
+    /// Where the weights of one panel for the channels from `block` on are, in [`Self::numbers`].
+    fn place(&self, panel: usize, block: usize) -> Range<usize> {
         let taps = self.kernel[0] * self.kernel[1];
         let start = (panel * self.inputs + block) * taps * self.width;
         let depth = CHANNEL_BLOCK.min(self.inputs - block);
-        &self.numbers[start..start + depth * taps * self.width]
+        start..start + depth * taps * self.width
+    }
+
+    /// Room that [`Self::panel`] needs for blocks of `depth` channels.
+    fn room(&self, depth: usize) -> usize {
+        self.numbers
+            .room(self.kernel[0] * self.kernel[1] * depth * self.width)
+    }
+
+    /// The weights of one panel for the channels from `block` on.
+    #[inline(always)]
+    fn panel<'a, L: Lanes>(
+        &'a self,
+        lanes: L,
+        panel: usize,
+        block: usize,
+        room: &'a mut [f32],
+    ) -> &'a [f32] {
+        self.numbers.read(lanes, self.place(panel, block), room)
     }
 }
 
@@ -119,12 +140,12 @@ pub struct Shape {
     pub stride: usize,
 }
 
-/// Numbers (f32) that a convolution needs beside its tensors and its weights as they were given.
+/// Numbers (f32) that a convolution needs beside its tensors and its weights.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Extra {
-    /// Transformed weights, made at the first use and kept.
+    /// Transformed weights, where they are kept.
     pub weights: usize,
-    /// What each thread needs while it works.
+    /// What each thread needs while it works; 0 where it is no more than some hundred kilobytes.
     pub per_thread: usize,
 }
 
@@ -275,10 +296,14 @@ impl CpuBackend {
             output: geometry.output,
             stride: geometry.stride,
         };
-        let transformed = winograd::suits(&takes).then(|| self.winograd_weights(weights));
-        let rows_per_piece = match transformed {
-            Some(_) => winograd::rows_per_piece(width),
-            None => direct::rows_per_piece(&geometry, weights),
+        let suits = winograd::suits(&takes);
+        let kept = match suits {
+            true => self.kept_filters(weights),
+            false => None,
+        };
+        let rows_per_piece = match suits {
+            true => winograd::rows_per_piece(width),
+            false => direct::rows_per_piece(&geometry, weights),
         };
         let rows: Vec<_> = (0..n)
             .flat_map(|picture| {
@@ -294,16 +319,16 @@ impl CpuBackend {
         };
         let mut buffer = self.buffer(shape.iter().product());
         let pieces = rectangles(buffer.as_mut_slice(), weights.outputs, rows, cols);
-        self.each(pieces, |out| match transformed {
-            Some(transformed) => self.level.run(WinogradPiece {
+        self.each(pieces, |out| match suits {
+            true => self.level.run(WinogradPiece {
                 source,
                 weights,
-                transformed,
+                kept,
                 epilogue,
                 memory: &self.recycler,
                 out,
             }),
-            None => self.level.run(DirectPiece {
+            false => self.level.run(DirectPiece {
                 source,
                 weights,
                 epilogue,
@@ -314,14 +339,19 @@ impl CpuBackend {
         Ok(CpuTensor::new(shape, buffer))
     }
 
-    /// The transformed weights, made at their first use.
-    fn winograd_weights<'a>(&self, weights: &'a CpuConv2d) -> &'a [f32] {
-        weights.winograd.get_or_init(|| {
-            let panel = winograd::panel_len(weights);
-            let mut numbers = vec![0.0; weights.outputs.div_ceil(weights.width) * panel];
-            let pieces = numbers.chunks_exact_mut(panel).enumerate().collect();
-            self.each(pieces, |(index, panel)| {
-                winograd::transform_weights(weights, index, panel);
+    /// The transformed weights, where they are kept.
+    fn kept_filters<'a>(&self, weights: &'a CpuConv2d) -> Option<&'a [f32]> {
+        let len = winograd::panel_len(weights);
+        let all = weights.outputs.div_ceil(weights.width) * len;
+        weights.kept.get(&self.budget, all, || {
+            let mut numbers = vec![0.0; all];
+            let panels = numbers.chunks_exact_mut(len).enumerate().collect();
+            self.each(panels, |(panel, out)| {
+                self.level.run(PanelPiece {
+                    weights,
+                    panel,
+                    out,
+                });
             });
             numbers
         })

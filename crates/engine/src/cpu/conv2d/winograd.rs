@@ -11,11 +11,13 @@
 //! from the points: Barabasz et al. 2020, "Error Analysis and Improving the Accuracy of Winograd
 //! Convolution for Deep Neural Networks".
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::source::{Source, Window};
-use super::{CpuConv2d, Epilogue, Shape};
+use super::{CHANNEL_BLOCK, CpuConv2d, Epilogue, Shape};
 use crate::cpu::memory::Recycler;
+use crate::cpu::numbers::{Bf16, F16, F32, Numbers, Stored};
 use crate::cpu::simd::{Group, Kernel, LANES, Lanes, Rect, Tile};
 
 /// Side of a tile of outputs.
@@ -28,24 +30,37 @@ const PLACES: usize = REACH * REACH;
 const TILES_PER_PIECE: usize = 48;
 /// Input channels copied and transformed in one go.
 const COPY_BLOCK: usize = 64;
-/// Input channels multiplied in one go. Sums go on where they stopped, so any number gives the
+/// Input channels multiplied in one go with kept filters. Sums go on where they stopped, so any number gives the
 /// same results.
-const PRODUCT_BLOCK: usize = 256;
+const KEPT_BLOCK: usize = 256;
+/// The same with filters that are transformed on the way: they stay in the second-level cache. A divisor of the block
+/// that weights are packed in.
+const FRESH_BLOCK: usize = 64;
 
 /// The points are 0, `±NEAR`, `±FAR` and infinity.
 const NEAR: f32 = 0.75;
 const FAR: f32 = 1.5;
 const NEAR_2: f32 = NEAR * NEAR;
 const FAR_2: f32 = FAR * FAR;
+/// One over the product of a point's distances from the other finite ones, for 0 and each pair of points. They
+/// belong to `G`; they are applied in the output's transform, where they cost nothing.
+const AT_ZERO: f32 = 1.0 / (NEAR_2 * FAR_2);
+const AT_NEAR: f32 = 1.0 / (2.0 * NEAR_2 * (NEAR_2 - FAR_2));
+const AT_FAR: f32 = 1.0 / (2.0 * FAR_2 * (FAR_2 - NEAR_2));
 
 /// Whether a convolution takes this algorithm. Part of the arithmetic: it depends on shapes alone.
 ///
-/// Few channels do not repay the transforms, few tiles do not repay reading 4 times the weights.
+/// Few channels do not repay the transforms of pictures, few tiles not those of weights.
 pub(super) fn suits(shape: &Shape) -> bool {
     let [height, width] = shape.output;
     let tiles = height.div_ceil(TILE) * width.div_ceil(TILE);
     let channels = shape.inputs.min(shape.outputs);
     shape.kernel == [3, 3] && shape.stride == 1 && channels >= 32 && tiles >= 16
+}
+
+/// Numbers of one panel of transformed weights.
+pub(super) fn panel_len(weights: &CpuConv2d) -> usize {
+    PLACES * weights.inputs * weights.width
 }
 
 /// Numbers that the transformed weights of a layer take, but for what fills up its last panel.
@@ -66,49 +81,92 @@ pub(super) fn rows_per_piece(width: usize) -> usize {
     TILE * (TILES_PER_PIECE / across).max(1)
 }
 
-/// Size of one panel of transformed weights, `[place][channel][width]`.
-pub(super) fn panel_len(weights: &CpuConv2d) -> usize {
-    PLACES * weights.inputs * weights.width
-}
-
-/// Transforms the weights of one panel: `G g Gᵀ` for each pair of channels, in f64.
-pub(super) fn transform_weights(weights: &CpuConv2d, panel: usize, out: &mut [f32]) {
-    let (inputs, width) = (weights.inputs, weights.width);
-    for block in (0..inputs).step_by(super::CHANNEL_BLOCK) {
-        let packed = weights.panel(panel, block);
-        let depth = packed.len() / 9 / width;
-        for i in 0..depth {
-            for column in 0..width {
-                let tap = |ky: usize, kx: usize| {
-                    f64::from(packed[((ky * 3 + kx) * depth + i) * width + column])
-                };
-                let rows = [0, 1, 2].map(|kx| spread([tap(0, kx), tap(1, kx), tap(2, kx)]));
-                for y in 0..REACH {
-                    let row = spread([rows[0][y], rows[1][y], rows[2][y]]);
-                    for (x, &value) in row.iter().enumerate() {
-                        let at = ((y * REACH + x) * inputs + block + i) * width + column;
-                        out[at] = value as f32;
-                    }
-                }
+/// Transforms weights: `G g Gᵀ` but for the constants of `G`. `packed` starts at a channel of a block of `pitch`
+/// channels, `[ky][kx][channel][width]`; `out` at the same channel of `[place][channel][width]` with `out_pitch`
+/// channels.
+#[inline(always)]
+fn transform_filters<L: Lanes>(
+    lanes: L,
+    packed: impl Stored,
+    pitch: usize,
+    depth: usize,
+    out: &mut [f32],
+    out_pitch: usize,
+) {
+    for at in (0..depth * L::WIDTH).step_by(LANES) {
+        let mut columns = [[lanes.splat(0.0); REACH]; 3];
+        for (kx, column) in columns.iter_mut().enumerate() {
+            let tap = |ky: usize| packed.group(lanes, (ky * 3 + kx) * pitch * L::WIDTH + at);
+            *column = spread(lanes, [tap(0), tap(1), tap(2)]);
+        }
+        for y in 0..REACH {
+            let row = spread(lanes, [columns[0][y], columns[1][y], columns[2][y]]);
+            for (x, &value) in row.iter().enumerate() {
+                let place = &mut out[(y * REACH + x) * out_pitch * L::WIDTH + at..][..LANES];
+                lanes.store_part(value, place);
             }
         }
     }
 }
 
-/// `G g`: the filter's polynomial at the points, over the product of each point's distances from
-/// the other ones.
-fn spread([a, b, c]: [f64; 3]) -> [f64; REACH] {
-    let (near, far) = (f64::from(NEAR), f64::from(FAR));
-    let (near_2, far_2) = (near * near, far * far);
-    let at = |point: f64| a + point * (b + point * c);
-    let near_by = 2.0 * near_2 * (near_2 - far_2);
-    let far_by = 2.0 * far_2 * (far_2 - near_2);
+/// Transforms the weights of one panel for some channels of a block that weights are packed in; `out` and `pitch` as
+/// in [`transform_filters`].
+#[inline(always)]
+fn transform<L: Lanes>(
+    lanes: L,
+    weights: &CpuConv2d,
+    panel: usize,
+    channels: Range<usize>,
+    out: &mut [f32],
+    pitch: usize,
+) {
+    let within = channels.start % CHANNEL_BLOCK;
+    let packed = weights.place(panel, channels.start - within);
+    let block = packed.len() / 9 / L::WIDTH;
+    let packed = packed.start + within * L::WIDTH..packed.end;
+    let depth = channels.len();
+    match &weights.numbers {
+        Numbers::F32(all) => transform_filters(lanes, F32(&all[packed]), block, depth, out, pitch),
+        Numbers::F16(all) => transform_filters(lanes, F16(&all[packed]), block, depth, out, pitch),
+        Numbers::Bf16(all) => {
+            transform_filters(lanes, Bf16(&all[packed]), block, depth, out, pitch);
+        }
+    }
+}
+
+/// Transforms the weights of one panel to be kept: `[place][channel][width]`.
+pub(super) struct PanelPiece<'a> {
+    pub(super) weights: &'a CpuConv2d,
+    pub(super) panel: usize,
+    pub(super) out: &'a mut [f32],
+}
+
+impl Kernel for PanelPiece<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        let inputs = self.weights.inputs;
+        for block in (0..inputs).step_by(CHANNEL_BLOCK) {
+            let channels = block..(block + CHANNEL_BLOCK).min(inputs);
+            let out = &mut self.out[block * L::WIDTH..];
+            transform(lanes, self.weights, self.panel, channels, out, inputs);
+        }
+    }
+}
+
+/// `G g` but for its constants: the filter's polynomial at the points.
+#[inline(always)]
+fn spread<L: Lanes>(lanes: L, [a, b, c]: [L::V; 3]) -> [L::V; REACH] {
+    let by = |value| lanes.splat(value);
+    let near = lanes.fma(c, by(NEAR_2), a);
+    let far = lanes.fma(c, by(FAR_2), a);
     [
-        a / (near_2 * far_2),
-        at(near) / near_by,
-        at(-near) / near_by,
-        at(far) / far_by,
-        at(-far) / far_by,
+        a,
+        lanes.fma(b, by(NEAR), near),
+        lanes.fma(b, by(-NEAR), near),
+        lanes.fma(b, by(FAR), far),
+        lanes.fma(b, by(-FAR), far),
         c,
     ]
 }
@@ -135,17 +193,18 @@ fn transform_input<L: Lanes>(lanes: L, d: [L::V; REACH]) -> [L::V; REACH] {
     ]
 }
 
-/// `Aᵀ m`: row `k` holds the `k`-th powers of the points.
+/// `Aᵀ m`, with the constants of `G`: row `k` holds the `k`-th powers of the points.
 #[inline(always)]
 fn transform_output<L: Lanes>(lanes: L, m: [L::V; REACH]) -> [L::V; TILE] {
+    let by = |value| lanes.splat(value);
     let (near, near_slope) = (lanes.add(m[1], m[2]), lanes.sub(m[1], m[2]));
     let (far, far_slope) = (lanes.add(m[3], m[4]), lanes.sub(m[3], m[4]));
-    let weigh = |near, far, near_by, far_by| {
-        let far = lanes.mul(far, lanes.splat(far_by));
-        lanes.fma(near, lanes.splat(near_by), far)
+    let weigh = |near, far, near_by: f32, far_by: f32| {
+        let far = lanes.mul(far, by(AT_FAR * far_by));
+        lanes.fma(near, by(AT_NEAR * near_by), far)
     };
     [
-        lanes.add(lanes.add(m[0], near), far),
+        lanes.fma(m[0], by(AT_ZERO), weigh(near, far, 1.0, 1.0)),
         weigh(near_slope, far_slope, NEAR, FAR),
         weigh(near, far, NEAR_2, FAR_2),
         lanes.add(
@@ -159,8 +218,8 @@ fn transform_output<L: Lanes>(lanes: L, m: [L::V; REACH]) -> [L::V; TILE] {
 pub(super) struct WinogradPiece<'a> {
     pub(super) source: Source<'a>,
     pub(super) weights: &'a CpuConv2d,
-    /// `[panel][place][channel][width]`.
-    pub(super) transformed: &'a [f32],
+    /// `[panel][place][channel][width]`; made on the way where there are none.
+    pub(super) kept: Option<&'a [f32]>,
     pub(super) epilogue: Epilogue<'a>,
     pub(super) memory: &'a Arc<Recycler>,
     /// Rows are pixels of whole image rows of one picture, the first of them the first of a row of
@@ -200,8 +259,14 @@ impl Kernel for WinogradPiece<'_> {
         }
         let mut products = self.memory.take(PLACES * tiles * L::WIDTH);
         let products = products.as_mut_slice();
+        let fresh = match self.kept {
+            Some(_) => 0,
+            None => PLACES * FRESH_BLOCK.min(inputs) * L::WIDTH,
+        };
+        let mut fresh = self.memory.take(fresh);
+        let fresh = fresh.as_mut_slice();
         for col in self.out.cols().step_by(L::WIDTH) {
-            self.multiply(lanes, spectra, tiles, col / L::WIDTH, products);
+            self.multiply(lanes, spectra, tiles, col / L::WIDTH, fresh, products);
             for tile in 0..tiles {
                 for offset in (0..L::WIDTH).step_by(LANES) {
                     let products = &products[tile * L::WIDTH + offset..];
@@ -275,7 +340,7 @@ fn synthesise<L: Lanes>(lanes: L, products: &[f32], pitch: usize) -> [[Group; TI
 }
 
 impl WinogradPiece<'_> {
-    /// The products of all tiles with one panel: `[place][tile][width]`.
+    /// The products of all tiles with one panel: `[place][tile][width]`. `fresh` is room for filters that are not kept.
     #[inline(always)]
     fn multiply<L: Lanes>(
         &self,
@@ -283,16 +348,38 @@ impl WinogradPiece<'_> {
         spectra: &[f32],
         tiles: usize,
         panel: usize,
+        fresh: &mut [f32],
         products: &mut [f32],
     ) {
         let inputs = self.weights.inputs;
-        let len = panel_len(self.weights);
-        let panel = &self.transformed[panel * len..][..len];
-        for (place, panel) in panel.chunks_exact(inputs * L::WIDTH).enumerate() {
-            let spectrum = &spectra[place * tiles * inputs..][..tiles * inputs];
-            let products = &mut products[place * tiles * L::WIDTH..][..tiles * L::WIDTH];
-            for block in (0..inputs).step_by(PRODUCT_BLOCK) {
-                let depth = PRODUCT_BLOCK.min(inputs - block);
+        let step = if self.kept.is_some() {
+            KEPT_BLOCK
+        } else {
+            FRESH_BLOCK
+        };
+        for block in (0..inputs).step_by(step) {
+            let depth = step.min(inputs - block);
+            // From the block's first channel on, and channels from place to place.
+            let (filters, pitch) = match self.kept {
+                Some(kept) => {
+                    let len = PLACES * inputs * L::WIDTH;
+                    (&kept[panel * len..][block * L::WIDTH..len], inputs)
+                }
+                None => {
+                    transform(
+                        lanes,
+                        self.weights,
+                        panel,
+                        block..block + depth,
+                        fresh,
+                        depth,
+                    );
+                    (&*fresh, depth)
+                }
+            };
+            for place in 0..PLACES {
+                let spectrum = &spectra[place * tiles * inputs..][..tiles * inputs];
+                let products = &mut products[place * tiles * L::WIDTH..][..tiles * L::WIDTH];
                 for first in (0..tiles).step_by(L::ROWS) {
                     let tile = Tile {
                         rows: L::ROWS.min(tiles - first),
@@ -300,7 +387,7 @@ impl WinogradPiece<'_> {
                         stride: inputs,
                         positions: &[0],
                         depth,
-                        panel: &panel[block * L::WIDTH..],
+                        panel: &filters[place * pitch * L::WIDTH..][..depth * L::WIDTH],
                         pitch: L::WIDTH,
                         fresh: block == 0,
                     };

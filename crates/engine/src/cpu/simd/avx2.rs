@@ -4,22 +4,22 @@ use std::arch::x86_64::*;
 
 use super::{Group, Kernel, LANES, Lanes, Tile, tile};
 
-/// Exists only where [`run`] was called, hence where the CPU has AVX2 and FMA.
+/// Exists only where [`run`] was called, hence where the CPU has AVX2, FMA and F16C.
 #[derive(Clone, Copy)]
 pub(super) struct Avx2(());
 
-/// Runs a kernel compiled for AVX2 and FMA.
+/// Runs a kernel compiled for AVX2, FMA and F16C.
 ///
 /// # Safety
-/// The CPU must have both.
-#[target_feature(enable = "avx2,fma")]
+/// The CPU must have all three.
+#[target_feature(enable = "avx2,fma,f16c")]
 pub(super) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx2(()))
 }
 
 macro_rules! halves {
     ($f:ident($($arg:ident),+)) => {{
-        // SAFETY: an `Avx2` value exists only where the CPU has AVX2 and FMA.
+        // SAFETY: an `Avx2` value exists only where the CPU has AVX2, FMA and F16C.
         unsafe { [$f($($arg[0]),+), $f($($arg[1]),+)] }
     }};
 }
@@ -51,6 +51,28 @@ impl Lanes for Avx2 {
         unsafe {
             _mm256_storeu_ps(to.as_mut_ptr(), value[0]);
             _mm256_storeu_ps(to.as_mut_ptr().add(8), value[1]);
+        }
+    }
+    #[inline(always)]
+    fn widen_f16(self, from: &[u16; LANES]) -> Self::V {
+        // SAFETY: `from` holds sixteen numbers; unaligned loads.
+        unsafe {
+            [
+                _mm256_cvtph_ps(_mm_loadu_si128(from.as_ptr().cast())),
+                _mm256_cvtph_ps(_mm_loadu_si128(from.as_ptr().add(8).cast())),
+            ]
+        }
+    }
+    #[inline(always)]
+    fn widen_bf16(self, from: &[u16; LANES]) -> Self::V {
+        // SAFETY: `from` holds sixteen numbers; unaligned loads.
+        unsafe {
+            let wide =
+                |bits| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(bits)));
+            [
+                wide(_mm_loadu_si128(from.as_ptr().cast())),
+                wide(_mm_loadu_si128(from.as_ptr().add(8).cast())),
+            ]
         }
     }
     #[inline(always)]

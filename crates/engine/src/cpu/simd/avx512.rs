@@ -43,6 +43,17 @@ impl Lanes for Avx512 {
         vector!(_mm512_storeu_ps(to.as_mut_ptr(), value));
     }
     #[inline(always)]
+    fn widen_f16(self, from: &[u16; LANES]) -> __m512 {
+        vector!(_mm512_cvtph_ps(_mm256_loadu_si256(from.as_ptr().cast())))
+    }
+    #[inline(always)]
+    fn widen_bf16(self, from: &[u16; LANES]) -> __m512 {
+        vector!({
+            let bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.as_ptr().cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits))
+        })
+    }
+    #[inline(always)]
     fn add(self, a: __m512, b: __m512) -> __m512 {
         vector!(_mm512_add_ps(a, b))
     }

@@ -44,6 +44,10 @@ pub(crate) trait Lanes: Copy {
     fn splat(self, value: f32) -> Self::V;
     fn load(self, from: &Group) -> Self::V;
     fn store(self, value: Self::V, to: &mut Group);
+    /// Sixteen finite numbers from their bits in IEEE half precision.
+    fn widen_f16(self, from: &[u16; LANES]) -> Self::V;
+    /// Sixteen numbers from the upper halves of their bits.
+    fn widen_bf16(self, from: &[u16; LANES]) -> Self::V;
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     fn sub(self, a: Self::V, b: Self::V) -> Self::V;
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
@@ -101,7 +105,7 @@ pub(crate) trait Kernel {
 pub enum Level {
     /// AVX-512 F: 16 lanes in one register.
     Avx512,
-    /// AVX2 and FMA: 16 lanes in two registers.
+    /// AVX2, FMA and F16C: 16 lanes in two registers.
     Avx2,
     /// Plain Rust the compiler vectorises. On x86 it is a correctness path: without the FMA
     /// instruction every fused multiply-add is a function call.
@@ -118,7 +122,11 @@ impl Level {
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => is_x86_feature_detected!("avx512f") && Level::Avx2.is_available(),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Level::Avx2 => {
+                is_x86_feature_detected!("avx2")
+                    && is_x86_feature_detected!("fma")
+                    && is_x86_feature_detected!("f16c")
+            }
             #[cfg(not(target_arch = "x86_64"))]
             Level::Avx512 | Level::Avx2 => false,
             Level::Portable => true,

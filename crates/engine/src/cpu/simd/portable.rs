@@ -1,6 +1,8 @@
 //! The lanes in plain Rust: the definition the other levels are held to, and the path of every CPU
 //! without a level of its own (NEON has fused multiply-add, so the compiler vectorises it there).
 
+use half::{bf16, f16};
+
 use super::{Group, Kernel, LANES, Lanes, Tile, tile};
 
 #[derive(Clone, Copy)]
@@ -44,6 +46,14 @@ impl Lanes for Portable {
     #[inline(always)]
     fn store(self, value: Group, to: &mut Group) {
         *to = value;
+    }
+    #[inline(always)]
+    fn widen_f16(self, from: &[u16; LANES]) -> Group {
+        from.map(|bits| f16::from_bits(bits).to_f32())
+    }
+    #[inline(always)]
+    fn widen_bf16(self, from: &[u16; LANES]) -> Group {
+        from.map(|bits| bf16::from_bits(bits).to_f32())
     }
     #[inline(always)]
     fn add(self, a: Group, b: Group) -> Group {

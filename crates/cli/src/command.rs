@@ -87,6 +87,9 @@ pub(crate) fn transform(
     }
     if ModelSource::NAMES.first() != Some(&model.named.model.as_str()) {
         option("--model", &model.named.model);
+        for folder in &model.named.folders.models_dir {
+            option("--models-dir", &folder.to_string_lossy());
+        }
     }
     if let Some(vae) = &model.named.over.vae {
         option("--vae", &vae.to_string_lossy());

@@ -79,6 +79,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
         kind: Kind::Text,
     },
     Setting {
+        key: "models-dir",
+        kind: Kind::Text,
+    },
+    Setting {
         key: "vae",
         kind: Kind::Text,
     },

@@ -8,6 +8,7 @@ mod arguments;
 mod command;
 mod config;
 mod data;
+mod folders;
 mod generate;
 mod inpaint;
 mod keys;

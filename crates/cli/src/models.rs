@@ -1,12 +1,13 @@
 //! `imagegen models` and `imagegen info`: which models there are, and what one is.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use imagegen::{CodecKind, ModelInfo, ModelSource, Sees};
+use imagegen::{FoundAutoencoder, FoundModel, Listing, ModelInfo, ModelSource, Unusable};
 use serde_json::{Value, json};
 
-use crate::arguments::{InfoArguments, ModelsArguments};
+use crate::arguments::{InfoArguments, ModelName, ModelsArguments};
 use crate::report;
 use crate::shown::shown;
 
@@ -14,7 +15,7 @@ use crate::shown::shown;
 const KINDS: &str = "Also run: Stable Diffusion 1 and 2, SDXL and its refiner, turbo and latent consistency models \
                      of\nthese, networks for inpainting and InstructPix2Pix, as a folder in the diffusers layout \
                      or as one\n.safetensors file, and folders whose latents are patches of pixels \
-                     (latents.json). Name one with\n--model.";
+                     (latents.json). Name one\nwith --model.";
 
 /// `imagegen models`.
 pub(crate) fn list(arguments: &ModelsArguments) -> Result<ExitCode> {
@@ -22,41 +23,113 @@ pub(crate) fn list(arguments: &ModelsArguments) -> Result<ExitCode> {
         .iter()
         .map(|name| ModelInfo::read(name.parse::<ModelSource>()?));
     let infos: Vec<ModelInfo> = infos.collect::<Result<_, imagegen::Error>>()?;
+    let listing = arguments.folders.catalogue().list();
+    let folders = arguments.folders.all();
     let text = match arguments.json {
-        true => format!(
-            "{:#}",
-            json!({"models": infos.iter().map(document).collect::<Vec<_>>()})
-        ),
-        false => {
-            let lines: Vec<_> = infos.iter().map(line).collect();
-            format!("{}\n\n{KINDS}", lines.join("\n"))
+        true => {
+            let models = infos.iter().map(document);
+            let found = listing.models.iter().map(found_document);
+            format!(
+                "{:#}",
+                json!({
+                    "models": models.chain(found).collect::<Vec<_>>(),
+                    "autoencoders": listing.autoencoders.iter().map(autoencoder_document).collect::<Vec<_>>(),
+                    "unusable": listing.unusable.iter().map(unusable_document).collect::<Vec<_>>(),
+                    "folders": folders,
+                })
+            )
         }
+        false => words(&infos, &listing, &folders),
     };
     report::show(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// What there is, for people.
+fn words(infos: &[ModelInfo], listing: &Listing, folders: &[PathBuf]) -> String {
+    let mut lines: Vec<_> = infos.iter().map(line).collect();
+    lines.extend(listing.models.iter().map(found_line));
+    if !listing.autoencoders.is_empty() {
+        lines.push("\nAutoencoders, for --vae:".to_owned());
+        lines.extend(listing.autoencoders.iter().map(|found| {
+            let place = found.path.display().to_string();
+            format!(
+                "{}  {}, {}",
+                shown(&found.name),
+                size(found.bytes),
+                shown(&place)
+            )
+        }));
+    }
+    if !listing.unusable.is_empty() {
+        lines.push("\nNot usable:".to_owned());
+        lines.extend(listing.unusable.iter().map(|found| {
+            let place = found.path.display().to_string();
+            format!("{}: {}", shown(&place), shown(&found.why))
+        }));
+    }
+    let folders: Vec<_> = folders
+        .iter()
+        .map(|folder| shown(&folder.display().to_string()))
+        .collect();
+    lines.push(format!("\nLooked into {}.", folders.join(", ")));
+    format!("{}\n\n{KINDS}", lines.join("\n"))
+}
+
+fn found_line(found: &FoundModel) -> String {
+    let bare = match found.has_autoencoder {
+        true => "",
+        false => " without autoencoder (name one with --vae)",
+    };
+    format!(
+        "{}  {}{bare}, {}, {}",
+        shown(&found.name),
+        found.kind,
+        size(found.bytes),
+        shown(&found_place(found).display().to_string()),
+    )
+}
+
+fn found_place(found: &FoundModel) -> &Path {
+    match &found.source {
+        ModelSource::Folder(path) | ModelSource::File(path) => path,
+        #[allow(
+            unreachable_patterns,
+            reason = "what is part of the program is not found in folders"
+        )]
+        _ => Path::new(""),
+    }
+}
+
+fn found_document(found: &FoundModel) -> Value {
+    json!({
+        "name": found.name,
+        "kind": found.kind.to_string(),
+        "bytes": found.bytes,
+        "path": found_place(found),
+        "has_autoencoder": found.has_autoencoder,
+    })
+}
+
+fn autoencoder_document(found: &FoundAutoencoder) -> Value {
+    json!({"name": found.name, "bytes": found.bytes, "path": found.path})
+}
+
+fn unusable_document(found: &Unusable) -> Value {
+    json!({"path": found.path, "why": found.why})
+}
+
 /// `imagegen info`.
 pub(crate) fn info(arguments: &InfoArguments) -> Result<ExitCode> {
     let name = arguments.named.as_ref().unwrap_or(&arguments.model.model);
-    let info = ModelInfo::read(arguments.model.over.on(name)?)?;
+    let ModelName { over, folders, .. } = &arguments.model;
+    let info = ModelInfo::read(over.on(name, folders)?)?;
     let text = match arguments.json {
         true => format!("{:#}", document(&info)),
         false => table(&info),
     };
     report::show(&text)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// What kind of model it is.
-fn kind(info: &ModelInfo) -> &'static str {
-    match (info.codec, info.sees) {
-        (CodecKind::Autoencoder, Sees::Nothing) => "learned autoencoder",
-        (CodecKind::Autoencoder, Sees::Mask) => "learned autoencoder, made for inpainting",
-        (CodecKind::Autoencoder, _) => "learned autoencoder, edits its source as told",
-        (CodecKind::Patches, Sees::Nothing) => "pixel patches",
-        (CodecKind::Patches, _) => "pixel patches, sees its source",
-    }
 }
 
 fn place(info: &ModelInfo) -> String {
@@ -78,7 +151,7 @@ fn line(info: &ModelInfo) -> String {
     format!(
         "{}  {}, {} parameters, {}, up to {side}x{side}, {}",
         shown(&info.name),
-        kind(info),
+        info.kind,
         scaled(parameters(info), 1000, ["", " k", " M", " G"]),
         size(bytes(info)),
         place(info),
@@ -91,7 +164,7 @@ fn table(info: &ModelInfo) -> String {
     let (schedule, defaults, memory) = (&info.schedule, &info.defaults, info.memory);
     let mut rows = vec![
         ("name", shown(&info.name)),
-        ("kind", kind(info).to_owned()),
+        ("kind", info.kind.to_string()),
         ("place", place(info)),
         ("sha256", info.sha256.clone()),
     ];
@@ -192,7 +265,8 @@ fn document(info: &ModelInfo) -> Value {
         .collect();
     json!({
         "name": info.name,
-        "kind": kind(info),
+        "kind": info.kind.to_string(),
+        "bytes": bytes(info),
         "folder": info.folder.as_ref().map(|folder| folder.to_string_lossy()),
         "sha256": info.sha256,
         "files": files,

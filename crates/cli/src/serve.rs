@@ -49,7 +49,10 @@ fn models(arguments: &ServeArguments) -> Result<Vec<ModelChoice>> {
         let fault = format!("--vae and --prediction are for one --model, {count} are named");
         return Err(Usage(fault).into());
     }
-    let choices = arguments.models.iter().map(|name| Ok(over.on(name)?));
+    let choices = arguments
+        .models
+        .iter()
+        .map(|name| Ok(over.on(name, &arguments.folders)?));
     choices.collect()
 }
 

@@ -11,8 +11,8 @@ use std::time::Instant;
 use anyhow::{Context, Error, Result};
 use imagegen::files::Existing;
 use imagegen::{
-    Cpu, Embedding, EnlargeMark, Facts, Level, LoraUse, Model, ModelSource, Note, Outcome,
-    PaintedRecord, PromptRecord, Request, Sampling, Settings, Source, StrengthRule, Variation,
+    Cpu, Embedding, EnlargeMark, Facts, Level, LoraUse, Model, Note, Outcome, PaintedRecord,
+    PromptRecord, Request, Sampling, Settings, Source, StrengthRule, Variation,
 };
 use imagegen_picture::Limits;
 use imagegen_picture::advice::Advice;
@@ -81,7 +81,7 @@ impl<'a> Session<'a> {
         let embeddings = choice.embedding.iter().map(|named| read_embedding(named));
         model.learn(embeddings.collect::<Result<_>>()?)?;
         if let Some(refiner) = &choice.refiner {
-            let refiner = Model::load(refiner.parse::<ModelSource>()?, cpu(&machine.compute))?;
+            let refiner = Model::load(choice.named.folders.model(refiner)?, cpu(&machine.compute))?;
             model.refine_with(Arc::new(refiner))?;
         }
         let load_seconds = since.elapsed().as_secs_f64();

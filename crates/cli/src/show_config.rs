@@ -1,15 +1,16 @@
 //! `imagegen config`: the defaults that hold, and where each comes from.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use imagegen::{Defaults, ModelSource};
+use imagegen::Defaults;
 use serde_json::{Value, json};
 
-use crate::arguments::{ADDRESS, ConfigArguments, default_model};
+use crate::arguments::{ADDRESS, ConfigArguments, LIST, ModelFolders, default_model};
 use crate::config::{ConfigFile, SETTINGS, Setting};
-use crate::data;
 use crate::report;
+use crate::{data, folders};
 
 /// A default and its origin.
 struct Row {
@@ -28,8 +29,16 @@ pub(crate) fn run(arguments: &ConfigArguments, file: &ConfigFile) -> Result<Exit
         .find(|row| row.key == "model")
         .map(|row| row.value.clone());
     let model = model.expect("the model is a setting");
-    let source: ModelSource = model.parse()?;
-    let defaults = Defaults::read(&source)?;
+    let folders = rows.iter().find(|row| row.key == "models-dir");
+    let folders = folders.map_or("", |row| row.value.as_str());
+    let folders = ModelFolders {
+        models_dir: folders
+            .split(LIST)
+            .filter(|folder| !folder.is_empty())
+            .map(PathBuf::from)
+            .collect(),
+    };
+    let defaults = Defaults::read(folders.model(&model)?)?;
     for row in rows.iter_mut().filter(|row| row.from.is_empty()) {
         (row.value, row.from) = fallback(row.key, &defaults, &model);
     }
@@ -81,7 +90,8 @@ fn fallback(key: &str, defaults: &Defaults, model: &str) -> (String, String) {
     }
     let value = match key {
         "address" => ADDRESS,
-        "data" => return (folder_in_words(), "built in".to_owned()),
+        "data" => return (in_words(data::users_own()), "built in".to_owned()),
+        "models-dir" => return (in_words(folders::own()), "built in".to_owned()),
         "strength-rule" => "share",
         "prompt-mode" => "a1111",
         "vae" => "the model's own",
@@ -99,9 +109,9 @@ fn fallback(key: &str, defaults: &Defaults, model: &str) -> (String, String) {
     (value.to_owned(), "built in".to_owned())
 }
 
-/// The data folder, where one is known.
-fn folder_in_words() -> String {
-    data::users_own().map_or_else(String::new, |path| path.display().to_string())
+/// A folder, where one is known.
+fn in_words(folder: Option<PathBuf>) -> String {
+    folder.map_or_else(String::new, |path| path.display().to_string())
 }
 
 fn table(rows: &[Row], file: &ConfigFile) -> String {

@@ -64,6 +64,14 @@ pub enum Error {
         /// What there is.
         expected: String,
     },
+    /// Several models have this name.
+    #[error("model \"{got}\" is ambiguous, expected one of {names}")]
+    AmbiguousModel {
+        /// What was asked for.
+        got: String,
+        /// What tells them apart.
+        names: String,
+    },
     /// A model's folder lacks a file.
     #[error("model {model} lacks {file}: {hint}")]
     MissingFile {

@@ -49,8 +49,9 @@ pub use inpaint::{Area, Edge, Expand, Inpaint, InpaintMark, Intent, MaskMark, Pa
 pub use loras::{Lora, LoraMark, LoraUse};
 pub use masks::{MadeMask, MaskRequest, OtherSize, Region};
 pub use model::{
-    CodecKind, Cpu, Defaults, Memory, Model, ModelChoice, ModelInfo, ModelSource, NetworkInfo,
-    ScheduleInfo, Sees,
+    Catalogue, CodecKind, Cpu, Defaults, Family, FoundAutoencoder, FoundModel, Listing, Memory,
+    Model, ModelChoice, ModelInfo, ModelKind, ModelSource, NetworkInfo, ScheduleInfo, Sees,
+    Unusable,
 };
 pub use outcome::{Facts, Outcome, Stage, Unwatched, Watcher};
 pub use prompts::{PartFacts, PromptFacts, PromptMode, ReadingFacts};

@@ -7,8 +7,8 @@ use clap_complete::Shell;
 use imagegen::{Enlarger, Strength};
 
 use super::shared::{
-    Machine, ModelChoice, ModelName, OneStrength, PromptModeChoice, Prompted, RuleChoice, Shaping,
-    StepsChoice, Target,
+    Machine, ModelChoice, ModelFolders, ModelName, OneStrength, PromptModeChoice, Prompted,
+    RuleChoice, Shaping, StepsChoice, Target,
 };
 use super::values::{self, Strengths};
 
@@ -259,6 +259,9 @@ pub(crate) struct SourceFolder {
 
 #[derive(Debug, Args)]
 pub(crate) struct ModelsArguments {
+    #[command(flatten)]
+    pub(crate) folders: ModelFolders,
+
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::shared::{Compute, Overrides, default_model};
+use super::shared::{Compute, ModelFolders, Overrides, default_model};
 
 /// Where the service listens where nothing else is named.
 pub(crate) const ADDRESS: &str = "127.0.0.1:7860";
@@ -36,6 +36,9 @@ pub(crate) struct ServeArguments {
 
     #[command(flatten)]
     pub(crate) over: Overrides,
+
+    #[command(flatten)]
+    pub(crate) folders: ModelFolders,
 
     /// Open the page in a browser
     #[arg(long)]

@@ -389,13 +389,37 @@ impl From<FormatName> for Format {
 /// Which model.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ModelName {
-    /// Model: a name (starter), a folder in the diffusers layout, or one .safetensors file
+    /// Model: a name (starter, or one that `imagegen models` lists), a folder in the diffusers layout, or one
+    /// .safetensors file
     #[arg(long, value_name = "NAME|PATH", default_value = default_model(), env = "IMAGEGEN_MODEL")]
     pub(crate) model: String,
 
     #[command(flatten)]
     pub(crate) over: Overrides,
+
+    #[command(flatten)]
+    pub(crate) folders: ModelFolders,
 }
+
+/// Where models are found by name.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ModelFolders {
+    /// Folder to find models in by name; may be given again
+    ///
+    /// Such as those of AUTOMATIC1111 and ComfyUI. Folders inside are looked into; `imagegen models` lists what
+    /// there is. The user's own is always among them. Several stand in one value as in PATH.
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "IMAGEGEN_MODELS_DIR",
+        hide_env_values = true,
+        value_delimiter = LIST
+    )]
+    pub(crate) models_dir: Vec<PathBuf>,
+}
+
+/// What stands between paths of a list.
+pub(crate) const LIST: char = if cfg!(windows) { ';' } else { ':' };
 
 /// What holds in place of what a model's files say.
 #[derive(Debug, Clone, Args)]
@@ -427,7 +451,7 @@ impl ModelName {
     ///
     /// Fails where there is none of this name.
     pub(crate) fn choice(&self) -> Result<imagegen::ModelChoice, imagegen::Error> {
-        self.over.on(&self.model)
+        self.over.on(&self.model, &self.folders)
     }
 }
 
@@ -435,10 +459,15 @@ impl Overrides {
     /// The model of this name or path with these settings.
     ///
     /// Fails where there is none.
-    pub(crate) fn on(&self, name: &str) -> Result<imagegen::ModelChoice, imagegen::Error> {
+    pub(crate) fn on(
+        &self,
+        name: &str,
+        folders: &ModelFolders,
+    ) -> Result<imagegen::ModelChoice, imagegen::Error> {
+        let vae = self.vae.as_deref();
         Ok(imagegen::ModelChoice {
-            source: name.parse()?,
-            vae: self.vae.clone(),
+            source: folders.model(name)?,
+            vae: vae.map(|vae| folders.autoencoder(vae)).transpose()?,
             prediction: self.prediction,
         })
     }

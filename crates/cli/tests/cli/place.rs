@@ -74,7 +74,8 @@ impl Place {
             .args(arguments)
             .current_dir(self.path(""))
             .env("TMPDIR", self.root.path().join("tmp"))
-            .env("HOME", self.root.path().join("home"));
+            .env("HOME", self.root.path().join("home"))
+            .env_remove("XDG_DATA_HOME");
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("IMAGEGEN_") {
                 command.env_remove(name);

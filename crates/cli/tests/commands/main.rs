@@ -3,6 +3,7 @@
 
 mod advise;
 mod config;
+mod folders;
 mod inpaint;
 mod ladder;
 mod loras;

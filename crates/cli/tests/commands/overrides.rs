@@ -191,7 +191,7 @@ fn what_is_no_autoencoder_for_a_model_is_named() {
         ),
         (
             "--model m.safetensors --vae none.safetensors",
-            &["cannot read ", "none.safetensors"],
+            &["autoencoder is \"none.safetensors\", which is not there"],
         ),
         (
             "--model m.safetensors --vae m.safetensors",

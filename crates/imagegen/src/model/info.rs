@@ -6,8 +6,7 @@ use imagegen_engine::{CpuBackend, Tensor};
 use imagegen_model::single_file::Part;
 use imagegen_model::{AddedInput, UNetInput};
 use imagegen_pipeline::{
-    BetaSchedule, BoxedError, Conditioning, LatentCodec, Noise, PredictionType, ScheduleConfig,
-    TimestepSpacing,
+    BetaSchedule, BoxedError, LatentCodec, Noise, PredictionType, ScheduleConfig, TimestepSpacing,
 };
 
 use super::files::ModelFiles;
@@ -15,7 +14,7 @@ use super::memory::Meter;
 use super::networks::Networks;
 use super::parts::{CodecPart, Parts};
 use super::vae::Vae;
-use super::{Defaults, ModelChoice, defaults};
+use super::{Defaults, ModelChoice, ModelKind, defaults};
 use crate::{Error, ModelMark, PromptMode, SourceMark};
 
 /// A model's facts.
@@ -36,10 +35,10 @@ pub struct ModelInfo {
     pub files: Vec<(String, u64)>,
     /// Its networks.
     pub networks: Vec<NetworkInfo>,
+    /// What kind of model it is.
+    pub kind: ModelKind,
     /// What makes latents of pixels.
     pub codec: CodecKind,
-    /// What the network sees beside the noised latents.
-    pub sees: Sees,
     /// Weight of the source over no source where a request names none; `None` where the model is not instructed.
     pub image_guidance: Option<f64>,
     /// Tokens it reads of a prompt, both ends included.
@@ -69,19 +68,6 @@ pub enum CodecKind {
     Patches,
     /// A learned autoencoder.
     Autoencoder,
-}
-
-/// What a network sees beside the noised latents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sees {
-    /// Nothing.
-    Nothing,
-    /// The source, less of it the greater the strength.
-    Source,
-    /// A mask and what it leaves of the source: made for inpainting, and for that alone.
-    Mask,
-    /// The source at every strength, which the prompt says how to edit.
-    InstructedSource,
 }
 
 /// One network of a model.
@@ -168,15 +154,10 @@ impl ModelInfo {
             vae,
             prediction: choice.prediction,
             networks: listed(&parts),
+            kind: parts.kind(&networks),
             codec: match parts.codec {
                 CodecPart::Patches(_) => CodecKind::Patches,
                 CodecPart::Autoencoder(_) => CodecKind::Autoencoder,
-            },
-            sees: match &networks.conditioning {
-                None => Sees::Nothing,
-                Some(Conditioning::Faded(_)) => Sees::Source,
-                Some(Conditioning::Masked) => Sees::Mask,
-                Some(Conditioning::Instructed) => Sees::InstructedSource,
             },
             image_guidance: networks.image_guidance(),
             prompt_tokens: networks.texts.max_tokens(),

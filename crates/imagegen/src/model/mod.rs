@@ -1,9 +1,11 @@
 //! A model: its networks on an engine, its settings, its text encoder.
 
 mod adapted;
+mod catalogue;
 mod choice;
 mod files;
 mod info;
+mod kind;
 mod latents;
 mod memory;
 mod native;
@@ -15,9 +17,11 @@ mod vae;
 mod words;
 
 pub(crate) use adapted::Adapted;
+pub use catalogue::{Catalogue, FoundAutoencoder, FoundModel, Listing, Unusable};
 pub use choice::ModelChoice;
 pub use files::ModelSource;
-pub use info::{CodecKind, Memory, ModelInfo, NetworkInfo, ScheduleInfo, Sees};
+pub use info::{CodecKind, Memory, ModelInfo, NetworkInfo, ScheduleInfo};
+pub use kind::{Family, ModelKind, Sees};
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};

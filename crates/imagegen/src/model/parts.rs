@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use imagegen_engine::Backend;
 use imagegen_model::single_file::{Part, SingleFile, read_autoencoder};
 use imagegen_model::{AutoencoderConfig, Tokenizer, UNetConfig};
 use imagegen_pipeline::PredictionType;
@@ -12,10 +13,11 @@ use serde_json::{Map, Value};
 use super::files::ModelFiles;
 use super::latents::LatentsFile;
 use super::native::Native;
+use super::networks::Networks;
 use super::scheduler::SchedulerFile;
 use super::vae::{Vae, scaling_factor};
 use super::words::PromptWords;
-use super::{ModelChoice, ModelSource};
+use super::{ModelChoice, ModelKind, ModelSource};
 use crate::files::base_name;
 use crate::{Error, ModelMark};
 
@@ -74,6 +76,18 @@ impl Parts {
         }
     }
 
+    /// What kind of model it is.
+    pub(super) fn kind<B: Backend>(&self, networks: &Networks<B>) -> ModelKind {
+        let texts: Vec<_> = self
+            .texts
+            .iter()
+            .map(|text| text.part.config.as_str())
+            .collect();
+        let patches = matches!(self.codec, CodecPart::Patches(_));
+        let (unet, conditioning) = (networks.unet.config(), networks.conditioning.as_ref());
+        ModelKind::of(unet, conditioning, &texts, patches)
+    }
+
     /// What tells the model from others: everything that was read, and what was decided over it.
     pub(super) fn mark(
         &self,
@@ -103,10 +117,10 @@ const RUN: &[&str] = &[
 ];
 
 /// `model_index.json`: what a folder is made of.
-struct Index(Map<String, Value>);
+pub(super) struct Index(Map<String, Value>);
 
 impl Index {
-    fn read(files: &ModelFiles) -> Result<Option<Self>, Error> {
+    pub(super) fn read(files: &ModelFiles) -> Result<Option<Self>, Error> {
         let Some(text) = files.optional_text("model_index.json")? else {
             return Ok(None);
         };
@@ -129,7 +143,7 @@ impl Index {
         Ok(Some(Self(fields)))
     }
 
-    fn has(&self, component: &str) -> bool {
+    pub(super) fn has(&self, component: &str) -> bool {
         let pair = self.0.get(component).and_then(Value::as_array);
         pair.is_some_and(|pair| !pair.iter().all(Value::is_null))
     }
@@ -222,7 +236,7 @@ fn replacing(
 }
 
 /// Configuration and weights in the folder `name`.
-fn part(files: &ModelFiles, name: &str, stem: &str) -> Result<Part, Error> {
+pub(super) fn part(files: &ModelFiles, name: &str, stem: &str) -> Result<Part, Error> {
     Ok(Part {
         config: files.text(&format!("{name}/config.json"))?,
         weights: files.part_weights(name, stem)?,

@@ -37,7 +37,7 @@ fn repainting_a_part_of_the_picture_gives_what_diffusers_gives() {
 fn networks_made_for_inpainting_ask_for_a_mask() {
     let (_folder, source, facts) = folder_of("sd_masked");
     let model = Model::load(&source, cpu()).unwrap();
-    assert_eq!(ModelInfo::read(&source).unwrap().sees, Sees::Mask);
+    assert_eq!(ModelInfo::read(&source).unwrap().kind.sees, Sees::Mask);
     let settings = settings(&facts["runs"][0]);
     let picture = self::source();
     let transform = Request::Transform(Transform {
@@ -66,7 +66,7 @@ fn networks_made_for_inpainting_ask_for_a_mask() {
 fn guidance_by_the_source_is_for_networks_that_are_instructed() {
     let (_folder, source, facts) = folder_of("sd_edit");
     assert_eq!(
-        ModelInfo::read(&source).unwrap().sees,
+        ModelInfo::read(&source).unwrap().kind.sees,
         Sees::InstructedSource
     );
     assert_eq!(Defaults::read(&source).unwrap().strength, 1.0);

@@ -72,6 +72,9 @@ pub(crate) fn transform(
     if let Some(colours) = prompted.colours {
         option("--colours", colours.name());
     }
+    if let Some(tiles) = prompted.tiles {
+        option("--tiles", tiles.name());
+    }
     if let Some(at) = prompted.refiner_at {
         option("--refiner-at", &at.to_string());
     }

@@ -143,6 +143,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
         kind: Kind::Text,
     },
     Setting {
+        key: "tiles",
+        kind: Kind::Text,
+    },
+    Setting {
         key: "negative",
         kind: Kind::Text,
     },

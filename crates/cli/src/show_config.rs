@@ -100,6 +100,7 @@ fn fallback(key: &str, defaults: &Defaults, model: &str) -> (String, String) {
         "guidance-rescale" => "0",
         "image-guidance" => "the model's own",
         "colours" => "kept, or as the strength rule has it",
+        "tiles" => "off",
         "fit" => "keep",
         "format" => "png",
         "threads" => "all cores",

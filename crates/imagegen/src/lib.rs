@@ -26,7 +26,7 @@ mod request;
 mod run;
 mod sheet;
 mod shrink;
-mod tiled;
+mod tiles;
 mod unfinished;
 mod variety;
 mod warning;
@@ -62,6 +62,7 @@ pub use record::{PaintedRecord, PartRecord, PieceRecord, PromptRecord, ReadingRe
 pub use replay::{Agreement, parse_fit, parse_wanted};
 pub use request::{Generate, Request, Sampling, Settings, Source, Transform};
 pub use sheet::{Cell, Sheet, contact_sheet};
+pub use tiles::Tiles;
 pub use variety::{Twin, Variety, View};
 pub use warning::{Note, Warning};
 pub use work::Work;

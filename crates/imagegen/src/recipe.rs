@@ -72,6 +72,9 @@ pub struct Recipe {
     pub size: [u32; 2],
     /// Width and height the model worked at.
     pub work_size: [u32; 2],
+    /// Side, in pixels, of the windows in which the network saw the picture; absent where it saw it whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tiles: Option<u32>,
     /// What the source was enlarged by before all else; absent where it was not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enlarge: Option<EnlargeMark>,
@@ -412,6 +415,7 @@ mod tests {
             variation: None,
             size: [64, 32],
             work_size: [64, 32],
+            tiles: None,
             enlarge: None,
             wanted: Some("source".into()),
             fit: Some("keep".into()),

@@ -81,8 +81,14 @@ impl Model {
         }
     }
 
-    /// Fails where a refiner is asked for that cannot have a say: parts are repainted by one model.
+    /// Fails where a refiner or windows are asked for that cannot have a say: parts are repainted by one model, at a
+    /// size it works at.
     pub(crate) fn runs_alone(&self, settings: &Settings) -> Result<(), Error> {
+        if settings.tiled() {
+            let expected =
+                "off where a part is repainted; the model sees that part at its own size";
+            return Err(Error::setting("tiles", "on", expected));
+        }
         match settings.sampling.refiner_at {
             None | Some(1.0) => Ok(()),
             Some(at) => {

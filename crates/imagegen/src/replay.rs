@@ -9,7 +9,7 @@ use crate::loras;
 use crate::recipe::{EnlargeMark, Recipe, VariationMark};
 use crate::{
     Enlarge, Error, Generate, Lora, LoraMark, LoraUse, PromptMode, Request, Sampling, Settings,
-    Source, Transform,
+    Source, Tiles, Transform,
 };
 
 impl Recipe {
@@ -46,6 +46,7 @@ impl Recipe {
                     Some(name) => name.parse::<Colours>()?,
                     None => Colours::Decoded,
                 }),
+                tiles: self.tiles.map(|_| Tiles::On),
                 refiner_at: Some(self.refiner.as_ref().map_or(1.0, |refiner| refiner.at)),
                 clip_skip: self.clip_skip,
                 noise: match &self.noise {
@@ -134,6 +135,14 @@ impl Recipe {
             let mark = recipe.refiner.as_ref();
             mark.map_or_else(|| "none".to_owned(), |refiner| refiner.sha256.clone())
         };
+        let windows = |recipe: &Self| {
+            let side = recipe.tiles;
+            side.map_or_else(|| "none".to_owned(), |side| side.to_string())
+        };
+        let sides = (windows(self), windows(again));
+        if sides.0 != sides.1 {
+            return Err(wrong("tiles", &sides.1, &sides.0));
+        }
         let refiners = (refiner(self), refiner(again));
         if refiners.0 != refiners.1 {
             return Err(wrong("refiner sha256", &refiners.1, &refiners.0));

@@ -4,7 +4,7 @@ use imagegen_picture::{Decoded, Fit, Limits, Picture, Size, Wanted, decode};
 use imagegen_pipeline::{Colours, NoiseKind, Sampler, Spacing, Strength, StrengthRule, Variation};
 use sha2::{Digest, Sha256};
 
-use crate::{Enlarge, Error, Inpaint, LoraUse, PromptMode};
+use crate::{Enlarge, Error, Inpaint, LoraUse, PromptMode, Tiles};
 
 /// A source picture, decoded, and the hash of its file.
 #[derive(Debug, Clone)]
@@ -69,6 +69,8 @@ pub struct Sampling {
     pub noise: NoiseKind,
     /// Another seed, whose noise a run starts from in part.
     pub variation: Option<Variation>,
+    /// What is done about pictures larger than the model works at; windows where an enlarged source is.
+    pub tiles: Option<Tiles>,
 }
 
 impl Sampling {

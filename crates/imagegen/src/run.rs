@@ -21,7 +21,6 @@ use crate::model::Adapted;
 use crate::prompts::{NegativeSay, ReadPrompt, ReadTexts};
 use crate::recipe::{EnlargeMark, FidelityMark, Recipe, SourceMark, VariationMark};
 use crate::refiner::Refined;
-use crate::tiled::Tiled;
 use crate::{
     Error, Facts, Generate, LoraUse, Model, Note, Outcome, PROGRAM, PromptFacts, PromptMode,
     Request, Settings, Source, Stage, Transform, Warning, Watcher,
@@ -121,7 +120,6 @@ impl Model {
             None => self.prepared(request.source, fit)?,
             Some(_) => Arc::new(unit_tensor(&fit.to_work(&flatten(source, WHITE)))?),
         };
-        let side = self.native_side();
         let refined = self.refined(&request.settings)?;
         let run = self.carry_out(
             (&planned.texts, refined),
@@ -129,17 +127,6 @@ impl Model {
             watcher,
             |settings, networks, progress| {
                 let (source, strength) = (&*pixels, request.strength);
-                if request.enlarge.is_some() {
-                    let grid = self.grid();
-                    let tiled = Tiled {
-                        source,
-                        strength,
-                        settings,
-                        side,
-                        grid,
-                    };
-                    return tiled.run(networks, progress);
-                }
                 let request = Img2Img {
                     source,
                     strength,
@@ -176,15 +163,16 @@ impl Model {
         if !request.only_enlarges() {
             self.runs_without_mask()?;
         }
-        let pipeline = self.resolve(&request.settings)?;
+        let mut pipeline = self.resolve(&request.settings)?;
+        let tiled = request.enlarge.is_some() || request.settings.tiled();
         let fit = plan(&FitRequest {
             source: request.source_size(),
             wanted: request.size,
             fit: request.fit,
             grid: self.grid(),
-            budget_pixels: match request.enlarge {
-                None => self.native_pixels(),
-                Some(_) => u64::MAX, // worked on in windows
+            budget_pixels: match tiled {
+                false => self.native_pixels(),
+                true => u64::MAX, // worked on in windows
             },
             min_side: MIN_SIDE,
         })?;
@@ -195,6 +183,9 @@ impl Model {
             let expected = format!("a result of at most {most} pixels");
             return Err(Error::setting("size", got, expected));
         }
+        if tiled && !request.only_enlarges() {
+            pipeline.windows = self.windows(fit.work_size())?;
+        }
         let plan = Plan::img2img(
             &self.training(pipeline.sampler)?,
             pipeline.plan_request(request.strength),
@@ -204,6 +195,7 @@ impl Model {
         let mut recipe = self.recipe(&request.settings, &pipeline, request.strength);
         recipe.size = sides(fit.result_size());
         recipe.work_size = sides(fit.work_size());
+        recipe.tiles = pipeline.windows.map(|windows| self.window_side(windows));
         recipe.enlarge = request.enlarge.map(EnlargeMark::from);
         recipe.wanted = Some(request.size.to_string());
         recipe.fit = Some(request.fit.name().to_owned());
@@ -338,7 +330,7 @@ impl Model {
 
     fn plan_generate(&self, request: &Generate) -> Result<Planned, Error> {
         self.runs_without_mask()?;
-        let pipeline = self.resolve(&request.settings)?;
+        let mut pipeline = self.resolve(&request.settings)?;
         let size = Size::new(request.width, request.height);
         if size.pixels() > GENERATE_PIXELS {
             let expected = format!("at most {GENERATE_PIXELS} pixels");
@@ -362,7 +354,11 @@ impl Model {
         let strength = Strength::new(1.0).expect("1 is in range");
         let mut recipe = self.recipe(&request.settings, &pipeline, strength);
         recipe.size = sides(fit.result_size());
-        recipe.work_size = sides(fit.work_size());
+        recipe.work_size = sides(work);
+        if request.settings.tiled() {
+            pipeline.windows = self.windows(work)?;
+            recipe.tiles = pipeline.windows.map(|windows| self.window_side(windows));
+        }
         let training = self.training(pipeline.sampler)?;
         let plan = Plan::text2img(&training, pipeline.plan_request(strength))?;
         let refined = self.refined(&request.settings)?;
@@ -423,6 +419,7 @@ impl Model {
                 StrengthRule::Diffusers | StrengthRule::A1111 => Colours::Decoded,
             }),
             noise: settings.sampling.noise,
+            windows: None,
             seed: settings.seed,
             variation: settings.sampling.varied(),
         })
@@ -617,6 +614,7 @@ impl Model {
             variation: resolved.variation.map(VariationMark::from),
             size: [0; 2],
             work_size: [0; 2],
+            tiles: None,
             enlarge: None,
             wanted: None,
             fit: None,

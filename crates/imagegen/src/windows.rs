@@ -47,21 +47,6 @@ impl Span {
     }
 }
 
-/// Where windows of `window` pixels begin that cover `side` and overlap by at least `overlap`: as few as will do, spread evenly and on
-/// multiples of `grid`. One window where the side is no longer than it.
-///
-/// All four must be multiples of `grid`, and `window` more than `overlap`.
-pub(crate) fn overlapping(side: u32, window: u32, overlap: u32, grid: u32) -> Vec<u32> {
-    if side <= window {
-        return vec![0];
-    }
-    let free = side - window;
-    let steps = free.div_ceil(window - overlap - grid + 1).max(1);
-    (0..=steps)
-        .map(|step| (u64::from(free) * u64::from(step) / u64::from(steps)) as u32 / grid * grid)
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,24 +68,6 @@ mod tests {
                     span.end == side as usize
                         || span.last - span.end == 19
                         || span.last == side as usize
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn windows_overlap_and_reach_both_ends() {
-        for side in (16..4000).step_by(16) {
-            let starts = overlapping(side, 512, 128, 16);
-            assert_eq!(starts[0], 0);
-            let last = *starts.last().unwrap();
-            assert!(last + 512 >= side, "{side}: {starts:?}");
-            assert!(side <= 512 || last + 512 == side, "{side}: {starts:?}");
-            for pair in starts.windows(2) {
-                assert_eq!(pair[1] % 16, 0);
-                assert!(
-                    pair[1] > pair[0] && pair[0] + 512 - pair[1] >= 128,
-                    "{side}: {starts:?}"
                 );
             }
         }

@@ -2,8 +2,7 @@
 
 use crate::inpaint::inpaint_calls;
 use crate::run::{generate_calls, transform_calls};
-use crate::tiled::Tiled;
-use crate::{Error, Model, Request};
+use crate::{Error, Model, Request, Size};
 
 /// What carrying out a request takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,18 +34,21 @@ impl Model {
             Request::Generate(request) => generate_calls(self, request)?,
             Request::Inpaint(request) => inpaint_calls(self, request)?,
         };
-        let mut size = recipe.work_size;
-        if recipe.enlarge.is_some() {
-            // Worked on in windows, which overlap.
-            let (side, grid) = (self.native_side(), self.grid());
-            let windows = Tiled::windows(side, grid, size) as u32;
-            size = [side.min(size[0]) * windows, side.min(size[1])];
+        let [width, height] = recipe.work_size;
+        let mut pixels = u64::from(width) * u64::from(height);
+        if recipe.tiles.is_some()
+            && let Some(windows) = self.windows(Size::new(width, height))?
+        {
+            // They overlap.
+            let cell = self.latent_space().1;
+            let latents = [height, width].map(|side| side as usize / cell);
+            let [h, w] = windows.size(latents);
+            pixels = (windows.count(latents) * h * w * cell * cell) as u64;
         }
-        let [width, height] = size.map(u64::from);
         Ok(Work {
             runs,
             calls: runs * calls,
-            pixels: width * height,
+            pixels,
         })
     }
 }

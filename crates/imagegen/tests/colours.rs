@@ -90,6 +90,7 @@ fn settings(colours: Colours) -> Settings {
         guidance_rescale: 0.0,
         image_guidance: 1.0,
         colours,
+        windows: None,
         noise: imagegen_pipeline::NoiseKind::Cpu,
         seed: 1,
         variation: None,

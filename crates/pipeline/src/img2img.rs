@@ -12,7 +12,7 @@ use crate::{
     BoxedError, Colours, Conditioning, Discrete, Error, Guided, LatentCodec, Network, Noise,
     NoiseKind, Plan, PlanRequest, PredictionType, Progress, Refiner, RunNoise, Sampler,
     SourceConditioned, Spacing, Stage, Start, Strength, StrengthRule, TrainingSchedule, Variation,
-    low_pass, needs_uncond,
+    Windowed, Windows, low_pass, needs_uncond,
 };
 
 /// Which text a network is asked to follow.
@@ -92,6 +92,8 @@ pub struct Settings {
     pub guidance_rescale: f64,
     /// What is done about colours that the codec shifts.
     pub colours: Colours,
+    /// Windows in which networks see latents that are larger than they work at; `None` for the whole at once.
+    pub windows: Option<Windows>,
     /// Whose random numbers seeds stand for.
     pub noise: NoiseKind,
     /// Seed of all noise. torch's generator on the CPU uses its low 32 bits alone.
@@ -115,16 +117,6 @@ impl Settings {
     /// All noise of a run.
     pub fn run_noise(&self) -> RunNoise {
         RunNoise::new(self.noise, self.seed, self.variation)
-    }
-
-    /// The settings of part `index` of a run in parts that share no noise: every seed counted up.
-    pub fn of_part(&self, index: usize) -> Self {
-        let counted = |seed: u64| seed.wrapping_add(index as u64);
-        Self {
-            seed: counted(self.seed),
-            variation: self.variation.map(|to| to.towards(counted(to.seed))),
-            ..*self
-        }
     }
 }
 
@@ -409,6 +401,10 @@ pub(crate) fn guided<'n>(
     }
     let bound = |prompt, channels: Option<Tensor>| -> Result<BoundNetwork<'n>, Error> {
         let network = (wiring.network)(prompt).map_err(Error::failed(Stage::Prompt))?;
+        let network: Box<dyn Network + 'n> = match settings.windows {
+            Some(windows) => Box::new(Windowed::new(network, windows)),
+            None => network,
+        };
         let network = match channels {
             Some(channels) => Box::new(SourceConditioned::new(network, channels, relative)),
             None => network,

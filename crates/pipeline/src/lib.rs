@@ -24,6 +24,7 @@ mod refiner;
 mod samplers;
 mod schedule;
 mod strength;
+mod windows;
 
 pub use codec::{LatentCodec, PatchLatents};
 pub use colours::Colours;
@@ -45,3 +46,4 @@ pub use schedule::{
     Spacing, Stepping, TimestepSpacing, TrainingSchedule,
 };
 pub use strength::{Plan, PlanRequest, Start, Strength, StrengthRule};
+pub use windows::{Windowed, Windows};

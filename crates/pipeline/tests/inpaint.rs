@@ -89,6 +89,7 @@ fn settings(sampler: Sampler, rule: StrengthRule) -> Settings {
         guidance_rescale: 0.0,
         image_guidance: 1.0,
         colours: Colours::Decoded,
+        windows: None,
         seed: 7,
         noise: NoiseKind::Cpu,
         variation: None,

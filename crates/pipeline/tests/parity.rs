@@ -309,6 +309,7 @@ fn inpainting_matches_diffusers() {
                 guidance_rescale: 0.0,
                 image_guidance: 1.0,
                 colours: Colours::Decoded,
+                windows: None,
                 seed: 11,
                 noise: NoiseKind::Cpu,
                 variation: None,

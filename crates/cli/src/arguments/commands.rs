@@ -153,8 +153,8 @@ pub(crate) struct UpscaleArguments {
 
     /// How far the model moves from the enlarged picture, where there is a prompt [default: 0.2]
     ///
-    /// 0.1-0.3 draws texture and detail. It works in windows that know their own part of the picture, so that more
-    /// than 0.4 may draw the same thing in each.
+    /// 0.1-0.3 draws texture and detail, more draws the picture anew. It works in overlapping windows, averaged at every
+    /// step.
     #[arg(
         id = "pass",
         short = 's',

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use imagegen::{
     Colours, Fit, Format, Level, ModelSource, NoiseKind, PredictionType, PromptMode, Sampling,
-    Settings, Source, Spacing, Strength, StrengthRule, Transform, Wanted,
+    Settings, Source, Spacing, Strength, StrengthRule, Tiles, Transform, Wanted,
 };
 
 use super::values::{self, NamedSampler};
@@ -171,6 +171,18 @@ pub(crate) struct Prompted {
     )]
     pub(crate) colours: Option<Colours>,
 
+    /// Pictures larger than the model works at: off or on [default: off]
+    ///
+    /// off: a source is reduced for the model, and the result enlarged again; a picture from text is made whole. on:
+    /// worked on at the result's own size, which the network sees in overlapping windows of its own size at every step.
+    #[arg(
+        long,
+        value_name = "off|on",
+        env = "IMAGEGEN_TILES",
+        hide_env_values = true
+    )]
+    pub(crate) tiles: Option<Tiles>,
+
     /// Share of the noise levels after which --refiner takes over, above 0; 1 leaves it out [default: 0.8]
     #[arg(
         long,
@@ -197,6 +209,7 @@ impl Prompted {
             clip_skip: self.clip_skip.map(usize::from),
             noise: self.noise,
             variation: None,
+            tiles: self.tiles,
         }
     }
 }

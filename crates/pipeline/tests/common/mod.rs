@@ -24,6 +24,12 @@ impl Tolerance {
         atol: 5e-6,
         rtol: 1e-6,
     };
+
+    /// Shares of windows sum up to 1 to within rounding, at each of a few steps: measured 1.3e-6 at worst.
+    pub const WINDOWS_F32: Self = Self {
+        atol: 1e-5,
+        rtol: 0.0,
+    };
 }
 
 /// The largest excess over the tolerance, or the first fault, in words.

@@ -302,7 +302,7 @@ fn a_folder_that_is_no_model_is_named() {
         threads: 1,
     };
     let error = Model::load(&source, cpu).unwrap_err().to_string();
-    assert!(error.contains("lacks latents.json"), "{error}");
+    assert!(error.contains("lacks unet/config.json"), "{error}");
 }
 
 #[test]

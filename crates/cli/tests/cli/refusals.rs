@@ -158,7 +158,7 @@ fn models_that_cannot_be_are_refused() {
             "file.safetensors",
             &["cannot load model file", "file.safetensors is 1 bytes long"],
         ),
-        ("empty", &["model empty lacks latents.json"]),
+        ("empty", &["model empty lacks unet/config.json"]),
         ("cut", &["cannot load model cut", weights, "cut off"]),
     ] {
         let done = place.run(&format!(

@@ -110,7 +110,6 @@ fn what_this_program_does_not_do_is_refused_by_name() {
         "--mask m.png",
         "--inpaint",
         "--single m.safetensors",
-        "--vae v",
         "--by 2",
     ] {
         let done = place.run(&format!("transform a.png -p winter {option} -o o.png"));

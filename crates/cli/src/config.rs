@@ -167,6 +167,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
         kind: Kind::Text,
     },
     Setting {
+        key: "memory",
+        kind: Kind::Number,
+    },
+    Setting {
         key: "address",
         kind: Kind::Text,
     },

@@ -107,6 +107,10 @@ fn hint(error: &imagegen::Error) -> Option<&'static str> {
 
     match error {
         E::TooLong { .. } => Some("save the picture smaller, as JPEG for example"),
+        E::Memory { fits: None, .. } => {
+            Some("take a smaller model, or go on regardless with --memory 0")
+        }
+        E::Memory { .. } => Some("ask for a smaller size, or go on regardless with --memory 0"),
         E::UnknownModel { .. } => Some("leave --model out to use the model in this binary"),
         E::Mask(imagegen_picture::mask::MaskError::Size { .. }) => {
             Some("bring it to the source's size with --fit-mask")

@@ -65,6 +65,7 @@ fn limits(arguments: &ServeArguments) -> JobLimits {
         keep_days: some(arguments.keep_days),
         keep_bytes: some(arguments.keep_size).map(mebibytes),
         memory: mebibytes(arguments.model_memory),
+        room: arguments.compute.room(),
         ..JobLimits::default()
     }
 }

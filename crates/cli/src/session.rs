@@ -77,11 +77,16 @@ impl<'a> Session<'a> {
         let loras = choice.lora.iter().map(|named| loras::read(named));
         let loras = loras.collect::<Result<_>>()?;
         let since = Instant::now();
-        let mut model = Model::load(choice.named.choice()?, cpu(&machine.compute))?;
+        let room = machine.compute.room();
+        let mut model = Model::load_in(choice.named.choice()?, cpu(&machine.compute), room)?;
         let embeddings = choice.embedding.iter().map(|named| read_embedding(named));
         model.learn(embeddings.collect::<Result<_>>()?)?;
         if let Some(refiner) = &choice.refiner {
-            let refiner = Model::load(choice.named.folders.model(refiner)?, cpu(&machine.compute))?;
+            let refiner = Model::load_in(
+                choice.named.folders.model(refiner)?,
+                cpu(&machine.compute),
+                room,
+            )?;
             model.refine_with(Arc::new(refiner))?;
         }
         let load_seconds = since.elapsed().as_secs_f64();
@@ -155,7 +160,10 @@ impl<'a> Session<'a> {
         output: &Output,
     ) -> Result<Made> {
         self.go_on()?; // runs without a step do not hear of Ctrl-C
-        self.model.plan(request)?.check(output.format())?;
+        let recipe = self.model.plan(request)?;
+        recipe.check(output.format())?;
+        self.model
+            .check_room(&recipe, self.machine.compute.room())?;
         output.open()?;
         let mut advice = advise::before(self, request)?;
         let show = Show::fitting(self.machine.quiet);

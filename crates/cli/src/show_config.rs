@@ -104,6 +104,7 @@ fn fallback(key: &str, defaults: &Defaults, model: &str) -> (String, String) {
         "fit" => "keep",
         "format" => "png",
         "threads" => "all cores",
+        "memory" => "what is free",
         "cpu" => "the best this CPU has",
         _ => "",
     };

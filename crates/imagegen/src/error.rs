@@ -145,6 +145,21 @@ pub enum Error {
         /// Why.
         cause: imagegen_model::Error,
     },
+    /// A model or a run surely takes more memory than there is.
+    #[error(
+        "{what} takes about {}, expected at most {}, the memory there is{}",
+        mebibytes(*need), mebibytes(*left), fitting(*fits)
+    )]
+    Memory {
+        /// What was asked for.
+        what: String,
+        /// Bytes that it takes.
+        need: u64,
+        /// Bytes that are left for it.
+        left: u64,
+        /// The largest size that fits, if the size is at fault and one does.
+        fits: Option<[u32; 2]>,
+    },
     /// The engine could not be started.
     #[error(transparent)]
     Engine(#[from] imagegen_engine::Error),
@@ -174,6 +189,16 @@ pub enum Error {
     /// A picture could not be encoded.
     #[error("cannot encode the picture: {0}")]
     Encode(#[from] imagegen_picture::EncodeError),
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{} MiB", bytes.div_ceil(1 << 20))
+}
+
+fn fitting(size: Option<[u32; 2]>) -> String {
+    size.map_or_else(String::new, |[width, height]| {
+        format!("; {width}x{height} fits")
+    })
 }
 
 impl Error {

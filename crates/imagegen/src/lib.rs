@@ -13,6 +13,7 @@ mod faces;
 pub mod files;
 mod inpaint;
 mod loras;
+mod machine;
 mod masks;
 mod model;
 mod outcome;
@@ -47,6 +48,7 @@ pub use imagegen_pipeline::{
 pub use imagegen_prompt::Piece;
 pub use inpaint::{Area, Edge, Expand, Inpaint, InpaintMark, Intent, MaskMark, Painted};
 pub use loras::{Lora, LoraMark, LoraUse};
+pub use machine::Room;
 pub use masks::{MadeMask, MaskRequest, OtherSize, Region};
 pub use model::{
     Catalogue, CodecKind, Cpu, Defaults, Family, FoundAutoencoder, FoundModel, Listing, Memory,

@@ -182,6 +182,7 @@ fn library_code(error: &imagegen::Error) -> &'static str {
         imagegen::Error::MissingFile { .. }
         | imagegen::Error::Model { .. }
         | imagegen::Error::Vae { .. } => "model",
+        imagegen::Error::Memory { .. } => "memory",
         _ => "run",
     }
 }

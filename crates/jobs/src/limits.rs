@@ -1,5 +1,7 @@
 //! How much is taken and kept.
 
+use imagegen::Room;
+
 /// How much is taken and kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -15,6 +17,8 @@ pub struct Limits {
     pub keep_bytes: Option<u64>,
     /// Most bytes of memory for loaded models. The one in use always stays.
     pub memory: u64,
+    /// Memory that models and their runs may take. What surely takes more fails.
+    pub room: Room,
     /// Most pixels of a result.
     pub result_pixels: u64,
 }
@@ -28,6 +32,7 @@ impl Default for Limits {
             keep_days: Some(30),
             keep_bytes: Some(2 << 30),
             memory: 4 << 30,
+            room: Room::Free,
             result_pixels: imagegen_picture::Limits::default().pixels,
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use imagegen::{Cpu, Model, ModelChoice, ModelInfo};
+use imagegen::{Cpu, Model, ModelChoice, ModelInfo, Room};
 
 use crate::{Error, ModelEntry};
 
@@ -14,6 +14,7 @@ pub(crate) struct Models {
     cpu: Cpu,
     /// Most bytes of loaded models.
     memory: u64,
+    room: Room,
     /// Counts uses, to tell which model was not used for longest.
     clock: AtomicU64,
 }
@@ -31,7 +32,12 @@ struct Entry {
 
 impl Models {
     /// Reads what the models are, and loads none.
-    pub(crate) fn new(choices: Vec<ModelChoice>, cpu: Cpu, memory: u64) -> Result<Self, Error> {
+    pub(crate) fn new(
+        choices: Vec<ModelChoice>,
+        cpu: Cpu,
+        memory: u64,
+        room: Room,
+    ) -> Result<Self, Error> {
         let mut entries: Vec<Entry> = Vec::new();
         for choice in choices {
             let info = Arc::new(ModelInfo::read(&choice)?);
@@ -54,6 +60,7 @@ impl Models {
             entries,
             cpu,
             memory,
+            room,
             clock: AtomicU64::new(1),
         })
     }
@@ -77,7 +84,7 @@ impl Models {
             return Ok(Arc::clone(model));
         }
         self.make_room(entry);
-        let loaded = Arc::new(Model::load(&entry.choice, self.cpu)?);
+        let loaded = Arc::new(Model::load_in(&entry.choice, self.cpu, self.room)?);
         tracing::info!(model = loaded.name(), "loaded a model");
         entry.loaded.store(entry.memory(), Ordering::Relaxed);
         *model = Some(Arc::clone(&loaded));

@@ -61,7 +61,7 @@ impl Jobs {
         cpu: Cpu,
         models: Vec<ModelChoice>,
     ) -> Result<Self, Error> {
-        let models = Models::new(models, cpu, limits.memory)?;
+        let models = Models::new(models, cpu, limits.memory, limits.room)?;
         let lock = FolderLock::take(folder)?;
         let database = Database::open(&folder.join("jobs.sqlite"))?;
         let pictures = Pictures::open(&folder.join("pictures"))?;

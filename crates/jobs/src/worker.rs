@@ -372,6 +372,7 @@ impl<'s> Work<'s> {
                 });
             }
         }
+        self.model.check_room(&plan, self.shared.limits.room)?;
         self.run(request, index, work)
     }
 

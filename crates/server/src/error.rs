@@ -206,6 +206,7 @@ fn library(error: imagegen::Error) -> ApiError {
         }
         E::Run(RunError::NoSteps { .. }) => ApiError::field("invalid_value", "strength", message),
         E::UnknownModel { .. } => ApiError::field("unknown_model", "model", message),
+        E::Memory { .. } => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "memory", message),
         error => ApiError::internal("run", &error),
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use imagegen::{
-    Colours, Fit, Format, Level, ModelSource, NoiseKind, PredictionType, PromptMode, Sampling,
+    Colours, Fit, Format, Level, ModelSource, NoiseKind, PredictionType, PromptMode, Room, Sampling,
     Settings, Source, Spacing, Strength, StrengthRule, Tiles, Transform, Wanted,
 };
 
@@ -533,6 +533,30 @@ pub(crate) struct Compute {
     /// depend on it
     #[arg(long, value_name = "LEVEL", env = "IMAGEGEN_CPU", value_parser = values::level)]
     pub(crate) cpu: Option<Level>,
+
+    /// Most memory to take, in MiB; 0 for any [default: what is free, where the system says it]
+    ///
+    /// A model that surely takes more is not loaded, and a size that does is not begun; the largest that fits is
+    /// named.
+    #[arg(
+        long,
+        value_name = "MIB",
+        env = "IMAGEGEN_MEMORY",
+        hide_env_values = true,
+        allow_negative_numbers = true
+    )]
+    pub(crate) memory: Option<u32>,
+}
+
+impl Compute {
+    /// The memory that may be taken.
+    pub(crate) fn room(&self) -> Room {
+        match self.memory {
+            None => Room::Free,
+            Some(0) => Room::Any,
+            Some(mebibytes) => Room::Within(u64::from(mebibytes) << 20),
+        }
+    }
 }
 
 /// What to compute on, and what to say.

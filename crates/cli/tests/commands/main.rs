@@ -8,6 +8,7 @@ mod inpaint;
 mod ladder;
 mod loras;
 mod mask;
+mod memory;
 mod models;
 mod noise;
 mod overrides;

@@ -135,12 +135,7 @@ impl ModelInfo {
         let side = native_side(native.pixels, grid);
         // Tables of embeddings are tensors that stay.
         let tables = meter.live();
-        let run = run_bytes(&meter, &networks, side).map_err(|source| {
-            Error::from(imagegen_pipeline::Error::Failed {
-                stage: imagegen_pipeline::Stage::Network,
-                source,
-            })
-        })?;
+        let run = run_bytes(&meter, &networks, side)?;
         let schedule = parts.scheduler.config(parts.scheduler.sampler())?;
         let ModelMark {
             name, sha256, vae, ..
@@ -214,13 +209,39 @@ pub(super) fn native_side(pixels: u64, grid: u32) -> u32 {
 }
 
 /// Most bytes that a run on a square of `side` pixels adds to what stands.
-fn run_bytes(meter: &Meter, networks: &Networks<Meter>, side: u32) -> Result<u64, BoxedError> {
+fn run_bytes(meter: &Meter, networks: &Networks<Meter>, side: u32) -> Result<u64, Error> {
+    // On the host: source, working picture and result as bytes, pixels in and out, and latents of
+    // sampler and guidance, each about as many numbers as there are values in the picture.
+    let values = u64::from(side) * u64::from(side) * 3;
+    // Buffers are kept for the next step and given to tensors somewhat smaller than they: a quarter more,
+    // as measured (the starter at 512x512 takes 185 MiB in all, this and the rest add up to 168).
+    let tensors = run_tensors(meter, networks, [side; 2])?;
+    Ok(tensors + tensors / 4 + values * (3 + 8 * 4))
+}
+
+/// Most bytes that networks' tensors take at one time in a run on a picture of so many pixels each way.
+pub(super) fn run_tensors(
+    meter: &Meter,
+    networks: &Networks<Meter>,
+    size: [u32; 2],
+) -> Result<u64, Error> {
+    tensors(meter, networks, size).map_err(|source| {
+        Error::from(imagegen_pipeline::Error::Failed {
+            stage: imagegen_pipeline::Stage::Network,
+            source,
+        })
+    })
+}
+
+fn tensors(meter: &Meter, networks: &Networks<Meter>, size: [u32; 2]) -> Result<u64, BoxedError> {
     let standing = meter.live();
+    meter.restart();
     let unet = networks.unet.config();
     let encoding = networks.texts.encode(meter, PromptMode::Plain, &[], 0)?;
-    let places = side as usize / networks.codec.downscale();
+    let [width, height] = size.map(|side| side as usize);
+    let places = |side: usize| side / networks.codec.downscale();
     {
-        let sample = meter.outline([1, places, places, unet.in_channels]);
+        let sample = meter.outline([1, places(height), places(width), unet.in_channels]);
         let pooled = &encoding.pooled;
         let numbers = unet
             .added
@@ -240,17 +261,10 @@ fn run_bytes(meter: &Meter, networks: &Networks<Meter>, side: u32) -> Result<u64
         networks.unet.run(meter, &input)?;
     }
     let mut codec = networks.codec.on(meter);
-    let square = side as usize;
-    let pixels = Tensor::zeros([1, square, square, 3]);
+    let pixels = Tensor::zeros([1, height, width, 3]);
     let latents = codec.encode(&pixels, &mut NoNoise)?;
     codec.decode(&latents)?;
-    // On the host: source, working picture and result as bytes, pixels in and out, and latents of
-    // sampler and guidance, each about as many numbers as there are values in the picture.
-    let values = u64::from(side) * u64::from(side) * 3;
-    // Buffers are kept for the next step and given to tensors somewhat smaller than they: a quarter more,
-    // as measured (the starter at 512x512 takes 185 MiB in all, this and the rest add up to 168).
-    let tensors = meter.peak() - standing;
-    Ok(tensors + tensors / 4 + values * (3 + 8 * 4))
+    Ok(meter.peak() - standing)
 }
 
 /// Draws nothing: sizes are all that counts.

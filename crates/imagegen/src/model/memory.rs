@@ -92,6 +92,11 @@ impl Meter {
         self.tally.peak.load(Ordering::Relaxed)
     }
 
+    /// Looks for the peak anew.
+    pub(super) fn restart(&self) {
+        self.tally.peak.store(self.live(), Ordering::Relaxed);
+    }
+
     pub(super) fn outline(&self, shape: impl Into<Vec<usize>>) -> Outline {
         let shape = shape.into();
         Outline {

@@ -4,6 +4,7 @@ mod adapted;
 mod catalogue;
 mod choice;
 mod files;
+mod footprint;
 mod info;
 mod kind;
 mod latents;
@@ -38,11 +39,12 @@ use imagegen_prompt::Piece;
 use crate::embeddings;
 use crate::inpaint::LastMask;
 use crate::prompts::{PromptFacts, ReadPart, ReadPrompt, ReadTexts};
-use crate::recipe::ModelMark;
+use crate::recipe::{ModelMark, Recipe};
 use crate::run::Prepared;
-use crate::{Embedding, EmbeddingMark, Error, PromptMode, Warning};
+use crate::{Embedding, EmbeddingMark, Error, PromptMode, Room, Warning};
 use adapted::Origin;
 use files::ModelFiles;
+use footprint::Footprint;
 use native::Native;
 use networks::{BoundCodec, Networks};
 use parts::Parts;
@@ -88,6 +90,7 @@ pub struct Model {
     pub(crate) mark: ModelMark,
     engine: CpuBackend,
     networks: Networks<CpuBackend>,
+    footprint: Footprint,
     native: Native,
     scheduler: SchedulerFile,
     words: Option<PromptWords>,
@@ -113,15 +116,24 @@ impl Model {
     /// Fails with [`Error::UnknownModel`], [`Error::MissingFile`], [`Error::Setting`], [`Error::Vae`] or
     /// [`Error::Model`], each naming the file and the field or tensor.
     pub fn load(choice: impl Into<ModelChoice>, cpu: Cpu) -> Result<Self, Error> {
+        Self::load_in(choice, cpu, Room::Any)
+    }
+
+    /// As [`Model::load`], and fails with [`Error::Memory`] before it reads weights where these and the smallest run
+    /// surely take more memory than there is.
+    pub fn load_in(choice: impl Into<ModelChoice>, cpu: Cpu, room: Room) -> Result<Self, Error> {
         let choice = choice.into();
         let engine = CpuBackend::new(cpu.level, cpu.threads)?;
         let files = ModelFiles::open(&choice.source)?;
-        let parts = Parts::read(&files, &choice)?;
+        let mut parts = Parts::read(&files, &choice)?;
+        let footprint = Footprint::of(&files, &mut parts, cpu.threads)?;
+        footprint.check_load(room)?;
         let networks = Networks::load(&engine, &files, &parts)?;
         Ok(Self {
             mark: parts.mark(&files, &choice)?,
             engine,
             networks,
+            footprint,
             native: parts.native(&files)?,
             scheduler: parts.scheduler,
             words: parts.words,
@@ -156,6 +168,18 @@ impl Model {
     pub(crate) fn embeddings_in(&self, texts: &ReadTexts) -> Vec<EmbeddingMark> {
         let said = texts.iter().flat_map(ReadPrompt::stretches);
         embeddings::used(&self.networks.texts.embeddings, said)
+    }
+
+    /// Fails with [`Error::Memory`] where carrying out a recipe surely takes more memory than there is: what fits
+    /// is named. What was loaded is taken as given.
+    pub fn check_room(&self, recipe: &Recipe, room: Room) -> Result<(), Error> {
+        let mut size = recipe.work_size;
+        // Where the network sees windows, it is these that count.
+        if recipe.tiles.is_some() || recipe.enlarge.is_some() {
+            let side = recipe.tiles.unwrap_or(self.native_side());
+            size = size.map(|whole| whole.min(side));
+        }
+        self.footprint.check_run(size, room)
     }
 
     /// Its name.

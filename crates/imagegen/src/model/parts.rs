@@ -76,6 +76,30 @@ impl Parts {
         }
     }
 
+    /// Least bytes that all weights take.
+    pub(super) fn least_bytes(&self) -> u64 {
+        let texts = self
+            .texts
+            .iter()
+            .map(|text| text.part.weights.least_bytes());
+        let codec = match &self.codec {
+            CodecPart::Patches(_) => 0,
+            CodecPart::Autoencoder(part) => part.weights.least_bytes(),
+        };
+        self.unet.weights.least_bytes() + codec + texts.sum::<u64>()
+    }
+
+    /// Whether tensors have their shapes alone from now on.
+    pub(super) fn set_outlined(&mut self, outlined: bool) {
+        self.unet.weights.set_outlined(outlined);
+        for text in &mut self.texts {
+            text.part.weights.set_outlined(outlined);
+        }
+        if let CodecPart::Autoencoder(part) = &mut self.codec {
+            part.weights.set_outlined(outlined);
+        }
+    }
+
     /// What kind of model it is.
     pub(super) fn kind<B: Backend>(&self, networks: &Networks<B>) -> ModelKind {
         let texts: Vec<_> = self

@@ -1,0 +1,109 @@
+//! What a model and its runs take in memory, told by the shapes of its networks before its weights are read.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::files::ModelFiles;
+use super::info::run_tensors;
+use super::memory::Meter;
+use super::networks::Networks;
+use super::parts::Parts;
+use crate::{Error, Room};
+
+/// The size that takes least.
+const LEAST: [u32; 2] = [64, 64];
+
+/// A model's networks, on shapes alone.
+#[derive(Debug)]
+pub(super) struct Footprint {
+    name: String,
+    meter: Meter,
+    networks: Networks<Meter>,
+    /// Least bytes of its weights.
+    weights: u64,
+    /// Bytes of a run at the last size that was asked for.
+    last: Mutex<Option<([u32; 2], u64)>>,
+}
+
+impl Footprint {
+    /// Reads no weights.
+    pub(super) fn of(files: &ModelFiles, parts: &mut Parts, threads: usize) -> Result<Self, Error> {
+        let meter = Meter::new(threads);
+        parts.set_outlined(true);
+        let networks = Networks::load(&meter, files, parts);
+        parts.set_outlined(false);
+        let networks = networks?;
+        Ok(Self {
+            name: files.name().to_owned(),
+            weights: parts.least_bytes(),
+            meter,
+            networks,
+            last: Mutex::default(),
+        })
+    }
+
+    /// Bytes that the networks' tensors take in a run at `size`, at one time.
+    fn run(&self, size: [u32; 2]) -> Result<u64, Error> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, bytes)) = *last
+            && known == size
+        {
+            return Ok(bytes);
+        }
+        let bytes = run_tensors(&self.meter, &self.networks, size)?;
+        *last = Some((size, bytes));
+        Ok(bytes)
+    }
+
+    /// Fails with [`Error::Memory`] where weights and the smallest run are surely more than there is.
+    pub(super) fn check_load(&self, room: Room) -> Result<(), Error> {
+        let Some(left) = room.left(0) else {
+            return Ok(());
+        };
+        let need = self.weights + self.run(LEAST)?;
+        if need <= left {
+            return Ok(());
+        }
+        Err(Error::Memory {
+            what: format!("model {}", self.name),
+            need,
+            left,
+            fits: None,
+        })
+    }
+
+    /// Fails with [`Error::Memory`] where a run at `size` surely takes more than there is beside the weights.
+    pub(super) fn check_run(&self, size: [u32; 2], room: Room) -> Result<(), Error> {
+        let Some(left) = room.left(self.weights) else {
+            return Ok(());
+        };
+        let need = self.run(size)?;
+        if need <= left {
+            return Ok(());
+        }
+        Err(Error::Memory {
+            what: format!("{}x{} with model {}", size[0], size[1], self.name),
+            need,
+            left,
+            fits: self.largest(size, left)?,
+        })
+    }
+
+    /// The largest size of this shape that fits, if any does.
+    fn largest(&self, size: [u32; 2], left: u64) -> Result<Option<[u32; 2]>, Error> {
+        let grid = self.networks.codec.grid() as u32;
+        let scaled = |part: u32| {
+            let side =
+                |side: u32| (side * part / 64 / grid * grid).max(LEAST[0].next_multiple_of(grid));
+            size.map(side)
+        };
+        let (mut fits, mut over) = (0, 64);
+        while over - fits > 1 {
+            let middle = (fits + over) / 2;
+            match self.run(scaled(middle))? <= left {
+                true => fits = middle,
+                false => over = middle,
+            }
+        }
+        Ok((fits > 0).then(|| scaled(fits)))
+    }
+}

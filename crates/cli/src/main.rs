@@ -5,6 +5,7 @@
 
 mod advise;
 mod arguments;
+mod collection;
 mod command;
 mod config;
 mod data;
@@ -18,6 +19,7 @@ mod mask;
 mod models;
 mod output;
 mod pages;
+mod pull;
 mod replay;
 mod report;
 mod serve;
@@ -63,7 +65,8 @@ fn run() -> Result<ExitCode> {
         Command::Advise(arguments) => advise::run(arguments),
         Command::Replay(arguments) => replay::replay(arguments),
         Command::Verify(arguments) => replay::verify(arguments),
-        Command::Models(arguments) => models::list(arguments),
+        Command::Models(arguments) => models::run(arguments),
+        Command::Pull(arguments) => pull::run(arguments),
         Command::Info(arguments) => models::info(arguments),
         Command::Serve(arguments) => serve::run(arguments),
         Command::Keys(arguments) => keys::run(arguments),

@@ -5,9 +5,11 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use imagegen::{FoundAutoencoder, FoundModel, Listing, ModelInfo, ModelSource, Unusable};
+use imagegen_hub::CURATED;
 use serde_json::{Value, json};
 
-use crate::arguments::{InfoArguments, ModelName, ModelsArguments};
+use crate::arguments::{InfoArguments, ModelName, ModelsArguments, ModelsCommand};
+use crate::collection;
 use crate::report;
 use crate::shown::shown;
 
@@ -18,7 +20,62 @@ const KINDS: &str = "Also run: Stable Diffusion 1 and 2, SDXL and its refiner, t
                      (latents.json). Name one\nwith --model.";
 
 /// `imagegen models`.
-pub(crate) fn list(arguments: &ModelsArguments) -> Result<ExitCode> {
+pub(crate) fn run(arguments: &ModelsArguments) -> Result<ExitCode> {
+    match &arguments.command {
+        Some(ModelsCommand::Add { path, name, copy }) => {
+            collection::add(path, name.as_deref(), *copy)
+        }
+        Some(ModelsCommand::Remove { name }) => collection::remove(name),
+        None if arguments.available => available(arguments.json),
+        None => list(arguments),
+    }
+}
+
+/// Models that can be pulled by name.
+fn available(json: bool) -> Result<ExitCode> {
+    let text = match json {
+        true => {
+            let models = CURATED.iter().map(|model| {
+                json!({
+                    "name": model.name,
+                    "repository": model.repository,
+                    "variant": model.variant,
+                    "family": model.family,
+                    "licence": model.licence,
+                    "terms": model.terms.words(),
+                    "megabytes": model.megabytes,
+                    "note": model.note,
+                })
+            });
+            format!("{:#}", json!({"models": models.collect::<Vec<_>>()}))
+        }
+        false => {
+            let lines = CURATED.iter().map(|model| {
+                format!(
+                    "{:20} {}, {} MB, {} ({}), {}\n{:20} {}",
+                    model.name,
+                    model.family,
+                    model.megabytes,
+                    model.licence,
+                    model.terms.words(),
+                    model.repository,
+                    "",
+                    model.note,
+                )
+            });
+            let lines: Vec<_> = lines.collect();
+            format!(
+                "{}\n\nGet one with imagegen pull NAME. Licences are the authors' own: read them where the model is.",
+                lines.join("\n")
+            )
+        }
+    };
+    report::show(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Models that are there.
+fn list(arguments: &ModelsArguments) -> Result<ExitCode> {
     let infos = ModelSource::NAMES
         .iter()
         .map(|name| ModelInfo::read(name.parse::<ModelSource>()?));

@@ -84,7 +84,10 @@ pub(crate) fn error(error: &anyhow::Error) {
     say!("error: {}", line(error));
     let service = error.downcast_ref::<ServeError>().and_then(service_hint);
     let library = error.downcast_ref::<imagegen::Error>().and_then(hint);
-    if let Some(hint) = library.or(service) {
+    let hub = error.downcast_ref::<imagegen_hub::Error>();
+    let hub = hub.and_then(imagegen_hub::Error::hint);
+    let hint = library.or(service).map(str::to_owned).or(hub);
+    if let Some(hint) = hint {
         say!("\nhint: {hint}");
     }
 }

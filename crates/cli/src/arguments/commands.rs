@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use clap_complete::Shell;
 use imagegen::{Enlarger, Strength};
 
@@ -259,12 +259,68 @@ pub(crate) struct SourceFolder {
 
 #[derive(Debug, Args)]
 pub(crate) struct ModelsArguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<ModelsCommand>,
+
     #[command(flatten)]
     pub(crate) folders: ModelFolders,
+
+    /// List models that `imagegen pull` knows by name, with licence and size
+    #[arg(long)]
+    pub(crate) available: bool,
 
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelsCommand {
+    /// Add a model to the user's own folder, after checking that it runs
+    Add {
+        /// A folder in the diffusers layout, or one .safetensors file
+        #[arg(value_name = "PATH")]
+        path: PathBuf,
+
+        /// What to call it [default: its own name]
+        #[arg(long, value_name = "NAME", value_parser = values::model_name)]
+        name: Option<String>,
+
+        /// Copy its files instead of linking to them
+        #[arg(long)]
+        copy: bool,
+    },
+    /// Remove a model from the user's own folder; of a link the link alone
+    Remove {
+        /// Its name, as `imagegen models` shows it
+        #[arg(value_name = "NAME", value_parser = values::model_name)]
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PullArguments {
+    /// A name that `imagegen models --available` lists, or a repository: OWNER/NAME or OWNER/NAME@REVISION
+    ///
+    /// HF_TOKEN is shown to the hub, for what needs an account; HF_ENDPOINT names a mirror.
+    #[arg(value_name = "NAME|REPOSITORY")]
+    pub(crate) what: String,
+
+    /// Variant of the weights, such as fp16 [default: that of a listed model; else f32 where there is any]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) variant: Option<String>,
+
+    /// One .safetensors file of the repository, by its path there
+    #[arg(long, value_name = "PATH")]
+    pub(crate) file: Option<String>,
+
+    /// What to call it [default: the listed, the file's or the repository's name]
+    #[arg(long, value_name = "NAME", value_parser = values::model_name)]
+    pub(crate) name: Option<String>,
+
+    /// Print errors only
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
 }
 
 #[derive(Debug, Args)]

@@ -21,8 +21,8 @@ use crate::report::say;
 use crate::shown::{acts, shown};
 pub(crate) use commands::{
     AdviseArguments, CompletionsArguments, ConfigArguments, GenerateArguments, InfoArguments,
-    LadderArguments, ManArguments, ModelsArguments, ReplayArguments, TransformArguments,
-    UpscaleArguments, VaryArguments, VerifyArguments,
+    LadderArguments, ManArguments, ModelsArguments, ModelsCommand, PullArguments, ReplayArguments,
+    TransformArguments, UpscaleArguments, VaryArguments, VerifyArguments,
 };
 pub(crate) use inpaint::InpaintArguments;
 pub(crate) use masks::{MaskArguments, MaskOptions};
@@ -31,6 +31,7 @@ pub(crate) use shared::{
     Compute, FitName, LIST, Machine, ModelChoice, ModelFolders, ModelName, OneStrength, Prompted,
     Shaping, Target, default_model,
 };
+pub(crate) use values::model_name;
 
 /// Turns a picture into a new one with a diffusion model.
 #[derive(Debug, Parser)]
@@ -80,8 +81,10 @@ pub(crate) enum Command {
     Replay(ReplayArguments),
     /// Check that a picture is what its recipe makes
     Verify(VerifyArguments),
-    /// List the models there are
+    /// List the models there are, add and remove some
     Models(ModelsArguments),
+    /// Get a model from a Hugging Face hub
+    Pull(PullArguments),
     /// Describe a model: networks, schedule, defaults, memory
     Info(InfoArguments),
     /// Answer browsers and programs: the page, and the service behind it

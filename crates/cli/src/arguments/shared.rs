@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use imagegen::{
-    Colours, Fit, Format, Level, ModelSource, NoiseKind, PredictionType, PromptMode, Room, Sampling,
-    Settings, Source, Spacing, Strength, StrengthRule, Tiles, Transform, Wanted,
+    Colours, Fit, Format, Level, ModelSource, NoiseKind, PredictionType, PromptMode, Room,
+    Sampling, Settings, Source, Spacing, Strength, StrengthRule, Tiles, Transform, Wanted,
 };
 
 use super::values::{self, NamedSampler};

@@ -133,6 +133,18 @@ pub(super) fn prediction(text: &str) -> Result<PredictionType, String> {
         .map_err(|error| error.to_string())
 }
 
+/// A name that a model of the user's own can have: one part of a path, and none of this program's.
+pub(crate) fn model_name(text: &str) -> Result<String, String> {
+    let odd = |c: char| "/\\:".contains(c) || c.is_control();
+    let sound = !text.trim().is_empty() && !text.starts_with('.') && !text.contains(odd);
+    match sound && !imagegen::ModelSource::NAMES.contains(&text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "name is {text:?}, expected one without slashes, colons and a dot at its start, and not starter"
+        )),
+    }
+}
+
 pub(super) fn level(text: &str) -> Result<Level, String> {
     text.parse::<Level>().map_err(|error| error.to_string())
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod advise;
+mod collection;
 mod config;
 mod folders;
 mod inpaint;

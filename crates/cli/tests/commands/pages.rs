@@ -3,7 +3,7 @@
 use crate::place::Place;
 use crate::{run, succeed};
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "transform",
     "generate",
     "ladder",
@@ -15,6 +15,7 @@ const COMMANDS: [&str; 17] = [
     "replay",
     "verify",
     "models",
+    "pull",
     "info",
     "serve",
     "keys",

@@ -67,6 +67,10 @@ export interface ModelDefaults {
 
 export interface Model {
   name: string;
+  /** What it is, such as `SDXL`; empty where the service does not say. */
+  kind: string;
+  /** Bytes of its files; 0 where the service does not say. */
+  bytes: number;
   is_default: boolean;
   defaults: ModelDefaults;
   native_side: number;

@@ -90,6 +90,8 @@ export const toModels = (value: unknown): Model[] =>
     const defaults = fields(it.defaults);
     return {
       name: text(it.name),
+      kind: text(it.kind),
+      bytes: maybeNumber(it.bytes) ?? 0,
       is_default: it.is_default === true,
       defaults: {
         steps: maybeNumber(defaults.steps) ?? 30,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { differences, fresh, NEGATIVE, notOpen, orderOfRecipe, posting, relaxed, readDraft, recalled, rungsOf, atStrength, copyText, ladder, parse, settingsOf, variations } from "../src/lib/settings";
+import { differences, fresh, modelLabel, NEGATIVE, notOpen, orderOfRecipe, posting, relaxed, readDraft, recalled, rungsOf, atStrength, copyText, ladder, parse, settingsOf, variations } from "../src/lib/settings";
 import { toJob, toModels } from "../src/wire";
 
 const SHA = "79b9d861d077d4333ae27f632155f33a22f2f22c465b5365a99b95678f062a3c";
@@ -200,5 +200,13 @@ describe("strengths of a ladder", () => {
   it("fall back where what was kept is none", () => {
     expect(readDraft({ rungs: [0.2, 0.8] }).rungs).toEqual([0.2, 0.8]);
     for (const rungs of [{}, [], ["a", "b"], [2, 3], "0.2 0.8"]) expect(readDraft({ rungs }).rungs).toEqual([0.35, 0.5, 0.65]);
+  });
+});
+
+describe("a model in the list", () => {
+  it("says what it is and how large", () => {
+    const [full, bare] = toModels([{ name: "anime/real", kind: "SDXL", bytes: 6_940_000_000 }, { name: "starter" }]);
+    expect(modelLabel(full!)).toMatch(/^anime\/real \(SDXL, 6\.\d+ GB\)$/);
+    expect(modelLabel(bare!)).toBe("starter");
   });
 });

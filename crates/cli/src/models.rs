@@ -223,7 +223,7 @@ fn table(info: &ModelInfo) -> String {
         ("name", shown(&info.name)),
         ("kind", info.kind.to_string()),
         ("place", place(info)),
-        ("sha256", info.sha256.clone()),
+        ("sha256", info.sha256.clone().unwrap_or_default()),
     ];
     if let Some(vae) = &info.vae {
         let (name, hash) = (shown(&vae.name), &vae.sha256);

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use imagegen::ModelChoice;
-use imagegen_server::{Config, JobLimits};
+use imagegen_server::{Config, JobLimits, Offered};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::arguments::ServeArguments;
@@ -18,7 +18,11 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode> {
     log(arguments.quiet);
     let folder = data::folder(&arguments.data)?;
     data::make(&folder)?;
-    let models = models(arguments)?;
+    let models = Offered {
+        named: models(arguments)?,
+        found: found(arguments),
+    };
+    let count = models.found.len();
     let mut config = Config::new(arguments.address, folder);
     config.hosts.clone_from(&arguments.hosts);
     config.origins.clone_from(&arguments.origins);
@@ -31,12 +35,33 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode> {
     let folder = shown(&config.data.display().to_string());
     imagegen_server::serve(config, jobs, |address| {
         let page = format!("http://{address}/");
-        say!("serving {page} (model {}, data in {folder})", shown(&names));
+        let more = match count {
+            0 => String::new(),
+            count => format!(" and {count} found in folders"),
+        };
+        say!(
+            "serving {page} (model {}{more}, data in {folder})",
+            shown(&names)
+        );
         if open && let Err(error) = open::that_detached(&page) {
             report::warning(None, format_args!("cannot open a browser: {error}"));
         }
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The models that lie in folders, by their names. Those without an autoencoder would need one named.
+fn found(arguments: &ServeArguments) -> Vec<(String, ModelChoice)> {
+    let listing = arguments.folders.catalogue().list();
+    for broken in &listing.unusable {
+        let (path, why) = (broken.path.display().to_string(), &broken.why);
+        report::warning(Some(&path), format_args!("it is not offered: {why}"));
+    }
+    let models = listing.models.into_iter();
+    let whole = models.filter(|found| found.has_autoencoder);
+    whole
+        .map(|found| (found.name, found.source.into()))
+        .collect()
 }
 
 /// The models that were named.

@@ -207,7 +207,7 @@ fn a_files_hash_is_its_own() {
     use sha2::{Digest, Sha256};
     let hash = Sha256::digest(fs::read(&path).unwrap());
     let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(info.sha256, hash);
+    assert_eq!(info.sha256, Some(hash));
     assert_eq!(
         (info.schedule.prediction_type, info.native_side),
         ("v_prediction", 192)

@@ -30,6 +30,7 @@ pub use event::{Event, StepDone};
 pub use inpainting::Inpainting;
 pub use job::{AdviceMark, Failure, Job, JobId, JobResult, NoJobId, PictureKind, Progress, State};
 pub use limits::Limits;
+pub use models::Offered;
 pub use order::{Kind, KindName, Order};
 pub use sampling::Sampling;
 pub use service::{Jobs, Submitted};

@@ -7,6 +7,25 @@ use imagegen::{Cpu, Model, ModelChoice, ModelInfo, Room};
 
 use crate::{Error, ModelEntry};
 
+/// Models that orders may name.
+#[derive(Debug, Clone, Default)]
+pub struct Offered {
+    /// Those that whoever runs the service named, under their own names; the first is the default one.
+    pub named: Vec<ModelChoice>,
+    /// Those that were found, by the names they are to have. One that does not run, or whose name is taken, is left
+    /// out.
+    pub found: Vec<(String, ModelChoice)>,
+}
+
+impl From<Vec<ModelChoice>> for Offered {
+    fn from(named: Vec<ModelChoice>) -> Self {
+        Self {
+            named,
+            found: Vec::new(),
+        }
+    }
+}
+
 /// All models by name, the default one first.
 #[derive(Debug)]
 pub(crate) struct Models {
@@ -21,6 +40,7 @@ pub(crate) struct Models {
 
 #[derive(Debug)]
 struct Entry {
+    name: String,
     choice: ModelChoice,
     info: Arc<ModelInfo>,
     /// Locked while it loads, so that it loads once.
@@ -32,29 +52,33 @@ struct Entry {
 
 impl Models {
     /// Reads what the models are, and loads none.
-    pub(crate) fn new(
-        choices: Vec<ModelChoice>,
-        cpu: Cpu,
-        memory: u64,
-        room: Room,
-    ) -> Result<Self, Error> {
+    pub(crate) fn new(offered: Offered, cpu: Cpu, memory: u64, room: Room) -> Result<Self, Error> {
         let mut entries: Vec<Entry> = Vec::new();
-        for choice in choices {
-            let info = Arc::new(ModelInfo::read(&choice)?);
-            if entries.iter().any(|entry| entry.info.name == info.name) {
-                let name = info.name.clone();
+        let taken = |entries: &[Entry], name: &str| entries.iter().any(|entry| entry.name == name);
+        for choice in offered.named {
+            let info = ModelInfo::read(&choice)?;
+            let name = info.name.clone();
+            if taken(&entries, &name) {
                 return Err(Error::SameName { name });
             }
-            entries.push(Entry {
-                choice,
-                info,
-                model: Mutex::default(),
-                loaded: AtomicU64::new(0),
-                used: AtomicU64::new(0),
-            });
+            entries.push(Entry::new(name, choice, info));
         }
         if entries.is_empty() {
             return Err(Error::NoModel);
+        }
+        for (name, choice) in offered.found {
+            let there = entries
+                .iter()
+                .any(|entry| entry.choice.source == choice.source);
+            if there || taken(&entries, &name) {
+                continue;
+            }
+            match ModelInfo::outline(&choice) {
+                Ok(info) => entries.push(Entry::new(name, choice, info)),
+                Err(error) => {
+                    tracing::warn!(model = name, %error, "left out a model that was found")
+                }
+            }
         }
         Ok(Self {
             entries,
@@ -67,6 +91,7 @@ impl Models {
 
     pub(crate) fn list(&self) -> Vec<ModelEntry> {
         let entry = |(index, entry): (usize, &Entry)| ModelEntry {
+            name: entry.name.clone(),
             info: Arc::clone(&entry.info),
             is_default: index == 0,
             loaded: entry.bytes() > 0,
@@ -85,10 +110,15 @@ impl Models {
         }
         self.make_room(entry);
         let loaded = Arc::new(Model::load_in(&entry.choice, self.cpu, self.room)?);
-        tracing::info!(model = loaded.name(), "loaded a model");
+        tracing::info!(model = entry.name, "loaded a model");
         entry.loaded.store(entry.memory(), Ordering::Relaxed);
         *model = Some(Arc::clone(&loaded));
         Ok(loaded)
+    }
+
+    /// The name of the model that an order names, or of the default one.
+    pub(crate) fn name(&self, asked: Option<&str>) -> Result<String, Error> {
+        Ok(self.entry(asked)?.name.clone())
     }
 
     /// Drops a model, so that the next use loads it anew.
@@ -104,9 +134,9 @@ impl Models {
         let Some(name) = name else {
             return Ok(&self.entries[0]);
         };
-        let found = self.entries.iter().find(|entry| entry.info.name == name);
+        let found = self.entries.iter().find(|entry| entry.name == name);
         found.ok_or_else(|| {
-            let names: Vec<_> = self.entries.iter().map(|e| e.info.name.as_str()).collect();
+            let names: Vec<_> = self.entries.iter().map(|e| e.name.as_str()).collect();
             Error::UnknownModel {
                 got: name.to_owned(),
                 known: names.join(" or "),
@@ -126,13 +156,24 @@ impl Models {
             let Some(oldest) = others.min_by_key(|entry| entry.used.load(Ordering::Relaxed)) else {
                 return; // nothing left to drop: the one that is asked for is loaded all the same
             };
-            tracing::info!(model = oldest.info.name, "dropped a model to make room");
-            self.forget(&oldest.info.name);
+            tracing::info!(model = oldest.name, "dropped a model to make room");
+            self.forget(&oldest.name);
         }
     }
 }
 
 impl Entry {
+    fn new(name: String, choice: ModelChoice, info: ModelInfo) -> Self {
+        Self {
+            name,
+            choice,
+            info: Arc::new(info),
+            model: Mutex::default(),
+            loaded: AtomicU64::new(0),
+            used: AtomicU64::new(0),
+        }
+    }
+
     fn bytes(&self) -> u64 {
         self.loaded.load(Ordering::Relaxed)
     }

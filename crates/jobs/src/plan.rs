@@ -20,9 +20,13 @@ const SIDE: u32 = 16_384;
 const DETAIL_STRENGTH: f64 = 0.2;
 
 /// The order with model, seed and strength filled in, so that it means the same after a restart.
-pub(crate) fn filled_in(order: &Order, model: &Model, draw: impl Fn() -> u64) -> Order {
+pub(crate) fn filled_in(
+    order: &Order,
+    (name, model): (&str, &Model),
+    draw: impl Fn() -> u64,
+) -> Order {
     let mut order = order.clone();
-    order.model = Some(model.name().to_owned());
+    order.model = Some(name.to_owned());
     order.seed.get_or_insert_with(&draw);
     order.sampling.fill_in(draw());
     let mode = PromptMode::default().name();

@@ -18,8 +18,8 @@ use crate::pictures::{self, Pictures};
 use crate::shared::{Shared, Stop, hash, locked};
 use crate::store::{Database, NewJob, Taken};
 use crate::{
-    Counters, Error, Event, Job, JobId, Limits, ModelEntry, Order, Page, PictureKind, QueueState,
-    Search, SourceEntry, plan, retention, source, worker,
+    Counters, Error, Event, Job, JobId, Limits, ModelEntry, Offered, Order, Page, PictureKind,
+    QueueState, Search, SourceEntry, plan, retention, source, worker,
 };
 
 /// Longest idempotency key, in bytes.
@@ -61,7 +61,17 @@ impl Jobs {
         cpu: Cpu,
         models: Vec<ModelChoice>,
     ) -> Result<Self, Error> {
-        let models = Models::new(models, cpu, limits.memory, limits.room)?;
+        Self::offering(folder, limits, cpu, models.into())
+    }
+
+    /// As [`Jobs::open`], with models that were found beside those that were named.
+    pub fn offering(
+        folder: &Path,
+        limits: Limits,
+        cpu: Cpu,
+        offered: Offered,
+    ) -> Result<Self, Error> {
+        let models = Models::new(offered, cpu, limits.memory, limits.room)?;
         let lock = FolderLock::take(folder)?;
         let database = Database::open(&folder.join("jobs.sqlite"))?;
         let pictures = Pictures::open(&folder.join("pictures"))?;
@@ -167,8 +177,9 @@ impl Jobs {
         {
             return self.again(&id, before == asked, key);
         }
-        let model = shared.models.get(order.model.as_deref())?;
-        let order = plan::filled_in(&order, &model, drawn_seed);
+        let name = shared.models.name(order.model.as_deref())?;
+        let model = shared.models.get(Some(&name))?;
+        let order = plan::filled_in(&order, (&name, &model), drawn_seed);
         let source = order.kind.source();
         let source = source.map(|sha256| shared.decoded(sha256)).transpose()?;
         let mask = order.kind.mask();
@@ -179,7 +190,7 @@ impl Jobs {
             id: JobId::new(),
             owner,
             order: &order,
-            model: model.name(),
+            model: &name,
             work,
             now_ms: now_ms(),
             key: key.map(|key| (key, asked.as_str())),

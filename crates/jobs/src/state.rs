@@ -9,7 +9,9 @@ use crate::{Job, JobId, KindName, State};
 /// A model that orders may name.
 #[derive(Debug, Clone)]
 pub struct ModelEntry {
-    /// Its facts.
+    /// What orders call it.
+    pub name: String,
+    /// Its facts. Of one that was found no hashes.
     pub info: Arc<ModelInfo>,
     /// Whether it is taken where an order names none.
     pub is_default: bool,

@@ -220,6 +220,8 @@ struct Work<'s> {
     shared: &'s Shared,
     running: &'s Arc<Running>,
     row: JobRow,
+    /// What the model is called here.
+    name: String,
     model: Arc<Model>,
     source: Option<Arc<Source>>,
     mask: Option<Arc<Source>>,
@@ -253,6 +255,7 @@ impl<'s> Work<'s> {
             results: shared.database.results(claimed.seq)?,
             pace: Pace::new(claimed.work, row.order.kind.pictures(), speed),
             row,
+            name: claimed.model.clone(),
             model,
             source,
             mask,
@@ -466,7 +469,7 @@ impl<'s> Work<'s> {
         let Some(measured) = self.pace.measured() else {
             return;
         };
-        let name = self.model.name().to_owned();
+        let name = self.name.clone();
         let speed = {
             let mut live = self.shared.live();
             let known = live.speeds.get(&name).copied().unwrap_or(measured);

@@ -15,8 +15,8 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use imagegen::{Cpu, ModelChoice};
-use imagegen_jobs::{Error as JobsError, Jobs, Limits as JobLimits};
+use imagegen::Cpu;
+use imagegen_jobs::{Error as JobsError, Jobs, Limits as JobLimits, Offered};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt as _;
@@ -93,12 +93,12 @@ pub fn open_jobs(
     config: &Config,
     limits: JobLimits,
     cpu: Cpu,
-    models: Vec<ModelChoice>,
+    models: Offered,
 ) -> Result<Jobs, JobsError> {
     std::thread::scope(|scope| {
         let opened = scope.spawn(|| {
             give_way();
-            Jobs::open(&config.data, limits, cpu, models)
+            Jobs::offering(&config.data, limits, cpu, models)
         });
         opened
             .join()

@@ -4,6 +4,7 @@ import type { Body, Route } from "../api";
 import { bodyOf } from "../api";
 import { toOrder } from "../wire";
 import type { Job, JobResult, Model, Order, Source } from "../types";
+import { bytes } from "./format";
 import { freshPainting, inpaintBody, paintingOf, readPainting, type Painting } from "./painting";
 import { parseJson, readSeed, type Seed } from "./seed";
 
@@ -362,3 +363,9 @@ export function differences(first: Order, second: Order): [string, string, strin
 
 /** Copied settings as JSON, their seed never rounded. Throws where it is no JSON. */
 export const parse = (text: string): unknown => parseJson(text);
+
+/** A model as one chooses it: its name, what it is, and its size. */
+export function modelLabel(model: Pick<Model, "name" | "kind" | "bytes">): string {
+  const facts = [model.kind, model.bytes > 0 ? bytes(model.bytes) : ""].filter((fact) => fact !== "");
+  return facts.length > 0 ? `${model.name} (${facts.join(", ")})` : model.name;
+}

@@ -15,7 +15,7 @@ use super::networks::Networks;
 use super::parts::{CodecPart, Parts};
 use super::vae::Vae;
 use super::{Defaults, ModelChoice, ModelKind, defaults};
-use crate::{Error, ModelMark, PromptMode, SourceMark};
+use crate::{Error, PromptMode, SourceMark};
 
 /// A model's facts.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,8 +24,8 @@ pub struct ModelInfo {
     pub name: String,
     /// Its folder; `None` where it is part of the program.
     pub folder: Option<PathBuf>,
-    /// SHA-256 over its files, in hexadecimal.
-    pub sha256: String,
+    /// SHA-256 over its files, in hexadecimal; `None` where they were not read.
+    pub sha256: Option<String>,
     /// The autoencoder that takes the place of its own, if one does.
     pub vae: Option<SourceMark>,
     /// What its output is taken for against its files, if that was decided.
@@ -124,9 +124,19 @@ impl ModelInfo {
     ///
     /// Fails as [`Model::load`](crate::Model::load): a model that this can describe can be run.
     pub fn read(choice: impl Into<ModelChoice>) -> Result<Self, Error> {
-        let choice = choice.into();
+        Self::describe(&choice.into(), true)
+    }
+
+    /// As [`ModelInfo::read`], but of weights reads names and shapes alone: without hashes, and with a lower bound of
+    /// what they take.
+    pub fn outline(choice: impl Into<ModelChoice>) -> Result<Self, Error> {
+        Self::describe(&choice.into(), false)
+    }
+
+    fn describe(choice: &ModelChoice, whole: bool) -> Result<Self, Error> {
         let files = ModelFiles::open(&choice.source)?;
-        let parts = Parts::read(&files, &choice)?;
+        let mut parts = Parts::read(&files, choice)?;
+        parts.set_outlined(!whole);
         let native = parts.native(&files)?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let meter = Meter::new(threads);
@@ -137,13 +147,13 @@ impl ModelInfo {
         let tables = meter.live();
         let run = run_bytes(&meter, &networks, side)?;
         let schedule = parts.scheduler.config(parts.scheduler.sampler())?;
-        let ModelMark {
-            name, sha256, vae, ..
-        } = parts.mark(&files, &choice)?;
+        let least = parts.least_bytes();
+        let mark = whole.then(|| parts.mark(&files, choice)).transpose()?;
+        let (sha256, vae) = mark.map_or((None, None), |mark| (Some(mark.sha256), mark.vae));
         let mut sizes = files.sizes();
         sizes.extend(parts.vae.iter().flat_map(Vae::sizes));
         Ok(Self {
-            name,
+            name: files.name().to_owned(),
             folder: files.folder().map(PathBuf::from),
             sha256,
             vae,
@@ -164,7 +174,10 @@ impl ModelInfo {
             native_pixels: native.pixels,
             grid,
             memory: Memory {
-                weights: meter.weights() + tables,
+                weights: match whole {
+                    true => meter.weights() + tables,
+                    false => least,
+                },
                 transformed: meter.transformed().min(CpuBackend::KEPT as u64),
                 files: sizes.iter().map(|(_, bytes)| bytes).sum(),
                 run,

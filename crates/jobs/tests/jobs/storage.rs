@@ -3,7 +3,7 @@
 use std::fs;
 
 use imagegen::ModelSource;
-use imagegen_jobs::{Error, Jobs, Limits, State};
+use imagegen_jobs::{Error, Jobs, Limits, Offered, State};
 
 use crate::place::{ANNA, Place, cpu, files, open, order, over, short, source, transform, until};
 
@@ -95,6 +95,63 @@ fn models_have_names_of_their_own() {
     assert!(models[0].is_default && models[0].info.name == "starter");
     jobs.model(None).unwrap();
     assert!(jobs.models()[0].loaded);
+}
+
+#[test]
+fn models_that_were_found_are_loaded_when_they_are_asked_for() {
+    let place = Place::new();
+    let folder = place.path().join("other");
+    for (name, bytes) in imagegen_starter::FILES {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    let found = |name: &str, folder: &std::path::Path| {
+        (
+            name.to_owned(),
+            ModelSource::Folder(folder.to_owned()).into(),
+        )
+    };
+    let offered = Offered {
+        named: vec![ModelSource::Starter.into()],
+        found: vec![
+            found("shelf/other", &folder),
+            found("broken", place.path()),
+            found("starter", &folder),
+        ],
+    };
+    let jobs = Jobs::offering(&place.data(), Limits::default(), cpu(), offered).unwrap();
+    until(|| jobs.queue().unwrap().ready.then_some(()));
+    let listed = || {
+        let models = jobs.models().into_iter();
+        models
+            .map(|model| (model.name, model.loaded))
+            .collect::<Vec<_>>()
+    };
+    let want = |other| {
+        vec![
+            ("starter".to_owned(), true),
+            ("shelf/other".to_owned(), other),
+        ]
+    };
+    assert_eq!(listed(), want(false));
+    let mut asked = order("x", 1, transform(&source(&jobs, 1), 1));
+    asked.model = Some("shelf/other".to_owned());
+    let id = jobs.submit(ANNA, asked.clone(), None).unwrap().job.id;
+    let done = over(&jobs, &id);
+    assert_eq!(done.order.model.as_deref(), Some("shelf/other"));
+    // A picture tells no folders.
+    assert_eq!(done.results[0].recipe.model.name, "other");
+    assert_eq!(listed(), want(true));
+    // Names are all that can be asked for: no path, and no other model in its place.
+    for name in [folder.to_str().unwrap(), "other", "../other", "broken"] {
+        asked.model = Some(name.to_owned());
+        let error = jobs.submit(ANNA, asked.clone(), None).unwrap_err();
+        assert!(
+            matches!(&error, Error::UnknownModel { known, .. } if known == "starter or shelf/other"),
+            "{error}"
+        );
+    }
 }
 
 #[test]

@@ -116,7 +116,7 @@ pub(crate) async fn generate(
     let jobs = app.jobs.clone();
     let models = blocking(move || Ok::<_, ApiError>(jobs.models())).await?;
     let meant = models.iter().find(|entry| match request.model() {
-        Some(name) => entry.info.name == name,
+        Some(name) => entry.name == name,
         None => entry.is_default,
     });
     // A model that is not there is refused with the order.

@@ -11,12 +11,16 @@ use utoipa::ToSchema;
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ModelBody {
     name: String,
+    /// What it is, such as `Stable Diffusion 1, for inpainting`.
+    kind: String,
+    /// Bytes of its files.
+    bytes: u64,
     /// Whether it is taken where an order names none.
     is_default: bool,
     /// Whether it is in memory.
     loaded: bool,
-    /// SHA-256 over its files.
-    sha256: String,
+    /// SHA-256 over its files; null of models that were found in folders.
+    sha256: Option<String>,
     /// What holds where an order says nothing.
     defaults: DefaultsBody,
     /// Side in pixels of the square it works at.
@@ -57,7 +61,9 @@ impl From<&ModelEntry> for ModelBody {
         let info = &entry.info;
         let parameters = info.networks.iter().map(|network| network.parameters);
         Self {
-            name: info.name.clone(),
+            name: entry.name.clone(),
+            kind: info.kind.to_string(),
+            bytes: info.files.iter().map(|(_, bytes)| bytes).sum(),
             is_default: entry.is_default,
             loaded: entry.loaded,
             sha256: info.sha256.clone(),

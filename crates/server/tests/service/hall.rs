@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use imagegen::{Cpu, Level, ModelSource};
+use imagegen::{Cpu, Level, ModelChoice, ModelSource};
 use imagegen_picture::{Format, Metadata, Picture, Size, encode};
-use imagegen_server::{Config, JobLimits, Jobs, JobsError, Server, open_jobs};
+use imagegen_server::{Config, JobLimits, Jobs, JobsError, Offered, Server, open_jobs};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -35,7 +35,12 @@ pub(crate) fn jobs(config: &Config, limits: JobLimits) -> Jobs {
     };
     let since = Instant::now();
     loop {
-        match open_jobs(config, limits, cpu, vec![ModelSource::Starter.into()]) {
+        match open_jobs(
+            config,
+            limits,
+            cpu,
+            Offered::from(vec![ModelChoice::from(ModelSource::Starter)]),
+        ) {
             // The last connection of a service before may be about to go.
             Err(JobsError::InUse { .. }) if since.elapsed() < PATIENCE => {
                 std::thread::sleep(Duration::from_millis(20));

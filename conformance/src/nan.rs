@@ -41,6 +41,7 @@ fn convolve<B: Backend>(b: &B, weight: Tensor, normed: bool) -> Result<B::Tensor
         groups: 4,
         eps: 1e-5,
         activation: silu,
+        moments: None,
     };
     let norm = normed.then_some(norm);
     let call = ConvCall {
@@ -113,6 +114,7 @@ pub fn all<B: Backend>() -> Vec<NanCall<B>> {
                 groups: 4,
                 eps: 1e-5,
                 activation: None,
+                moments: None,
             };
             b.group_norm(&b.upload(&with_nan(&[2, 3, 4, 16])), norm)
         }),

@@ -111,6 +111,7 @@ fn norms<B: Backend>(all: &mut Vec<Attempt<B>>) {
                 groups: 4,
                 eps: 1e-5,
                 activation: None,
+                moments: None,
             };
             b.group_norm(&b.upload(&tensor(&shape)), norm).map(drop)
         }));

@@ -70,6 +70,7 @@ pub fn all<B: Backend>() -> Vec<Refusal<B>> {
         (&["attention"], attention),
         (&["norm"], norm_weights),
         (&["group_norm"], group_norm),
+        (&["group_norm"], group_moments),
         (&["layer_norm"], layer_norm),
         (&["prelu"], prelu),
         (&["add"], add),
@@ -130,6 +131,7 @@ fn convolve_normed<B: Backend>(b: &B, channels: usize, groups: usize) -> Result<
         groups,
         eps: 1e-5,
         activation: None,
+        moments: None,
     };
     let call = ConvCall {
         padding: Padding::all(1),
@@ -356,8 +358,38 @@ fn group_norm<B: Backend>(list: &mut List<B>) {
                 groups,
                 eps: 1e-5,
                 activation: None,
+                moments: None,
             };
             b.group_norm(&b.upload(&tensor(shape)), norm).map(drop)
+        });
+    }
+    for (what, shape) in [
+        ("moments of fewer pictures", &[1, 4, 2][..]),
+        ("moments of other groups", &[2, 8, 2]),
+        ("moments without variance", &[2, 4, 1]),
+    ] {
+        list.refuses(what, move |b| {
+            let norm = GroupNorm {
+                weights: &b.norm_weights(tensor(&[16]), tensor(&[16]))?,
+                groups: 4,
+                eps: 1e-5,
+                activation: None,
+                moments: Some(&b.upload(&tensor(shape))),
+            };
+            b.group_norm(&b.upload(&tensor(&[2, 4, 5, 16])), norm)
+                .map(drop)
+        });
+    }
+}
+
+fn group_moments<B: Backend>(list: &mut List<B>) {
+    for (what, shape, groups) in [
+        ("input of rank 3", &[4, 5, 16][..], 4),
+        ("0 groups", &[2, 4, 5, 16], 0),
+        ("3 groups of 16 channels", &[2, 4, 5, 16], 3),
+    ] {
+        list.refuses(what, move |b| {
+            b.group_moments(&b.upload(&tensor(shape)), groups).map(drop)
         });
     }
 }

@@ -212,6 +212,7 @@ impl Call for Conv2d {
                 groups: norm.groups,
                 eps: norm.eps,
                 activation: norm.activation,
+                moments: None,
             }),
             channel_bias: channel_bias.as_ref(),
             activation: self.activation,

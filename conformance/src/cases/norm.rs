@@ -56,6 +56,8 @@ pub struct GroupNorm {
     pub activation: Option<Activation>,
     /// Of the input.
     pub spread: Spread,
+    /// Whether it is given its input's moments rather than left to take them.
+    pub given: bool,
 }
 
 impl Default for GroupNorm {
@@ -67,6 +69,7 @@ impl Default for GroupNorm {
             eps: 1e-5,
             activation: None,
             spread: Spread::default(),
+            given: false,
         }
     }
 }
@@ -107,13 +110,19 @@ impl Call for GroupNorm {
 
     fn run<B: Backend>(&self, backend: &B) -> Result<Vec<Tensor>, Error> {
         let [input, scale, shift] = self.parts();
+        let input = backend.upload(&input);
+        let moments = match self.given {
+            true => Some(backend.group_moments(&input, self.groups)?),
+            false => None,
+        };
         let norm = imagegen_engine::GroupNorm {
             weights: &backend.norm_weights(scale, shift)?,
             groups: self.groups,
             eps: self.eps,
             activation: self.activation,
+            moments: moments.as_ref(),
         };
-        let out = backend.group_norm(&backend.upload(&input), norm)?;
+        let out = backend.group_norm(&input, norm)?;
         Ok(vec![backend.download(&out)])
     }
 

@@ -40,6 +40,12 @@ pub fn group_norm() -> Vec<Case> {
             activation: Some(Activation::Silu),
             ..base()
         });
+        cases.push(GroupNorm {
+            shape,
+            groups,
+            given: true,
+            ..base()
+        });
     }
     for eps in [1e-6, 0.1] {
         let spread = Spread {

@@ -75,6 +75,9 @@ pub(crate) fn transform(
     if let Some(tiles) = prompted.tiles {
         option("--tiles", tiles.name());
     }
+    if let Some(tiling) = prompted.vae_tiling {
+        option("--vae-tiling", tiling.name());
+    }
     if let Some(at) = prompted.refiner_at {
         option("--refiner-at", &at.to_string());
     }

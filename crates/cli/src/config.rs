@@ -147,6 +147,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
         kind: Kind::Text,
     },
     Setting {
+        key: "vae-tiling",
+        kind: Kind::Text,
+    },
+    Setting {
         key: "negative",
         kind: Kind::Text,
     },

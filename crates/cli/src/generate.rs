@@ -3,11 +3,14 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use imagegen::{Generate, Request, Settings, StrengthRule};
+use imagegen::{Generate, Hires, Request, Settings, Strength, StrengthRule};
 
-use crate::arguments::GenerateArguments;
+use crate::arguments::{GenerateArguments, HiresChoice};
 use crate::output::{Amount, Output};
 use crate::session::{Session, seeds, settings};
+
+/// Strength of a second pass where none is named: keeps the composition and draws detail.
+const STRENGTH: f64 = 0.5;
 
 pub(crate) fn run(arguments: &GenerateArguments) -> Result<ExitCode> {
     let amount = Amount {
@@ -32,9 +35,10 @@ pub(crate) fn run(arguments: &GenerateArguments) -> Result<ExitCode> {
 fn generate(
     session: &mut Session<'_>,
     arguments: &GenerateArguments,
-    settings: Settings,
+    mut settings: Settings,
     output: &Output,
 ) -> Result<()> {
+    settings.sampling.hires = hires(&arguments.hires)?;
     let (width, height) = arguments.size;
     let request = Request::Generate(Generate {
         width,
@@ -45,4 +49,21 @@ fn generate(
     let place = output.result(&made.outcome.facts.recipe, arguments.count > 1);
     session.keep("generate", &made, output, place)?;
     Ok(())
+}
+
+/// The second pass that is asked for.
+fn hires(choice: &HiresChoice) -> Result<Option<Hires>> {
+    let Some(by) = choice.by else {
+        return Ok(None);
+    };
+    let strength = match choice.hires_strength {
+        Some(strength) => strength,
+        None => Strength::new(STRENGTH).map_err(imagegen::Error::from)?,
+    };
+    Ok(Some(Hires {
+        by,
+        strength,
+        steps: choice.hires_steps.map(usize::from),
+        with: choice.hires_with.unwrap_or_default(),
+    }))
 }

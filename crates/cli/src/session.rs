@@ -438,13 +438,15 @@ fn summary(facts: &Facts, times: &Times) -> String {
         let (share, kept) = (painted.share * 100.0, painted.kept);
         format!(", mask {share:.1} %, {kept} pixels outside it checked and unchanged{seam}")
     });
+    let second = recipe.hires.as_ref().map_or(0, |second| second.steps);
+    let steps = recipe.steps + second;
     let varied = recipe.variation.map_or_else(String::new, |to| {
         format!(", variation seed {} at {}", to.seed, to.strength)
     });
     format!(
         "{width}x{height} in {seconds:.2} s ({enlarged}strength {}{fidelity}, ran {} of {} steps from sigma \
          {:.3}, seed {}{varied}{painted})",
-        recipe.strength, facts.runs, recipe.steps, facts.start_sigma, recipe.seed
+        recipe.strength, facts.runs, steps, facts.start_sigma, recipe.seed
     )
 }
 

@@ -101,6 +101,7 @@ fn fallback(key: &str, defaults: &Defaults, model: &str) -> (String, String) {
         "image-guidance" => "the model's own",
         "colours" => "kept, or as the strength rule has it",
         "tiles" => "off",
+        "vae-tiling" => "auto",
         "fit" => "keep",
         "format" => "png",
         "threads" => "all cores",

@@ -75,6 +75,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 groups: 32,
                 eps: 1e-5,
                 activation,
+                moments: None,
             });
             let call = ConvCall {
                 padding: Padding::all(1),

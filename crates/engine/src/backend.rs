@@ -77,6 +77,9 @@ pub struct GroupNorm<'a, B: Backend> {
     pub eps: f32,
     /// Applied to the normalised values.
     pub activation: Option<Activation>,
+    /// Mean and variance of each group, `[N, groups, 2]`, to be taken in place of the input's own; see
+    /// [`Backend::group_moments`].
+    pub moments: Option<&'a B::Tensor>,
 }
 
 impl<B: Backend> Clone for GroupNorm<'_, B> {
@@ -219,6 +222,10 @@ pub trait Backend: Debug + Sized {
         input: &Self::Tensor,
         norm: GroupNorm<'_, Self>,
     ) -> Result<Self::Tensor, Error>;
+
+    /// Mean and variance of each of `groups` groups of channels of `input` `[N, H, W, C]`, over all its pixels:
+    /// `[N, groups, 2]`. What a group normalisation takes of its input where it is given none.
+    fn group_moments(&self, input: &Self::Tensor, groups: usize) -> Result<Self::Tensor, Error>;
 
     /// Layer normalisation over the last axis.
     fn layer_norm(

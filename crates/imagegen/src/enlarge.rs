@@ -6,18 +6,18 @@ use std::ops::ControlFlow;
 use std::str::FromStr;
 
 use imagegen_engine::{CpuBackend, Tensor};
+use imagegen_model::spans::Span;
 use imagegen_model::upscaler::Upscaler;
 use imagegen_picture::{Filter, Picture, Size, from_unit, resize};
 
 use crate::Error;
-use crate::windows::Span;
 
 /// By what factors a picture can be enlarged.
 const FACTORS: [u32; 2] = [2, 4];
 /// Pixels a side of what the upscaler looks at at one time: 40 MB for each of its layers.
-const WINDOW: u32 = 384;
+const WINDOW: usize = 384;
 /// Pixels around a window that decide what comes out inside: the network's reach, and one for the filter that halves.
-const AROUND: u32 = Upscaler::<CpuBackend>::REACH as u32 + 1;
+const AROUND: usize = Upscaler::<CpuBackend>::REACH + 1;
 /// By what the network enlarges.
 const SCALE: usize = Upscaler::<CpuBackend>::SCALE;
 
@@ -170,7 +170,7 @@ impl Drawing<'_> {
 
     /// How a side is cut.
     fn spans(&self, side: u32) -> Vec<Span> {
-        Span::apart(side, WINDOW, AROUND)
+        Span::apart(side as usize, WINDOW, AROUND)
     }
 
     /// A window, `[1, h, w, 3]` in 0..1.
@@ -275,11 +275,11 @@ mod tests {
     #[test]
     fn windows_leave_no_seams() {
         // One pixel row more than a window, so that the same picture is done in one window and in two.
-        let picture = striped(40, WINDOW + 1);
-        let upper = striped(40, WINDOW - 60);
+        let picture = striped(40, WINDOW as u32 + 1);
+        let upper = striped(40, WINDOW as u32 - 60);
         let (two, one) = (enlarged(&picture, 4), enlarged(&upper, 4));
         // Up to where the shorter picture's end is seen; the seam lies at row 346 of the source, above that.
-        let same = (WINDOW - 60 - AROUND) as usize * 4 * 160 * 3;
+        let same = (WINDOW - 60 - AROUND) * 4 * 160 * 3;
         let differing = two.rgb()[..same]
             .iter()
             .zip(one.rgb())
@@ -293,7 +293,7 @@ mod tests {
                 .iter()
                 .map(|&v| f32::from(v) / 255.0)
                 .collect();
-            let pixels = Tensor::new([1, WINDOW as usize + 1, 40, 3], unit).unwrap();
+            let pixels = Tensor::new([1, WINDOW + 1, 40, 3], unit).unwrap();
             let drawn = Upscaler::embedded(&engine)
                 .unwrap()
                 .run(&engine, &pixels)

@@ -11,6 +11,7 @@ mod enlarge;
 mod error;
 mod faces;
 pub mod files;
+mod hires;
 mod inpaint;
 mod loras;
 mod machine;
@@ -31,7 +32,6 @@ mod tiles;
 mod unfinished;
 mod variety;
 mod warning;
-mod windows;
 mod work;
 
 pub use advise::{Forecast, LookForFaces};
@@ -39,6 +39,7 @@ pub use embeddings::{Embedding, EmbeddingMark};
 pub use enlarge::{Enlarge, Enlarger};
 pub use error::Error;
 pub use faces::{Face, faces};
+pub use hires::{Between, Hires, HiresMark};
 pub use imagegen_engine::cpu::Level;
 pub use imagegen_picture::{Fit, Format, Picture, Rect, Size, Wanted};
 pub use imagegen_pipeline::{
@@ -53,7 +54,7 @@ pub use masks::{MadeMask, MaskRequest, OtherSize, Region};
 pub use model::{
     Catalogue, CodecKind, Cpu, Defaults, Family, FoundAutoencoder, FoundModel, Listing, Memory,
     Model, ModelChoice, ModelInfo, ModelKind, ModelSource, NetworkInfo, ScheduleInfo, Sees,
-    Unusable,
+    Unusable, VaeTiling,
 };
 pub use outcome::{Facts, Outcome, Stage, Unwatched, Watcher};
 pub use prompts::{PartFacts, PromptFacts, PromptMode, ReadingFacts};

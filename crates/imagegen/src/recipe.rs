@@ -6,7 +6,7 @@ use imagegen_picture::{EncodeError, Format, Metadata, Size};
 use imagegen_pipeline::{Sampler, Variation};
 use serde::{Deserialize, Serialize};
 
-use crate::{EmbeddingMark, Enlarge, Error, InpaintMark, LoraMark, PROGRAM, Source};
+use crate::{EmbeddingMark, Enlarge, Error, HiresMark, InpaintMark, LoraMark, PROGRAM, Source};
 
 /// Everything that decides a picture's pixels. Read strictly: a field this program does not know may
 /// decide them too.
@@ -72,9 +72,15 @@ pub struct Recipe {
     pub size: [u32; 2],
     /// Width and height the model worked at.
     pub work_size: [u32; 2],
+    /// The second pass, over the enlarged picture; absent where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hires: Option<HiresMark>,
     /// Side, in pixels, of the windows in which the network saw the picture; absent where it saw it whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tiles: Option<u32>,
+    /// Side, in pixels, of the tiles in which the autoencoder saw the picture; absent where it saw it whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vae_tiles: Option<u32>,
     /// What the source was enlarged by before all else; absent where it was not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enlarge: Option<EnlargeMark>,
@@ -293,6 +299,12 @@ impl Recipe {
         if let Some(skip) = self.clip_skip {
             extra.push(named("Clip skip", &skip.to_string()));
         }
+        if let Some(hires) = &self.hires {
+            extra.push(named("Hires upscale", &hires.by.to_string()));
+            extra.push(named("Hires steps", &hires.steps.to_string()));
+            extra.push(named("Hires upscaler", &hires.with));
+            extra.push(named("Hires strength", &hires.strength.to_string()));
+        }
         if let Some(EnlargeMark { by, with }) = &self.enlarge {
             extra.push(named("Upscale by", &by.to_string()));
             extra.push(named("Upscaler", with));
@@ -415,7 +427,9 @@ mod tests {
             variation: None,
             size: [64, 32],
             work_size: [64, 32],
+            hires: None,
             tiles: None,
+            vae_tiles: None,
             enlarge: None,
             wanted: Some("source".into()),
             fit: Some("keep".into()),

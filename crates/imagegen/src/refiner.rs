@@ -29,6 +29,13 @@ impl Refined<'_> {
     }
 }
 
+/// The settings without a refiner.
+pub(crate) fn alone(settings: &Settings) -> Settings {
+    let mut settings = settings.clone();
+    settings.sampling.refiner_at = Some(1.0);
+    settings
+}
+
 impl Model {
     /// Lets `refiner` run the last steps of what [`Model::generate`] and [`Model::transform`] make from now on, from 0.8
     /// of the noise levels where [`crate::Sampling::refiner_at`] does not say. Pictures are decoded by this model.

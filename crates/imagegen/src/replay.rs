@@ -8,8 +8,8 @@ use imagegen_pipeline::{Colours, NoiseKind, Sampler, Spacing, Strength, Strength
 use crate::loras;
 use crate::recipe::{EnlargeMark, Recipe, VariationMark};
 use crate::{
-    Enlarge, Error, Generate, Lora, LoraMark, LoraUse, PromptMode, Request, Sampling, Settings,
-    Source, Tiles, Transform,
+    Enlarge, Error, Generate, HiresMark, Lora, LoraMark, LoraUse, PromptMode, Request, Sampling,
+    Settings, Source, Tiles, Transform, VaeTiling,
 };
 
 impl Recipe {
@@ -47,6 +47,11 @@ impl Recipe {
                     None => Colours::Decoded,
                 }),
                 tiles: self.tiles.map(|_| Tiles::On),
+                hires: self.hires.as_ref().map(HiresMark::hires).transpose()?,
+                vae_tiling: Some(match self.vae_tiles {
+                    Some(_) => VaeTiling::On,
+                    None => VaeTiling::Off,
+                }),
                 refiner_at: Some(self.refiner.as_ref().map_or(1.0, |refiner| refiner.at)),
                 clip_skip: self.clip_skip,
                 noise: match &self.noise {
@@ -71,10 +76,11 @@ impl Recipe {
             let request = mark.request(source, mask, strength, settings)?;
             return Ok(Request::Inpaint(request));
         }
+        let first = self.hires.as_ref().map_or(self.size, |hires| hires.size);
         Ok(match source {
             None => Request::Generate(Generate {
-                width: self.size[0],
-                height: self.size[1],
+                width: first[0],
+                height: first[1],
                 settings,
             }),
             Some(source) => Request::Transform(Transform {
@@ -135,13 +141,28 @@ impl Recipe {
             let mark = recipe.refiner.as_ref();
             mark.map_or_else(|| "none".to_owned(), |refiner| refiner.sha256.clone())
         };
-        let windows = |recipe: &Self| {
-            let side = recipe.tiles;
-            side.map_or_else(|| "none".to_owned(), |side| side.to_string())
+        let side =
+            |side: Option<u32>| side.map_or_else(|| "none".to_owned(), |side| side.to_string());
+        let of = |recipe: &Self, side: fn(&HiresMark) -> Option<u32>| {
+            recipe.hires.as_ref().and_then(side)
         };
-        let sides = (windows(self), windows(again));
-        if sides.0 != sides.1 {
-            return Err(wrong("tiles", &sides.1, &sides.0));
+        for (field, was, is) in [
+            ("tiles", self.tiles, again.tiles),
+            ("vae_tiles", self.vae_tiles, again.vae_tiles),
+            (
+                "hires: tiles",
+                of(self, |mark| mark.tiles),
+                of(again, |mark| mark.tiles),
+            ),
+            (
+                "hires: vae_tiles",
+                of(self, |mark| mark.vae_tiles),
+                of(again, |mark| mark.vae_tiles),
+            ),
+        ] {
+            if was != is {
+                return Err(wrong(field, &side(is), &side(was)));
+            }
         }
         let refiners = (refiner(self), refiner(again));
         if refiners.0 != refiners.1 {

@@ -4,7 +4,7 @@ use imagegen_picture::{Decoded, Fit, Limits, Picture, Size, Wanted, decode};
 use imagegen_pipeline::{Colours, NoiseKind, Sampler, Spacing, Strength, StrengthRule, Variation};
 use sha2::{Digest, Sha256};
 
-use crate::{Enlarge, Error, Inpaint, LoraUse, PromptMode, Tiles};
+use crate::{Enlarge, Error, Hires, Inpaint, LoraUse, PromptMode, Tiles, VaeTiling};
 
 /// A source picture, decoded, and the hash of its file.
 #[derive(Debug, Clone)]
@@ -71,6 +71,10 @@ pub struct Sampling {
     pub variation: Option<Variation>,
     /// What is done about pictures larger than the model works at; windows where an enlarged source is.
     pub tiles: Option<Tiles>,
+    /// Whether a learned autoencoder looks at the picture in tiles.
+    pub vae_tiling: Option<VaeTiling>,
+    /// A second pass over a picture from text, enlarged; an error where there is a source.
+    pub hires: Option<Hires>,
 }
 
 impl Sampling {

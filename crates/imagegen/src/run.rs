@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError};
 
-use imagegen_engine::Tensor;
+use imagegen_engine::{CpuBackend, Tensor};
 use imagegen_picture::advice::of_result;
 use imagegen_picture::fidelity::{Fidelity, compare};
 use imagegen_picture::{
@@ -16,8 +16,9 @@ use imagegen_pipeline::{
     Prompt, Refiner, Spacing, StepRecord, Strength, StrengthRule, Text2Img, img2img, text2img,
 };
 
+use crate::hires::{Counted, PlannedHires};
 use crate::loras;
-use crate::model::Adapted;
+use crate::model::{Adapted, BoundCodec};
 use crate::prompts::{NegativeSay, ReadPrompt, ReadTexts};
 use crate::recipe::{EnlargeMark, FidelityMark, Recipe, SourceMark, VariationMark};
 use crate::refiner::Refined;
@@ -39,6 +40,8 @@ struct Planned {
     /// Steps that will run.
     runs: usize,
     texts: ReadTexts,
+    /// The pass after it.
+    hires: Option<PlannedHires>,
 }
 
 /// Steps that a request will run, its settings with the model's defaults filled in, and its texts.
@@ -63,6 +66,12 @@ pub(crate) fn transform_calls(
 pub(crate) fn generate_calls(model: &Model, request: &Generate) -> Result<(usize, usize), Error> {
     let planned = model.plan_generate(request)?;
     Ok((planned.runs, planned.texts.calls()))
+}
+
+/// Steps that the second pass of a request will run, and calls of the network in each.
+pub(crate) fn hires_calls(model: &Model, request: &Generate) -> Result<(usize, usize), Error> {
+    let second = model.plan_generate(request)?.hires;
+    Ok(second.map_or((0, 0), |second| (second.runs, second.texts.calls())))
 }
 
 /// A source at its working size.
@@ -120,9 +129,8 @@ impl Model {
             None => self.prepared(request.source, fit)?,
             Some(_) => Arc::new(unit_tensor(&fit.to_work(&flatten(source, WHITE)))?),
         };
-        let refined = self.refined(&request.settings)?;
         let run = self.carry_out(
-            (&planned.texts, refined),
+            (&planned.texts, self.aids(&request.settings)?),
             (planned.pipeline, planned.runs),
             watcher,
             |settings, networks, progress| {
@@ -163,6 +171,7 @@ impl Model {
         if !request.only_enlarges() {
             self.runs_without_mask()?;
         }
+        without_hires(&request.settings)?;
         let mut pipeline = self.resolve(&request.settings)?;
         let tiled = request.enlarge.is_some() || request.settings.tiled();
         let fit = plan(&FitRequest {
@@ -196,6 +205,9 @@ impl Model {
         recipe.size = sides(fit.result_size());
         recipe.work_size = sides(fit.work_size());
         recipe.tiles = pipeline.windows.map(|windows| self.window_side(windows));
+        if runs > 0 {
+            recipe.vae_tiles = self.vae_tiles(&request.settings, fit.work_size());
+        }
         recipe.enlarge = request.enlarge.map(EnlargeMark::from);
         recipe.wanted = Some(request.size.to_string());
         recipe.fit = Some(request.fit.name().to_owned());
@@ -209,6 +221,7 @@ impl Model {
             fit,
             recipe,
             runs,
+            hires: None,
         })
     }
 
@@ -300,11 +313,15 @@ impl Model {
         warnings.extend(resampled(fit));
         warnings.iter().for_each(|warning| watcher.warning(warning));
         let work = fit.work_size();
-        let refined = self.refined(&request.settings)?;
-        let run = self.carry_out(
-            (&planned.texts, refined),
+        let mut first = Counted {
+            before: 0,
+            of: planned.runs + planned.hires.as_ref().map_or(0, |second| second.runs),
+            inner: &mut *watcher,
+        };
+        let mut run = self.carry_out(
+            (&planned.texts, self.aids(&request.settings)?),
             (planned.pipeline, planned.runs),
-            watcher,
+            &mut first,
             |settings, networks, progress| {
                 let request = Text2Img {
                     height: work.height as usize,
@@ -315,7 +332,18 @@ impl Model {
             },
         )?;
         watcher.stage(Stage::Finish);
-        let picture = fit.from_work(&to_picture(&run.pixels, work)?);
+        let mut picture = fit.from_work(&to_picture(&run.pixels, work)?);
+        if let (Some(second), Some(latents)) = (&planned.hires, &run.latents) {
+            let first = (&picture, latents);
+            let mut rest = Counted {
+                inner: &mut *watcher,
+                before: planned.runs,
+                of: planned.runs + second.runs,
+            };
+            (picture, _) = self.second_pass(second, first, &request.settings, &mut rest)?;
+            run.facts.runs += second.runs;
+            watcher.stage(Stage::Finish);
+        }
         let mut facts = facts(planned.recipe, &run.facts, None);
         facts.prompts = self.text_facts(&planned.texts)?;
         Ok(Outcome {
@@ -352,9 +380,15 @@ impl Model {
             return Err(Error::setting("size", got, expected));
         }
         let strength = Strength::new(1.0).expect("1 is in range");
+        let hires = self.plan_hires(request, &pipeline)?;
         let mut recipe = self.recipe(&request.settings, &pipeline, strength);
         recipe.size = sides(fit.result_size());
         recipe.work_size = sides(work);
+        if let Some(second) = &hires {
+            recipe.size = sides(second.size());
+            recipe.hires = Some(second.mark.clone());
+        }
+        recipe.vae_tiles = self.vae_tiles(&request.settings, work);
         if request.settings.tiled() {
             pipeline.windows = self.windows(work)?;
             recipe.tiles = pipeline.windows.map(|windows| self.window_side(windows));
@@ -372,6 +406,7 @@ impl Model {
             pipeline,
             fit,
             recipe,
+            hires,
         })
     }
 
@@ -510,10 +545,18 @@ impl Model {
         Ok(warnings)
     }
 
+    /// What a request asks for beside the model's networks.
+    pub(crate) fn aids(&self, settings: &Settings) -> Result<Aids<'_>, Error> {
+        Ok(Aids {
+            codec: self.codec_of(settings),
+            refined: self.refined(settings)?,
+        })
+    }
+
     /// Encodes the texts that will be read and hands networks to `pipeline`.
     pub(crate) fn carry_out(
         &self,
-        (texts, refined): (&ReadTexts, Option<Refined<'_>>),
+        (texts, aids): (&ReadTexts, Aids<'_>),
         (mut resolved, runs): (imagegen_pipeline::Settings, usize),
         watcher: &mut dyn Watcher,
         pipeline: impl FnOnce(
@@ -541,7 +584,7 @@ impl Model {
         let heard = Heard::of((self, adapted), texts, runs)?;
         let network = |which| heard.network(which, asked);
         let training = self.training(resolved.sampler)?;
-        let later = refined.map(|refined| {
+        let later = aids.refined.map(|refined| {
             let heard = Heard::of((refined.model, None), texts, runs)?;
             Ok::<_, Error>((refined, heard, refined.model.training(resolved.sampler)?))
         });
@@ -551,7 +594,7 @@ impl Model {
             None => Err("there is no refiner".into()),
         };
         let weights = texts.weights();
-        let mut codec = self.codec();
+        let mut codec = aids.codec;
         let mut networks = Networks {
             codec: &mut codec,
             network: &network,
@@ -614,7 +657,9 @@ impl Model {
             variation: resolved.variation.map(VariationMark::from),
             size: [0; 2],
             work_size: [0; 2],
+            hires: None,
             tiles: None,
+            vae_tiles: None,
             enlarge: None,
             wanted: None,
             fit: None,
@@ -625,6 +670,24 @@ impl Model {
             fidelity: None,
         }
     }
+}
+
+/// Fails where a second pass is asked for and there is a source.
+pub(crate) fn without_hires(settings: &Settings) -> Result<(), Error> {
+    match settings.sampling.hires {
+        None => Ok(()),
+        Some(hires) => {
+            let expected = "none where there is a source; enlarge the result instead";
+            let got = format!("by {}", hires.by);
+            Err(Error::setting("the second pass", got, expected))
+        }
+    }
+}
+
+/// What a run takes beside the model's networks.
+pub(crate) struct Aids<'m> {
+    codec: BoundCodec<'m, CpuBackend>,
+    refined: Option<Refined<'m>>,
 }
 
 /// What a model hears of the texts of a run.

@@ -1,7 +1,7 @@
 //! How much work a request is, so that its time can be told from that of others.
 
 use crate::inpaint::inpaint_calls;
-use crate::run::{generate_calls, transform_calls};
+use crate::run::{generate_calls, hires_calls, transform_calls};
 use crate::{Error, Model, Request, Size};
 
 /// What carrying out a request takes.
@@ -12,7 +12,7 @@ pub struct Work {
     /// Calls of the network: two a step where a prompt is weighed against a negative prompt, one more for
     /// each further part of it.
     pub calls: usize,
-    /// Pixels of the size the model works at.
+    /// Pixels that the network sees in a call, all windows taken together; of two passes the mean.
     pub pixels: u64,
 }
 
@@ -34,21 +34,33 @@ impl Model {
             Request::Generate(request) => generate_calls(self, request)?,
             Request::Inpaint(request) => inpaint_calls(self, request)?,
         };
-        let [width, height] = recipe.work_size;
-        let mut pixels = u64::from(width) * u64::from(height);
-        if recipe.tiles.is_some()
-            && let Some(windows) = self.windows(Size::new(width, height))?
-        {
-            // They overlap.
-            let cell = self.latent_space().1;
-            let latents = [height, width].map(|side| side as usize / cell);
-            let [h, w] = windows.size(latents);
-            pixels = (windows.count(latents) * h * w * cell * cell) as u64;
-        }
-        Ok(Work {
+        let mut work = Work {
             runs,
             calls: runs * calls,
-            pixels,
-        })
+            pixels: self.seen_pixels(recipe.work_size, recipe.tiles.is_some())?,
+        };
+        if let (Request::Generate(request), Some(mark)) = (request, &recipe.hires) {
+            let (runs, calls) = hires_calls(self, request)?;
+            let (calls, first) = ((runs * calls) as u64, work.calls as u64);
+            let pixels = self.seen_pixels(mark.work_size, mark.tiles.is_some())?;
+            // The mean of both passes, so that the amount is their sum.
+            work.pixels = (first * work.pixels + calls * pixels) / (first + calls).max(1);
+            work.runs += runs;
+            work.calls += calls as usize;
+        }
+        Ok(work)
+    }
+
+    /// Pixels that the network sees of a picture that it works on at `[width, height]`: more than the picture has where
+    /// it sees it in windows, which overlap.
+    fn seen_pixels(&self, [width, height]: [u32; 2], in_windows: bool) -> Result<u64, Error> {
+        let windows = self.windows(Size::new(width, height))?;
+        let Some(windows) = windows.filter(|_| in_windows) else {
+            return Ok(u64::from(width) * u64::from(height));
+        };
+        let cell = self.latent_space().1;
+        let latents = [height, width].map(|side| side as usize / cell);
+        let [h, w] = windows.size(latents);
+        Ok((windows.count(latents) * h * w * cell * cell) as u64)
     }
 }

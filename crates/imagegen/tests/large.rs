@@ -1,12 +1,15 @@
-//! Pictures larger than their model works at.
+//! Pictures larger than their model works at: windows, tiles of the autoencoder, second passes.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use std::ops::ControlFlow;
 use std::sync::OnceLock;
 
 use imagegen::{
-    Cpu, Enlarge, Enlarger, Fit, Generate, Level, Model, ModelSource, Outcome, PromptMode, Request,
-    Sampling, Settings, Source, Strength, StrengthRule, Tiles, Transform, Unwatched, Wanted,
+    Between, Cpu, Enlarge, Enlarger, Fit, Generate, Hires, Level, Model, ModelSource, Outcome,
+    PromptMode, Request, Sampling, Settings, Source, Stage, StepRecord, Strength, StrengthRule,
+    Tiles, Transform, Unwatched, VaeTiling, Wanted, Warning, Watcher,
 };
+use imagegen_conformance::weights::write_folder;
 use imagegen_picture::mask::Mask;
 use imagegen_picture::{Format, Limits, Metadata, Picture, Size, encode, seam};
 
@@ -76,6 +79,7 @@ fn again(model: &Model, made: &Outcome, source: Option<&Source>) {
     let request = kept.request(source, None).unwrap();
     let plan = model.plan(&request).unwrap();
     kept.check_repetition(&plan).unwrap();
+    assert_eq!(plan.hires, kept.hires);
     let repeated = model.run(&request, &mut Unwatched).unwrap();
     assert!(repeated.picture == made.picture);
 }
@@ -149,4 +153,169 @@ fn an_enlarged_source_is_drawn_in_windows() {
     assert_eq!(made.picture.size(), Size::new(640, 448));
     assert!(edge_at(&made.picture, 512) < 1.5);
     again(model, &made, Some(&source));
+}
+
+/// Keeps which step of how many.
+#[derive(Default)]
+struct Steps(Vec<(usize, usize)>);
+
+impl Watcher for Steps {
+    fn stage(&mut self, _: Stage) {}
+    fn warning(&mut self, _: &Warning) {}
+    fn step(&mut self, record: &StepRecord<'_>) -> ControlFlow<()> {
+        self.0.push((record.step, record.steps));
+        ControlFlow::Continue(())
+    }
+}
+
+fn hires(by: f64, with: Between) -> Hires {
+    Hires {
+        by,
+        strength: Strength::new(0.5).unwrap(),
+        steps: Some(4),
+        with,
+    }
+}
+
+fn generate(hires: Option<Hires>) -> Generate {
+    Generate {
+        width: 96,
+        height: 64,
+        settings: settings(Sampling {
+            hires,
+            ..Sampling::default()
+        }),
+    }
+}
+
+#[test]
+fn a_second_pass_makes_the_same_picture_larger_and_is_replayed() {
+    let model = starter();
+    let first = model.generate(&generate(None), &mut Unwatched).unwrap();
+    let mut made = Vec::new();
+    for with in Between::ALL {
+        let mut steps = Steps::default();
+        let request = generate(Some(hires(1.5, with)));
+        let outcome = model.generate(&request, &mut steps).unwrap();
+        assert_eq!(steps.0, [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)], "{with}");
+        assert_eq!(outcome.picture.size(), Size::new(144, 96));
+        let recipe = &outcome.facts.recipe;
+        assert_eq!((recipe.size, recipe.steps), ([144, 96], 3));
+        let mark = recipe.hires.clone().unwrap();
+        assert_eq!(
+            (mark.size, mark.steps, &*mark.with),
+            ([96, 64], 4, with.name())
+        );
+        assert_eq!(outcome.facts.runs, 5);
+        again(model, &outcome, None);
+        let work = model.work(&Request::Generate(request)).unwrap();
+        assert_eq!(work.runs, 5);
+        assert!(work.pixels > 96 * 64 && work.pixels < 144 * 96);
+        // The composition is that of the first pass.
+        let enlarged = imagegen_picture::resize(
+            &first.picture,
+            Size::new(144, 96),
+            imagegen_picture::Filter::Lanczos3,
+        );
+        let like = imagegen_picture::fidelity::compare(&enlarged, &outcome.picture).unwrap();
+        println!("{with}: {:.3} like the first pass", like.overall);
+        assert!(like.overall > 0.5, "{with}: {like:?}");
+        assert!(outcome.picture != enlarged);
+        made.push(outcome.picture);
+    }
+    assert!(made[0] != made[1] && made[0] != made[2] && made[1] != made[2]);
+}
+
+#[test]
+fn a_second_pass_beyond_the_model_is_made_in_windows() {
+    let request = Generate {
+        width: 384,
+        height: 256,
+        settings: settings(Sampling {
+            hires: Some(Hires {
+                strength: Strength::new(0.3).unwrap(),
+                ..hires(2.0, Between::default())
+            }),
+            ..Sampling::default()
+        }),
+    };
+    let made = starter().generate(&request, &mut Unwatched).unwrap();
+    let recipe = &made.facts.recipe;
+    assert_eq!(recipe.tiles, None, "the first pass is whole");
+    assert_eq!(recipe.hires.as_ref().unwrap().tiles, Some(512));
+    assert!(edge_at(&made.picture, 512) < 1.5);
+    again(starter(), &made, None);
+}
+
+#[test]
+fn second_passes_that_cannot_be_are_named() {
+    let model = starter();
+    let refused = |hires: Hires| {
+        let request = Request::Generate(generate(Some(hires)));
+        model.plan(&request).unwrap_err().to_string()
+    };
+    for by in [1.0, 4.5, f64::NAN, -2.0] {
+        let error = refused(hires(by, Between::default()));
+        assert!(error.ends_with("expected above 1, up to 4"), "{error}");
+    }
+    let none = Hires {
+        strength: Strength::new(0.0).unwrap(),
+        ..hires(2.0, Between::default())
+    };
+    assert!(refused(none).ends_with("expected above 0, up to 1"));
+    let steps = Hires {
+        steps: Some(0),
+        ..hires(2.0, Between::default())
+    };
+    assert_eq!(
+        refused(steps),
+        "steps of the second pass is 0, expected 1 to 1000"
+    );
+    let source = smooth(96, 64);
+    let sampling = Sampling {
+        hires: Some(hires(2.0, Between::default())),
+        ..Sampling::default()
+    };
+    let request = Request::Transform(transform(&source, 0.5, sampling));
+    let error = model.plan(&request).unwrap_err().to_string();
+    assert!(
+        error.contains("expected none where there is a source"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_autoencoder_in_tiles_is_said_and_comes_near_the_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    write_folder("sd", folder.path());
+    let source = ModelSource::Folder(folder.path().to_owned());
+    let model = Model::load(&source, cpu()).unwrap();
+    let make = |tiling| {
+        let sampling = Sampling {
+            vae_tiling: tiling,
+            ..Sampling::default()
+        };
+        let request = Generate {
+            width: 288,
+            height: 160,
+            settings: settings(sampling),
+        };
+        model.generate(&request, &mut Unwatched).unwrap()
+    };
+    let (auto, off, on) = (
+        make(None),
+        make(Some(VaeTiling::Off)),
+        make(Some(VaeTiling::On)),
+    );
+    assert!(auto.picture == off.picture, "so small a picture is whole");
+    assert_eq!(auto.facts.recipe.vae_tiles, None);
+    assert_eq!(on.facts.recipe.vae_tiles, Some(256));
+    assert!(on.picture != off.picture);
+    let pairs = on.picture.rgb().iter().zip(off.picture.rgb());
+    let squares = pairs.map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2));
+    let rms = (squares.sum::<f64>() / on.picture.rgb().len() as f64).sqrt();
+    println!("in tiles {rms:.3} grey levels rms from the whole");
+    assert!(rms < 8.0, "{rms}");
+    again(&model, &on, None);
+    again(&model, &off, None);
 }

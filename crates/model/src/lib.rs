@@ -15,6 +15,7 @@ mod loader;
 pub mod lora;
 mod resnet;
 pub mod single_file;
+pub mod spans;
 mod textual_inversion;
 mod tokenizer;
 pub mod unet;

@@ -3,6 +3,7 @@
 use imagegen_engine::{Activation, Backend, ConvCall, GroupNorm, LinearCall, Padding};
 
 use crate::Error;
+use crate::autoencoder::Moments;
 use crate::loader::Place;
 
 /// Sizes of a residual block.
@@ -61,11 +62,24 @@ impl<B: Backend> Resnet<B> {
         input: &B::Tensor,
         time: Option<&B::Tensor>,
     ) -> Result<B::Tensor, Error> {
-        let norm = |weights| GroupNorm {
-            weights,
+        self.run_with(engine, input, time, &mut Moments::Own)
+    }
+
+    /// [`Resnet::run`] with moments for its two normalisations.
+    pub(crate) fn run_with(
+        &self,
+        engine: &B,
+        input: &B::Tensor,
+        time: Option<&B::Tensor>,
+        moments: &mut Moments<B>,
+    ) -> Result<B::Tensor, Error> {
+        let given = moments.next(engine, input, self.groups)?;
+        let norm = GroupNorm {
+            weights: &self.norm_in,
             groups: self.groups,
             eps: self.eps,
             activation: Some(Activation::Silu),
+            moments: given.as_ref(),
         };
         let time = match (&self.time, time) {
             (Some(weights), Some(time)) => {
@@ -75,18 +89,24 @@ impl<B: Backend> Resnet<B> {
         };
         let call = ConvCall {
             padding: Padding::all(1),
-            norm: Some(norm(&self.norm_in)),
+            norm: Some(norm),
             channel_bias: time.as_ref(),
             ..ConvCall::default()
         };
         let hidden = engine.conv2d(input, &self.conv_in, call)?;
+        let given = moments.next(engine, &hidden, self.groups)?;
+        let norm = GroupNorm {
+            weights: &self.norm_out,
+            moments: given.as_ref(),
+            ..norm
+        };
         let shortcut = match &self.shortcut {
             Some(weights) => engine.conv2d(input, weights, ConvCall::default())?,
             None => input.clone(),
         };
         let call = ConvCall {
             padding: Padding::all(1),
-            norm: Some(norm(&self.norm_out)),
+            norm: Some(norm),
             residual: Some(&shortcut),
             ..ConvCall::default()
         };

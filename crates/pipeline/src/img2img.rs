@@ -147,6 +147,8 @@ pub struct Text2Img {
 pub struct Outcome {
     /// Pixels `[1, H, W, 3]` in -1..1.
     pub pixels: Tensor,
+    /// The latents they were decoded from, `[1, h, w, C]`; `None` where nothing was decoded.
+    pub latents: Option<Tensor>,
     /// How they came about.
     pub facts: Facts,
 }
@@ -189,6 +191,28 @@ pub fn img2img(
     networks: &mut Networks<'_, '_>,
     progress: &mut dyn Progress,
 ) -> Result<Outcome, Error> {
+    from_source(request, None, networks, progress)
+}
+
+/// [`img2img`] from `latents` `[1, h, w, C]` that stand for the source: it is not encoded, only shown to networks that see
+/// it, and its colours are not measured.
+///
+/// Fails as [`img2img`], and with [`Error::Tensor`] for latents of another size.
+pub fn latents2img(
+    latents: &Tensor,
+    request: &Img2Img<'_>,
+    networks: &mut Networks<'_, '_>,
+    progress: &mut dyn Progress,
+) -> Result<Outcome, Error> {
+    from_source(request, Some(latents), networks, progress)
+}
+
+fn from_source(
+    request: &Img2Img<'_>,
+    latents: Option<&Tensor>,
+    networks: &mut Networks<'_, '_>,
+    progress: &mut dyn Progress,
+) -> Result<Outcome, Error> {
     let plan = Plan::img2img(
         networks.training,
         request.settings.plan_request(request.strength),
@@ -196,6 +220,7 @@ pub fn img2img(
     if plan.start == Start::Nothing {
         return Ok(Outcome {
             pixels: request.source.clone(),
+            latents: None,
             facts: facts(&plan, None),
         });
     }
@@ -206,6 +231,7 @@ pub fn img2img(
     }
     let sources = Sources {
         start: (plan.start == Start::NoisedSource).then_some(request.source),
+        latents,
         seen: Some(request.source),
     };
     carry_out(
@@ -230,6 +256,7 @@ pub fn text2img(
     let size = [request.height, request.width];
     let none = Sources {
         start: None,
+        latents: None,
         seen: None,
     };
     carry_out(&plan, &request.settings, (size, none), networks, progress)
@@ -240,6 +267,8 @@ pub fn text2img(
 struct Sources<'a> {
     /// What the loop starts from, noised.
     start: Option<&'a Tensor>,
+    /// Its latents, where they are known.
+    latents: Option<&'a Tensor>,
     /// What an instructed network sees.
     seen: Option<&'a Tensor>,
 }
@@ -252,6 +281,7 @@ fn carry_out(
         size,
         Sources {
             start: source,
+            latents,
             seen,
         },
     ): ([usize; 2], Sources<'_>),
@@ -272,7 +302,13 @@ fn carry_out(
     };
     let denoiser = guided(settings, channels.clone(), networks.wiring())?;
     let mut noise = settings.run_noise();
-    let (noised, clean) = start(plan, source, shape, networks.codec, &mut noise)?;
+    let (noised, clean) = match latents.filter(|_| source.is_some()) {
+        Some(latents) => {
+            let drawn = noise.initial(shape);
+            (add_scaled(latents, &drawn, plan.start_sigma())?, None)
+        }
+        None => start(plan, source, shape, networks.codec, &mut noise)?,
+    };
     let how = (settings.colours, plan.strength);
     let shift = match source.zip(clean.as_ref()) {
         Some(source) => Shift::measure(source, how, networks.codec)?,
@@ -294,6 +330,7 @@ fn carry_out(
     let latents = ended(noised, left);
     Ok(Outcome {
         pixels: without(shift.as_ref(), decoded(&latents, networks.codec)?)?,
+        latents: Some(latents),
         facts: Facts {
             runs,
             ..facts(plan, low_pass_factor)

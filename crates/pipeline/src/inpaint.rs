@@ -96,6 +96,7 @@ pub fn inpaint(
     if plan.start == Start::Nothing {
         return Ok(Outcome {
             pixels: request.source.clone(),
+            latents: None,
             facts: facts(&plan, None),
         });
     }
@@ -144,6 +145,7 @@ pub fn inpaint(
     let latents = replace(ended(noised, plan.schedule.final_sigma()), &known, &never);
     Ok(Outcome {
         pixels: without(shift.as_ref(), decoded(&latents, networks.codec)?)?,
+        latents: Some(latents),
         facts: facts(&plan, low_pass),
     })
 }

@@ -34,7 +34,7 @@ pub use error::{BoxedError, Error, Stage};
 pub use imagegen_engine::Tensor;
 pub use img2img::{
     Facts, Img2Img, NetworkFactory, Networks, Outcome, Prompt, Settings, Text2Img, img2img,
-    text2img,
+    latents2img, text2img,
 };
 pub use inpaint::{Inpaint, MaskedContent, inpaint};
 pub use noise::{Noise, NoiseKind, RunNoise, Variation};

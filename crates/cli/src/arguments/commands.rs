@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use clap_complete::Shell;
-use imagegen::{Enlarger, Strength};
+use imagegen::{Between, Enlarger, Strength};
 
 use super::shared::{
     Machine, ModelChoice, ModelFolders, ModelName, OneStrength, PromptModeChoice, Prompted,
@@ -47,6 +47,9 @@ pub(crate) struct GenerateArguments {
     #[arg(long, value_name = "WxH", default_value = "512x512", allow_negative_numbers = true, value_parser = values::exact_size)]
     pub(crate) size: (u32, u32),
 
+    #[command(flatten)]
+    pub(crate) hires: HiresChoice,
+
     /// Results to make, with seeds counted up from the first
     #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) count: u16,
@@ -62,6 +65,47 @@ pub(crate) struct GenerateArguments {
 
     #[command(flatten)]
     pub(crate) machine: Machine,
+}
+
+/// A second pass over the picture, enlarged.
+#[derive(Debug, Args)]
+pub(crate) struct HiresChoice {
+    /// Make the picture at --size, enlarge it so many times, above 1, up to 4, and go over it once more
+    ///
+    /// The composition is that of the size the model works at, the detail that of the larger one.
+    #[arg(
+        id = "hires",
+        long = "hires",
+        value_name = "TIMES",
+        allow_negative_numbers = true
+    )]
+    pub(crate) by: Option<f64>,
+
+    /// How far the second pass moves away from the enlarged picture [default: 0.5]
+    #[arg(
+        long = "hires-strength",
+        value_name = "0..1",
+        requires = "hires",
+        allow_negative_numbers = true,
+        value_parser = values::strength
+    )]
+    pub(crate) hires_strength: Option<Strength>,
+
+    /// Steps of the second pass's full schedule, 1 to 1000 [default: --steps]
+    #[arg(
+        long = "hires-steps",
+        value_name = "N",
+        requires = "hires",
+        allow_negative_numbers = true,
+        value_parser = clap::value_parser!(u16).range(1..=1000)
+    )]
+    pub(crate) hires_steps: Option<u16>,
+
+    /// What enlarges: lanczos, realesr-animevideov3 or latent [default: lanczos]
+    ///
+    /// latent enlarges the model's own latents, which is soft below strength 0.5.
+    #[arg(long = "hires-with", value_name = "NAME", requires = "hires")]
+    pub(crate) hires_with: Option<Between>,
 }
 
 #[derive(Debug, Args)]

@@ -20,9 +20,9 @@ use crate::config::ConfigFile;
 use crate::report::say;
 use crate::shown::{acts, shown};
 pub(crate) use commands::{
-    AdviseArguments, CompletionsArguments, ConfigArguments, GenerateArguments, InfoArguments,
-    LadderArguments, ManArguments, ModelsArguments, ModelsCommand, PullArguments, ReplayArguments,
-    TransformArguments, UpscaleArguments, VaryArguments, VerifyArguments,
+    AdviseArguments, CompletionsArguments, ConfigArguments, GenerateArguments, HiresChoice,
+    InfoArguments, LadderArguments, ManArguments, ModelsArguments, ModelsCommand, PullArguments,
+    ReplayArguments, TransformArguments, UpscaleArguments, VaryArguments, VerifyArguments,
 };
 pub(crate) use inpaint::InpaintArguments;
 pub(crate) use masks::{MaskArguments, MaskOptions};

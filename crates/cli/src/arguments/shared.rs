@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use imagegen::{
     Colours, Fit, Format, Level, ModelSource, NoiseKind, PredictionType, PromptMode, Room,
-    Sampling, Settings, Source, Spacing, Strength, StrengthRule, Tiles, Transform, Wanted,
+    Sampling, Settings, Source, Spacing, Strength, StrengthRule, Tiles, Transform, VaeTiling,
+    Wanted,
 };
 
 use super::values::{self, NamedSampler};
@@ -183,6 +184,18 @@ pub(crate) struct Prompted {
     )]
     pub(crate) tiles: Option<Tiles>,
 
+    /// Whether a learned autoencoder looks at pictures in tiles, which saves memory: auto, on or off [default: auto]
+    ///
+    /// auto: at those of more than 1.5 megapixels. Tiles leave no seams and move colours by less than one of 255 levels
+    /// as a rule.
+    #[arg(
+        long,
+        value_name = "auto|on|off",
+        env = "IMAGEGEN_VAE_TILING",
+        hide_env_values = true
+    )]
+    pub(crate) vae_tiling: Option<VaeTiling>,
+
     /// Share of the noise levels after which --refiner takes over, above 0; 1 leaves it out [default: 0.8]
     #[arg(
         long,
@@ -210,6 +223,8 @@ impl Prompted {
             noise: self.noise,
             variation: None,
             tiles: self.tiles,
+            vae_tiling: self.vae_tiling,
+            hires: None,
         }
     }
 }

@@ -71,6 +71,42 @@ fn refined_pictures_are_replayed_with_their_refiner_and_with_no_less() {
 }
 
 #[test]
+fn second_passes_are_told_and_replayed() {
+    let place = Place::with_source();
+    let line = "generate -p winter --size 64x64 --steps 3 --seed 4 --hires 1.5";
+    for with in ["lanczos", "realesr-animevideov3", "latent"] {
+        let rest = format!("--hires-with {with} --hires-steps 4 --hires-strength 0.6");
+        let json = succeed(&place, &format!("{line} {rest} --json -o o.png")).json();
+        let result = &json["results"][0];
+        assert_eq!(result["recipe"]["hires"]["with"], with);
+        assert_eq!(result["recipe"]["hires"]["steps"], 4);
+        assert_eq!(result["recipe"]["size"], serde_json::json!([96, 96]));
+        assert_eq!(result["steps_run"], 5);
+        succeed(&place, "replay o.png -o again.png");
+        assert!(place.bytes("again.png") == place.bytes("o.png"), "{with}");
+    }
+    for (line, words) in [
+        ("generate -p x --hires-steps 3", &["--hires"][..]),
+        ("generate -p x --hires 2 --hires-with esrgan", &["esrgan"]),
+        (
+            "transform a.png -p x --vae-tiling yes",
+            &["auto, on or off"],
+        ),
+        ("transform a.png -p x --tiles auto", &["off or on"]),
+    ] {
+        run(&place, line).assert_refused(2, words);
+    }
+    let far = run(&place, "generate -p x --hires 9 -o far.png");
+    assert_eq!(far.code, 1);
+    assert!(
+        far.stderr
+            .contains("factor is 9, expected above 1, up to 4"),
+        "{}",
+        far.stderr
+    );
+}
+
+#[test]
 fn schedule_fresh_noise_and_rescale_have_their_say_and_are_replayed() {
     let place = Place::with_source();
     let plain = "transform a.png -p winter -n night --steps 4 --guidance 3 --seed 4";

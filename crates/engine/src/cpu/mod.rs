@@ -174,15 +174,39 @@ impl CpuBackend {
         input: &CpuTensor,
         norm: GroupNorm<'_, Self>,
     ) -> Result<(Vec<f32>, Vec<f32>), Error> {
-        let [n, h, w, channels] = nhwc("group_norm input", input)?;
+        let [n, _, _, channels] = nhwc("group_norm input", input)?;
         if norm.weights.weight.len() != channels {
             let expected = format!("[N, H, W, {}]", norm.weights.weight.len());
             return Err(Error::shape("group_norm input", input.shape(), expected));
         }
-        if norm.groups == 0 || channels % norm.groups != 0 {
-            let expected = format!("a divisor of {channels} channels");
-            return Err(Error::value("group_norm groups", norm.groups, expected));
+        check_groups(channels, norm.groups)?;
+        let moments = match norm.moments {
+            None => self.moments(input, norm.groups)?,
+            Some(moments) => {
+                check_same("group_norm moments", Some(moments), &[n, norm.groups, 2])?;
+                let pairs = moments.data().chunks_exact(2);
+                pairs.map(|pair| (pair[0].into(), pair[1].into())).collect()
+            }
+        };
+        let (mut scale, mut shift) = (Vec::with_capacity(n * channels), vec![]);
+        let size = channels / norm.groups;
+        for picture in moments.chunks_exact(norm.groups) {
+            for (group, (mean, variance)) in picture.iter().enumerate() {
+                let factor = 1.0 / (variance + f64::from(norm.eps)).sqrt();
+                for c in group * size..(group + 1) * size {
+                    let by = f64::from(norm.weights.weight[c]) * factor;
+                    scale.push(by as f32);
+                    shift.push((f64::from(norm.weights.bias[c]) - mean * by) as f32);
+                }
+            }
         }
+        Ok((scale, shift))
+    }
+
+    /// Mean and variance of each group of each picture, `[N, groups]`.
+    fn moments(&self, input: &CpuTensor, groups: usize) -> Result<Vec<(f64, f64)>, Error> {
+        let [n, h, w, channels] = nhwc("group_norm input", input)?;
+        check_groups(channels, groups)?;
         let pixels = h * w;
         let blocks = pixels.div_ceil(MOMENT_BLOCK);
         let mut moments = self.buffer(n * blocks * 2 * channels);
@@ -202,22 +226,13 @@ impl CpuBackend {
                 out,
             });
         });
-        let (mut scale, mut shift) = (Vec::with_capacity(n * channels), vec![]);
-        let size = channels / norm.groups;
-        for picture in moments.as_slice().chunks_exact(blocks * 2 * channels) {
-            for group in 0..norm.groups {
-                let members = group * size..(group + 1) * size;
-                let (mean, variance) =
-                    norm::join_moments(picture, pixels, channels, members.clone());
-                let factor = 1.0 / (variance + f64::from(norm.eps)).sqrt();
-                for c in members {
-                    let by = f64::from(norm.weights.weight[c]) * factor;
-                    scale.push(by as f32);
-                    shift.push((f64::from(norm.weights.bias[c]) - mean * by) as f32);
-                }
-            }
-        }
-        Ok((scale, shift))
+        let size = channels / groups;
+        let pictures = moments.as_slice().chunks_exact(blocks * 2 * channels);
+        let joined = pictures.flat_map(|picture| {
+            let members = (0..groups).map(move |group| group * size..(group + 1) * size);
+            members.map(move |members| norm::join_moments(picture, pixels, channels, members))
+        });
+        Ok(joined.collect())
     }
 
     fn map<K: Map + Sync>(&self, input: &CpuTensor, map: K) -> CpuTensor {
@@ -260,6 +275,15 @@ fn blocks(range: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>
     range
         .step_by(size.max(1))
         .map(move |first| first..(first + size).min(end))
+}
+
+/// Fails unless `groups` groups can be made of so many channels.
+fn check_groups(channels: usize, groups: usize) -> Result<(), Error> {
+    if groups == 0 || !channels.is_multiple_of(groups) {
+        let expected = format!("a divisor of {channels} channels");
+        return Err(Error::value("group_norm groups", groups, expected));
+    }
+    Ok(())
 }
 
 /// Fails where a tensor holds no numbers.
@@ -518,6 +542,17 @@ impl Backend for CpuBackend {
             });
         });
         Ok(out.with_shape(input.shape()))
+    }
+
+    fn group_moments(&self, input: &CpuTensor, groups: usize) -> Result<CpuTensor, Error> {
+        let moments = self.moments(input, groups)?;
+        let mut buffer = self.buffer(2 * moments.len());
+        let pairs = buffer.as_mut_slice().chunks_exact_mut(2);
+        for (pair, (mean, variance)) in pairs.zip(&moments) {
+            pair.copy_from_slice(&[*mean as f32, *variance as f32]);
+        }
+        let shape = [moments.len() / groups, groups, 2];
+        Ok(CpuTensor::new(shape, buffer))
     }
 
     fn layer_norm(

@@ -14,7 +14,8 @@ use super::area::{EdgePlan, Native, seen};
 use super::{Inpaint, InpaintMark, Intent, MaskMark, Painted};
 use crate::prompts::ReadTexts;
 use crate::recipe::{Recipe, SourceMark};
-use crate::run::{MIN_SIDE, facts, resampled, sides, to_picture, unit_tensor};
+use crate::refiner::alone;
+use crate::run::{Aids, MIN_SIDE, facts, resampled, sides, to_picture, unit_tensor, without_hires};
 use crate::{
     Error, Facts, MadeMask, MaskRequest, Model, Note, Outcome, Region, Stage, Warning, Watcher,
 };
@@ -64,7 +65,9 @@ impl Model {
         let canvas = canvas(request, &planned.mask);
         let (picture, run) = match &planned.seen {
             Some((rect, fit)) if planned.runs > 0 => {
-                let (painted, run) = self.paint(&planned, (&canvas, *rect, fit), watcher)?;
+                let aids = self.aids(&alone(&request.settings))?;
+                let (painted, run) =
+                    self.paint(&planned, (&canvas, *rect, fit), (aids, watcher))?;
                 watcher.stage(Stage::Finish);
                 let how = Paste {
                     band: planned.edge.band as f32,
@@ -138,7 +141,7 @@ impl Model {
         &self,
         planned: &Planned,
         (canvas, rect, fit): (&Picture, Rect, &FitPlan),
-        watcher: &mut dyn Watcher,
+        (aids, watcher): (Aids<'_>, &mut dyn Watcher),
     ) -> Result<(Picture, imagegen_pipeline::Facts), Error> {
         let part = flatten(&canvas.part(rect), WHITE);
         let mask = planned.mask.part(rect);
@@ -156,7 +159,7 @@ impl Model {
         let filled = unit_tensor(&fit.to_work(&fill(&part, &mask)))?;
         let source = unit_tensor(&fit.to_work(&part))?;
         let run = self.carry_out(
-            (&planned.texts, None),
+            (&planned.texts, aids),
             (planned.pipeline, planned.runs),
             watcher,
             |settings, networks, progress| {
@@ -181,6 +184,7 @@ impl Model {
 
     fn planned_inpaint(&self, request: &Inpaint<'_>) -> Result<Planned, Error> {
         self.runs_alone(&request.settings)?;
+        without_hires(&request.settings)?;
         let pipeline = self.resolve(&request.settings)?;
         let meaning = request.intent.means();
         let strength = match request.strength {
@@ -212,6 +216,9 @@ impl Model {
         let mut recipe = self.recipe(&request.settings, &pipeline, strength);
         recipe.size = sides(size);
         recipe.work_size = seen.map_or(recipe.size, |(_, fit)| sides(fit.work_size()));
+        if let Some((_, fit)) = seen.filter(|_| plan.runs > 0) {
+            recipe.vae_tiles = self.vae_tiles(&request.settings, fit.work_size());
+        }
         recipe.source = Some(SourceMark::of(request.source));
         recipe.inpaint = Some(InpaintMark {
             intent: request.intent.name().to_owned(),

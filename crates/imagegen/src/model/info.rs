@@ -14,6 +14,7 @@ use super::memory::Meter;
 use super::networks::Networks;
 use super::parts::{CodecPart, Parts};
 use super::vae::Vae;
+use super::vae_tiling::VaeTiling;
 use super::{Defaults, ModelChoice, ModelKind, defaults};
 use crate::{Error, PromptMode, SourceMark};
 
@@ -273,7 +274,9 @@ fn tensors(meter: &Meter, networks: &Networks<Meter>, size: [u32; 2]) -> Result<
         };
         networks.unet.run(meter, &input)?;
     }
-    let mut codec = networks.codec.on(meter);
+    // Tiles as small as they are: a model of a larger size takes more for them.
+    let tiles = VaeTiling::side(0);
+    let mut codec = networks.codec.on(meter).tiled(VaeTiling::Auto, tiles);
     let pixels = Tensor::zeros([1, height, width, 3]);
     let latents = codec.encode(&pixels, &mut NoNoise)?;
     codec.decode(&latents)?;

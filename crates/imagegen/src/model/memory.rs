@@ -265,6 +265,11 @@ impl Backend for Meter {
         Ok(self.outline(input.shape.clone()))
     }
 
+    fn group_moments(&self, input: &Outline, groups: usize) -> Result<Outline, Error> {
+        let [n, ..] = nhwc(input)?;
+        Ok(self.outline([n, groups, 2]))
+    }
+
     fn layer_norm(&self, input: &Outline, (): &(), _: f32) -> Result<Outline, Error> {
         Ok(self.outline(input.shape.clone()))
     }

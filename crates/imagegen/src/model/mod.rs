@@ -15,6 +15,7 @@ mod parts;
 mod scheduler;
 mod texts;
 mod vae;
+mod vae_tiling;
 mod words;
 
 pub(crate) use adapted::Adapted;
@@ -23,6 +24,7 @@ pub use choice::ModelChoice;
 pub use files::ModelSource;
 pub use info::{CodecKind, Memory, ModelInfo, NetworkInfo, ScheduleInfo};
 pub use kind::{Family, ModelKind, Sees};
+pub use vae_tiling::VaeTiling;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,7 +34,7 @@ use imagegen_engine::{Backend, CpuBackend, Tensor};
 use imagegen_model::{AddedInput, TextEncoding, UNetInput};
 use imagegen_picture::advice::{Measures, Tokens};
 use imagegen_pipeline::{
-    BoxedError, Conditioning, Network, Prompt, Sampler, Spacing, TrainingSchedule,
+    BoxedError, Conditioning, LatentCodec, Network, Prompt, Sampler, Spacing, TrainingSchedule,
 };
 use imagegen_prompt::Piece;
 
@@ -41,12 +43,13 @@ use crate::inpaint::LastMask;
 use crate::prompts::{PromptFacts, ReadPart, ReadPrompt, ReadTexts};
 use crate::recipe::{ModelMark, Recipe};
 use crate::run::Prepared;
-use crate::{Embedding, EmbeddingMark, Error, PromptMode, Room, Warning};
+use crate::{Embedding, EmbeddingMark, Error, PromptMode, Room, Settings, Size, Warning};
 use adapted::Origin;
 use files::ModelFiles;
 use footprint::Footprint;
 use native::Native;
-use networks::{BoundCodec, Networks};
+pub(crate) use networks::BoundCodec;
+use networks::Networks;
 use parts::Parts;
 use scheduler::SchedulerFile;
 use texts::Length;
@@ -179,6 +182,12 @@ impl Model {
             let side = recipe.tiles.unwrap_or(self.native_side());
             size = size.map(|whole| whole.min(side));
         }
+        self.footprint.check_run(size, room)?;
+        let Some(second) = &recipe.hires else {
+            return Ok(());
+        };
+        let side = second.tiles.unwrap_or(u32::MAX);
+        let size = second.work_size.map(|whole| whole.min(side));
         self.footprint.check_run(size, room)
     }
 
@@ -251,6 +260,20 @@ impl Model {
     /// Between pixels and latents.
     pub(crate) fn codec(&self) -> BoundCodec<'_, CpuBackend> {
         self.networks.codec.on(&self.engine)
+    }
+
+    /// The same for a run, with what is asked for of its tiles.
+    pub(crate) fn codec_of(&self, settings: &Settings) -> BoundCodec<'_, CpuBackend> {
+        let tiling = settings.sampling.vae_tiling.unwrap_or_default();
+        let side = VaeTiling::side(self.native_side());
+        self.codec().tiled(tiling, side)
+    }
+
+    /// Side, in pixels, of the tiles in which a picture of `size` is encoded and decoded; `None` where it is whole.
+    pub(crate) fn vae_tiles(&self, settings: &Settings, size: Size) -> Option<u32> {
+        let codec = self.codec_of(settings);
+        let window = codec.window([size.height as usize, size.width as usize]);
+        window.map(|cells| (cells * codec.downscale()) as u32)
     }
 
     /// Whether its network hears the guidance scale, and so runs once a step without a negative

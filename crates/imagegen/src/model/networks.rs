@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use imagegen_engine::{Backend, Tensor};
 use imagegen_model::{
-    Autoencoder, AutoencoderConfig, ClipText, ClipTextConfig, TextStates, UNet, UNetConfig,
+    Autoencoder, AutoencoderConfig, ClipText, ClipTextConfig, Posterior, TextStates, UNet,
+    UNetConfig,
 };
 use imagegen_pipeline::{BoxedError, Conditioning, LatentCodec, Noise, PatchLatents};
 
 use super::files::ModelFiles;
 use super::parts::{CodecPart, Parts};
 use super::texts::Texts;
+use super::vae_tiling::VaeTiling;
 use crate::Error;
 
 /// Weight of the source over no source where none is named, as in diffusers' pipeline.
@@ -189,6 +191,8 @@ impl<B: Backend> Codec<B> {
         BoundCodec {
             codec: self,
             engine,
+            tiling: VaeTiling::Off,
+            side: 0,
         }
     }
 }
@@ -198,6 +202,9 @@ impl<B: Backend> Codec<B> {
 pub(crate) struct BoundCodec<'a, B: Backend> {
     codec: &'a Codec<B>,
     engine: &'a B,
+    tiling: VaeTiling,
+    /// Side of a tile, in pixels.
+    side: u32,
 }
 
 /// Longest side, in pixels, of a preview that an autoencoder decodes: on a CPU a whole picture would
@@ -205,6 +212,36 @@ pub(crate) struct BoundCodec<'a, B: Backend> {
 const PREVIEW_SIDE: usize = 128;
 
 impl<B: Backend> BoundCodec<'_, B> {
+    /// The same, looking at pictures in tiles of `side` pixels each way where `tiling` says so.
+    pub(crate) fn tiled(self, tiling: VaeTiling, side: u32) -> Self {
+        Self {
+            tiling,
+            side,
+            ..self
+        }
+    }
+
+    /// Side in latents of the tiles in which a picture of so many pixels each way is looked at; `None` for one that is
+    /// looked at whole.
+    pub(crate) fn window(&self, size: [usize; 2]) -> Option<usize> {
+        let learned = matches!(self.codec, Codec::Autoencoder(_));
+        let cuts = learned && self.tiling.cuts(size, self.side);
+        cuts.then(|| self.side as usize / self.codec.downscale())
+    }
+
+    /// What the encoder says of pixels.
+    fn posterior(
+        &self,
+        network: &Autoencoder<B>,
+        pixels: &Tensor,
+    ) -> Result<Posterior, imagegen_model::Error> {
+        let [_, height, width, _] = pixels.nhwc("pixels")?;
+        match self.window([height, width]) {
+            Some(window) => network.encode_in_tiles(self.engine, pixels, window),
+            None => network.encode(self.engine, pixels),
+        }
+    }
+
     /// Longest side of the latents that a preview is decoded from; `None` where decoding costs
     /// nothing.
     pub(crate) fn preview_side(&self) -> Option<usize> {
@@ -228,7 +265,7 @@ impl<B: Backend> LatentCodec for BoundCodec<'_, B> {
         match self.codec {
             Codec::Patches(patches) => patches.clone().encode(pixels, noise),
             Codec::Autoencoder(network) => {
-                let posterior = network.encode(self.engine, pixels)?;
+                let posterior = self.posterior(network, pixels)?;
                 let latents = match posterior.log_variance {
                     None => posterior.mean,
                     Some(_) => {
@@ -245,7 +282,7 @@ impl<B: Backend> LatentCodec for BoundCodec<'_, B> {
     fn condition(&mut self, pixels: &Tensor) -> Result<Tensor, BoxedError> {
         match self.codec {
             Codec::Patches(patches) => patches.clone().condition(pixels),
-            Codec::Autoencoder(network) => Ok(network.encode(self.engine, pixels)?.mean),
+            Codec::Autoencoder(network) => Ok(self.posterior(network, pixels)?.mean),
         }
     }
 
@@ -255,7 +292,12 @@ impl<B: Backend> LatentCodec for BoundCodec<'_, B> {
             Codec::Autoencoder(network) => {
                 let factor = network.config().scaling_factor as f32;
                 let latents = times(latents.clone(), |value| value / factor);
-                Ok(network.decode(self.engine, &latents)?)
+                let [_, height, width, _] = latents.nhwc("latents")?;
+                let size = [height, width].map(|side| side * network.config().downscale());
+                Ok(match self.window(size) {
+                    Some(window) => network.decode_in_tiles(self.engine, &latents, window)?,
+                    None => network.decode(self.engine, &latents)?,
+                })
             }
         }
     }

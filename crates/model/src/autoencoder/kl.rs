@@ -11,6 +11,8 @@ use imagegen_engine::{
 
 use super::Posterior;
 use super::config::KlSizes;
+use super::moments::Moments;
+use super::tiles::{Tiles, each_picture};
 use crate::Error;
 use crate::loader::Place;
 use crate::resnet::{Resnet, ResnetSizes};
@@ -49,7 +51,31 @@ impl<B: Backend> AutoencoderKl<B> {
     }
 
     pub(super) fn encode(&self, engine: &B, pixels: &Tensor) -> Result<Posterior, Error> {
-        let mut moments = self.encoder.run(engine, &engine.upload(pixels))?;
+        let moments = self.encoder.run(engine, &engine.upload(pixels))?;
+        self.posterior(engine, moments)
+    }
+
+    /// [`Self::encode`] with fine levels looked at in tiles of `window` latents each way.
+    pub(super) fn encode_in_tiles(
+        &self,
+        engine: &B,
+        pixels: &Tensor,
+        window: usize,
+    ) -> Result<Posterior, Error> {
+        let fine = self.encoder.fine();
+        let tiles = fine.tiles(window);
+        // One of a single level has no finer ones.
+        if !fine.begins || tiles.hold(tiles.cells(pixels)?) {
+            return self.encode(engine, pixels);
+        }
+        let coarse = each_picture(pixels, |picture| fine.in_tiles(engine, picture, tiles))?;
+        let rest = self.encoder.slice(fine.parts.len().., false, true);
+        let mut own = Moments::Own;
+        let moments = rest.run(engine, &engine.upload(&coarse), &mut own)?;
+        self.posterior(engine, moments)
+    }
+
+    fn posterior(&self, engine: &B, mut moments: B::Tensor) -> Result<Posterior, Error> {
         if let Some(weights) = &self.quant_conv {
             moments = engine.conv2d(&moments, weights, ConvCall::default())?;
         }
@@ -67,11 +93,37 @@ impl<B: Backend> AutoencoderKl<B> {
     }
 
     pub(super) fn decode(&self, engine: &B, latents: &Tensor) -> Result<Tensor, Error> {
-        let mut state = engine.upload(latents);
-        if let Some(weights) = &self.post_quant_conv {
-            state = engine.conv2d(&state, weights, ConvCall::default())?;
-        }
+        let state = self.quantised(engine, latents)?;
         Ok(engine.download(&self.decoder.run(engine, &state)?))
+    }
+
+    /// [`Self::decode`] with fine levels looked at in tiles of `window` latents each way.
+    pub(super) fn decode_in_tiles(
+        &self,
+        engine: &B,
+        latents: &Tensor,
+        window: usize,
+    ) -> Result<Tensor, Error> {
+        let fine = self.decoder.fine();
+        let tiles = fine.tiles(window);
+        if tiles.hold(tiles.cells(latents)?) {
+            return self.decode(engine, latents);
+        }
+        let rest = self
+            .decoder
+            .slice(..self.decoder.parts.len() - fine.parts.len(), true, false);
+        let state = self.quantised(engine, latents)?;
+        let coarse = engine.download(&rest.run(engine, &state, &mut Moments::Own)?);
+        drop(state);
+        each_picture(&coarse, |picture| fine.in_tiles(engine, picture, tiles))
+    }
+
+    fn quantised(&self, engine: &B, latents: &Tensor) -> Result<B::Tensor, Error> {
+        let state = engine.upload(latents);
+        match &self.post_quant_conv {
+            Some(weights) => Ok(engine.conv2d(&state, weights, ConvCall::default())?),
+            None => Ok(state),
+        }
     }
 }
 
@@ -193,33 +245,154 @@ impl<B: Backend> Coder<B> {
     }
 
     fn run(&self, engine: &B, input: &B::Tensor) -> Result<B::Tensor, Error> {
-        let call = ConvCall {
+        self.slice(.., true, true)
+            .run(engine, input, &mut Moments::Own)
+    }
+
+    /// Some of its parts, and what stands before the first and behind the last.
+    fn slice(
+        &self,
+        range: impl std::slice::SliceIndex<[Part<B>], Output = [Part<B>]>,
+        begins: bool,
+        ends: bool,
+    ) -> Slice<'_, B> {
+        Slice {
+            coder: self,
+            parts: &self.parts[range],
+            begins,
+            ends,
+        }
+    }
+
+    /// Its levels of more than the latents' places: of an encoder all up to the last reduction, of a decoder all from
+    /// the first enlargement on. The rest takes little memory, and its attention sees everything.
+    fn fine(&self) -> Slice<'_, B> {
+        let reduces = |part: &Part<B>| matches!(part, Part::Reduce(_));
+        let enlarges = |part: &Part<B>| matches!(part, Part::Enlarge(_));
+        match self.parts.iter().rposition(reduces) {
+            Some(last) => self.slice(..=last, true, false),
+            None => {
+                let first = self.parts.iter().position(enlarges);
+                self.slice(first.unwrap_or(self.parts.len()).., false, true)
+            }
+        }
+    }
+}
+
+/// A stretch of an encoder or decoder.
+#[derive(Debug, Clone, Copy)]
+struct Slice<'a, B: Backend> {
+    coder: &'a Coder<B>,
+    parts: &'a [Part<B>],
+    /// Whether the input convolution stands before it.
+    begins: bool,
+    /// Whether the output convolution stands behind it.
+    ends: bool,
+}
+
+impl<B: Backend> Slice<'_, B> {
+    fn run(
+        &self,
+        engine: &B,
+        input: &B::Tensor,
+        moments: &mut Moments<B>,
+    ) -> Result<B::Tensor, Error> {
+        let coder = self.coder;
+        let around = || ConvCall {
             padding: Padding::all(1),
             ..ConvCall::default()
         };
-        let mut state = engine.conv2d(input, &self.conv_in, call)?;
-        for part in &self.parts {
-            state = part.run(engine, &state)?;
+        let mut state = match self.begins {
+            true => engine.conv2d(input, &coder.conv_in, around())?,
+            false => input.clone(),
+        };
+        for part in self.parts {
+            state = part.run(engine, &state, moments)?;
         }
+        if !self.ends {
+            return Ok(state);
+        }
+        let given = moments.next(engine, &state, coder.groups)?;
         let norm = GroupNorm {
-            weights: &self.norm_out,
-            groups: self.groups,
+            weights: &coder.norm_out,
+            groups: coder.groups,
             eps: EPS,
             activation: Some(Activation::Silu),
+            moments: given.as_ref(),
         };
         let call = ConvCall {
-            padding: Padding::all(1),
             norm: Some(norm),
-            ..ConvCall::default()
+            ..around()
         };
-        Ok(engine.conv2d(&state, &self.conv_out, call)?)
+        Ok(engine.conv2d(&state, &coder.conv_out, call)?)
+    }
+
+    /// How it is cut into tiles of `window` latents each way.
+    fn tiles(&self, window: usize) -> Tiles {
+        let count =
+            |wanted: fn(&Part<B>) -> bool| self.parts.iter().filter(|part| wanted(part)).count();
+        let reduced = 1 << count(|part| matches!(part, Part::Reduce(_)));
+        let enlarged = 1 << count(|part| matches!(part, Part::Enlarge(_)));
+        // Every convolution of three by three looks one place further; places are latents over `scale`.
+        let (mut scale, mut reach) = (reduced as f64, 0.0);
+        reach += f64::from(u8::from(self.begins)) / scale;
+        for part in self.parts {
+            match part {
+                Part::Resnet(_) => reach += 2.0 / scale,
+                Part::Attention(_) => reach = f64::INFINITY,
+                Part::Reduce(_) => {
+                    reach += 2.0 / scale;
+                    scale /= 2.0;
+                }
+                Part::Enlarge(_) => {
+                    scale *= 2.0;
+                    reach += 1.0 / scale;
+                }
+            }
+        }
+        reach += f64::from(u8::from(self.ends)) / scale;
+        Tiles {
+            window,
+            margin: reach.ceil() as usize,
+            input: reduced,
+            output: enlarged,
+        }
+        .sound()
+    }
+
+    /// Moments for each of its normalisations, in their order: of parts of `whole` that are spread evenly over it and run
+    /// together, as if they were one picture.
+    fn measured(&self, engine: &B, whole: &Tensor, tiles: Tiles) -> Result<Vec<Tensor>, Error> {
+        let mut moments = Moments::Joined(Vec::new());
+        let samples = tiles.samples(whole)?;
+        self.run(engine, &engine.upload(&samples), &mut moments)?;
+        match moments {
+            Moments::Joined(all) => Ok(all),
+            Moments::Own | Moments::Kept(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// What it makes of `whole` `[1, h, w, C]`, tile by tile. Normalisations take the same moments in every tile, so
+    /// that tiles fit each other without a seam: those of parts of the picture that are measured together before.
+    fn in_tiles(&self, engine: &B, whole: &Tensor, tiles: Tiles) -> Result<Tensor, Error> {
+        let kept = self.measured(engine, whole, tiles)?;
+        tiles.run(whole, |tile| {
+            let mut moments = Moments::kept(engine, &kept);
+            let made = self.run(engine, &engine.upload(tile), &mut moments)?;
+            Ok(engine.download(&made))
+        })
     }
 }
 
 impl<B: Backend> Part<B> {
-    fn run(&self, engine: &B, input: &B::Tensor) -> Result<B::Tensor, Error> {
+    fn run(
+        &self,
+        engine: &B,
+        input: &B::Tensor,
+        moments: &mut Moments<B>,
+    ) -> Result<B::Tensor, Error> {
         match self {
-            Self::Resnet(resnet) => resnet.run(engine, input, None),
+            Self::Resnet(resnet) => resnet.run_with(engine, input, None, moments),
             Self::Attention(attention) => attention.run(engine, input),
             Self::Reduce(weights) => {
                 // Zeros below and to the right alone, as the first implementation had it.
@@ -278,6 +451,7 @@ impl<B: Backend> Attention<B> {
             groups: self.groups,
             eps: EPS,
             activation: None,
+            moments: None,
         };
         let shape = input.shape();
         let sequence = [shape[0], shape[1] * shape[2], shape[3]];

@@ -6,6 +6,8 @@
 
 mod config;
 mod kl;
+mod moments;
+mod tiles;
 mod tiny;
 
 pub use config::AutoencoderConfig;
@@ -16,6 +18,7 @@ use crate::loader::Loader;
 use crate::{Error, Weights};
 use config::Kind;
 use kl::AutoencoderKl;
+pub(crate) use moments::Moments;
 use tiny::AutoencoderTiny;
 
 /// An autoencoder with its weights.
@@ -89,16 +92,39 @@ impl<B: Backend> Autoencoder<B> {
     ///
     /// Fails with [`Error::Engine`] for other shapes.
     pub fn encode(&self, engine: &B, pixels: &Tensor) -> Result<Posterior, Error> {
+        self.encode_with(engine, pixels, None)
+    }
+
+    /// [`Autoencoder::encode`] with activations of no more than about `window` latents each way, which saves memory for
+    /// large pictures. `AutoencoderTiny` gives exactly what it gives of the whole, up to rounding; the normalisations of `AutoencoderKL` take moments measured on parts of the picture.
+    ///
+    /// Fails as [`Autoencoder::encode`].
+    pub fn encode_in_tiles(
+        &self,
+        engine: &B,
+        pixels: &Tensor,
+        window: usize,
+    ) -> Result<Posterior, Error> {
+        self.encode_with(engine, pixels, Some(window))
+    }
+
+    fn encode_with(
+        &self,
+        engine: &B,
+        pixels: &Tensor,
+        window: Option<usize>,
+    ) -> Result<Posterior, Error> {
         let [_, h, w, colours] = pixels.nhwc("pixels")?;
         let grid = self.config.downscale();
         if colours != 3 || !h.is_multiple_of(grid) || !w.is_multiple_of(grid) {
             let expected = format!("[N, H, W, 3] with H and W multiples of {grid}");
             return Err(imagegen_engine::Error::shape("pixels", pixels.shape(), expected).into());
         }
-        match &self.network {
-            Network::Kl(network) => network.encode(engine, pixels),
-            Network::Tiny(network) => Ok(Posterior {
-                mean: network.encode(engine, pixels)?,
+        match (&self.network, window) {
+            (Network::Kl(network), None) => network.encode(engine, pixels),
+            (Network::Kl(network), Some(window)) => network.encode_in_tiles(engine, pixels, window),
+            (Network::Tiny(network), window) => Ok(Posterior {
+                mean: network.encode(engine, pixels, window)?,
                 log_variance: None,
             }),
         }
@@ -110,7 +136,22 @@ impl<B: Backend> Autoencoder<B> {
     pub fn decode(&self, engine: &B, latents: &Tensor) -> Result<Tensor, Error> {
         match &self.network {
             Network::Kl(network) => network.decode(engine, latents),
-            Network::Tiny(network) => network.decode(engine, latents),
+            Network::Tiny(network) => network.decode(engine, latents, None),
+        }
+    }
+
+    /// [`Autoencoder::decode`] as [`Autoencoder::encode_in_tiles`] encodes.
+    ///
+    /// Fails as [`Autoencoder::decode`].
+    pub fn decode_in_tiles(
+        &self,
+        engine: &B,
+        latents: &Tensor,
+        window: usize,
+    ) -> Result<Tensor, Error> {
+        match &self.network {
+            Network::Kl(network) => network.decode_in_tiles(engine, latents, window),
+            Network::Tiny(network) => network.decode(engine, latents, Some(window)),
         }
     }
 }

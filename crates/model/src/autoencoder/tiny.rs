@@ -4,6 +4,7 @@
 use imagegen_engine::{Activation, Backend, ConvCall, DeviceTensor, Padding, Tensor};
 
 use super::config::TinySizes;
+use super::tiles::{Tiles, each_picture};
 use crate::Error;
 use crate::loader::Place;
 
@@ -68,15 +69,25 @@ impl<B: Backend> AutoencoderTiny<B> {
         })
     }
 
-    pub(super) fn encode(&self, engine: &B, pixels: &Tensor) -> Result<Tensor, Error> {
+    pub(super) fn encode(
+        &self,
+        engine: &B,
+        pixels: &Tensor,
+        window: Option<usize>,
+    ) -> Result<Tensor, Error> {
         // The network works on colours in 0..1.
         let colours = each(pixels, |value| (value + 1.0) / 2.0)?;
-        run(engine, &self.encoder, &colours)
+        run_in_tiles(engine, &self.encoder, &colours, window)
     }
 
-    pub(super) fn decode(&self, engine: &B, latents: &Tensor) -> Result<Tensor, Error> {
+    pub(super) fn decode(
+        &self,
+        engine: &B,
+        latents: &Tensor,
+        window: Option<usize>,
+    ) -> Result<Tensor, Error> {
         let soft = |value: f32| (libm::tanh(f64::from(value / 3.0)) as f32) * 3.0;
-        let colours = run(engine, &self.decoder, &each(latents, soft)?)?;
+        let colours = run_in_tiles(engine, &self.decoder, &each(latents, soft)?, window)?;
         each(&colours, |value| value * 2.0 - 1.0)
     }
 }
@@ -149,6 +160,57 @@ fn run<B: Backend>(engine: &B, layers: &[Layer<B>], input: &Tensor) -> Result<Te
         state = layer.run(engine, &state)?;
     }
     Ok(engine.download(&state))
+}
+
+/// [`run`] on tiles of `window` latents each way. Nothing here looks further than its convolutions do, so tiles with that
+/// much around them give what the whole gives.
+fn run_in_tiles<B: Backend>(
+    engine: &B,
+    layers: &[Layer<B>],
+    input: &Tensor,
+    window: Option<usize>,
+) -> Result<Tensor, Error> {
+    let Some(window) = window else {
+        return run(engine, layers, input);
+    };
+    let tiles = tiles(layers, window);
+    if tiles.hold(tiles.cells(input)?) {
+        return run(engine, layers, input);
+    }
+    each_picture(input, |picture| {
+        tiles.run(picture, |tile| run(engine, layers, tile))
+    })
+}
+
+/// How layers are cut into tiles of `window` latents each way.
+fn tiles<B: Backend>(layers: &[Layer<B>], window: usize) -> Tiles {
+    let count = |wanted: fn(&Layer<B>) -> bool| layers.iter().filter(|layer| wanted(layer)).count();
+    let reduced = 1 << count(|layer| matches!(layer, Layer::Reduce(_)));
+    let enlarged = 1 << count(|layer| matches!(layer, Layer::Enlarge(_)));
+    // Every convolution of three by three looks one place further; places are latents over `scale`.
+    let (mut scale, mut reach) = (reduced as f64, 0.0);
+    for layer in layers {
+        match layer {
+            Layer::Convolution(_) => reach += 1.0 / scale,
+            Layer::Block(_) => reach += 3.0 / scale,
+            Layer::Relu => {}
+            Layer::Reduce(_) => {
+                reach += 1.0 / scale;
+                scale /= 2.0;
+            }
+            Layer::Enlarge(_) => {
+                scale *= 2.0;
+                reach += 1.0 / scale;
+            }
+        }
+    }
+    Tiles {
+        window,
+        margin: reach.ceil() as usize,
+        input: reduced,
+        output: enlarged,
+    }
+    .sound()
 }
 
 impl<B: Backend> Layer<B> {

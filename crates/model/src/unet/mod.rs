@@ -174,6 +174,7 @@ impl<B: Backend> UNet<B> {
             groups: self.config.norm_groups,
             eps: self.config.norm_eps,
             activation: Some(Activation::Silu),
+            moments: None,
         };
         let call = ConvCall {
             padding: Padding::all(1),

@@ -78,6 +78,7 @@ impl<B: Backend> Transformer<B> {
             groups: self.groups,
             eps: GROUP_NORM_EPS,
             activation: None,
+            moments: None,
         };
         let sequence = [shape[0], shape[1..3].iter().product(), shape[3]];
         let projected = match &self.projections {

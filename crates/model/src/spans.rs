@@ -1,24 +1,23 @@
-//! How sides that are too long to be worked on at one time are cut. Numbers alone.
+//! How sides that are too long to be worked on at one time are cut, with what lies around each part. Numbers alone.
 
 /// A part of a side: what is looked at, and the part of it that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span {
+pub struct Span {
     /// First pixel that is looked at.
-    pub(crate) first: usize,
+    pub first: usize,
     /// Behind the last pixel that is looked at.
-    pub(crate) last: usize,
+    pub last: usize,
     /// First pixel that is kept.
-    pub(crate) start: usize,
+    pub start: usize,
     /// Behind the last pixel that is kept.
-    pub(crate) end: usize,
+    pub end: usize,
 }
 
 impl Span {
     /// Spans of at most `window` pixels whose kept parts cover `side` one after the other, with `around` pixels beside them where the
     /// side goes on. `window` must be more than twice `around`.
-    pub(crate) fn apart(side: u32, window: u32, around: u32) -> Vec<Self> {
+    pub fn apart(side: usize, window: usize, around: usize) -> Vec<Self> {
         if side <= window {
-            let side = side as usize;
             return vec![Self {
                 first: 0,
                 last: side,
@@ -28,21 +27,21 @@ impl Span {
         }
         let inner = window - 2 * around;
         (0..side)
-            .step_by(inner as usize)
+            .step_by(inner)
             .map(|start| {
                 let end = (start + inner).min(side);
                 Self {
-                    first: start.saturating_sub(around) as usize,
-                    last: (end + around).min(side) as usize,
-                    start: start as usize,
-                    end: end as usize,
+                    first: start.saturating_sub(around),
+                    last: (end + around).min(side),
+                    start,
+                    end,
                 }
             })
             .collect()
     }
 
     /// Pixels that are looked at.
-    pub(crate) fn seen(self) -> usize {
+    pub fn seen(self) -> usize {
         self.last - self.first
     }
 }
@@ -56,7 +55,7 @@ mod tests {
         for side in [1, 100, 384, 385, 500, 692, 693, 4000] {
             let spans = Span::apart(side, 384, 19);
             assert_eq!(spans[0].start, 0);
-            assert_eq!(spans.last().unwrap().end, side as usize);
+            assert_eq!(spans.last().unwrap().end, side);
             for pair in spans.windows(2) {
                 assert_eq!(pair[0].end, pair[1].start);
                 assert_eq!(pair[0].last.min(pair[0].end + 19), pair[0].last);
@@ -64,11 +63,7 @@ mod tests {
             for span in &spans {
                 assert!(span.seen() <= 384 && span.first <= span.start && span.end <= span.last);
                 assert!(span.start == 0 || span.start - span.first == 19);
-                assert!(
-                    span.end == side as usize
-                        || span.last - span.end == 19
-                        || span.last == side as usize
-                );
+                assert!(span.end == side || span.last - span.end == 19 || span.last == side);
             }
         }
     }

@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &AdviseArguments) -> Result<ExitCode> {
 fn advise(session: &mut Session<'_>, arguments: &AdviseArguments, path: &Path) -> Result<()> {
     session.go_on()?;
     let source = read_source(path)?;
-    let request = Transform {
+    let mut request = Transform {
         source: &source,
         enlarge: None,
         strength: strength(session, &arguments.strength)?,
@@ -48,9 +48,11 @@ fn advise(session: &mut Session<'_>, arguments: &AdviseArguments, path: &Path) -
             sampler: None,
             sampling: Sampling::default(),
             loras: session.loras.clone(),
+            embeddings: Vec::new(),
             rule: arguments.rule.strength_rule,
         },
     };
+    session.shelves.fill(&mut request.settings)?;
     let forecast = session.model.forecast(&request, LookForFaces::Always)?;
     if !arguments.machine.json {
         report::show(&lines(&source.name, source.picture().size(), &forecast))?;

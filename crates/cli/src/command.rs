@@ -112,6 +112,15 @@ pub(crate) fn transform(
     for lora in &model.lora {
         option("--lora", lora);
     }
+    let shelves = &model.shelves;
+    for (name, folder) in [
+        ("--loras-dir", &shelves.loras_dir),
+        ("--embeddings-dir", &shelves.embeddings_dir),
+    ] {
+        if let Some(folder) = folder {
+            option(name, &folder.to_string_lossy());
+        }
+    }
     option("--output", &output.to_string_lossy());
     let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
     words.join(" ")

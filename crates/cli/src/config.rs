@@ -163,6 +163,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
         kind: Kind::Text,
     },
     Setting {
+        key: "loras-dir",
+        kind: Kind::Text,
+    },
+    Setting {
+        key: "embeddings-dir",
+        kind: Kind::Text,
+    },
+    Setting {
         key: "threads",
         kind: Kind::Number,
     },

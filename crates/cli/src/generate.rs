@@ -7,7 +7,7 @@ use imagegen::{Generate, Hires, Request, Settings, Strength, StrengthRule};
 
 use crate::arguments::{GenerateArguments, HiresChoice};
 use crate::output::{Amount, Output};
-use crate::session::{Session, seeds, settings};
+use crate::session::{Session, seeds};
 
 /// Strength of a second pass where none is named: keeps the composition and draws detail.
 const STRENGTH: f64 = 0.5;
@@ -21,8 +21,7 @@ pub(crate) fn run(arguments: &GenerateArguments) -> Result<ExitCode> {
     let output = Output::plan(&arguments.target, amount)?;
     let mut session = Session::start(&arguments.machine, &arguments.model)?;
     let seeds = seeds(&arguments.prompted, arguments.count)?;
-    let (prompted, loras) = (&arguments.prompted, session.loras.clone());
-    for settings in settings(prompted, &loras, StrengthRule::Share, seeds) {
+    for settings in session.settings(&arguments.prompted, StrengthRule::Share, seeds)? {
         if let Err(error) = generate(&mut session, arguments, settings, &output)
             && let Err(stopped) = session.failed("generate", error)
         {

@@ -9,7 +9,7 @@ use crate::arguments::InpaintArguments;
 use crate::mask;
 use crate::output::{Amount, Output};
 use crate::report::{self, Usage};
-use crate::session::{Session, seeds, settings};
+use crate::session::{Session, seeds};
 
 pub(crate) fn run(arguments: &InpaintArguments) -> Result<ExitCode> {
     if arguments.model.refiner.is_some() {
@@ -30,8 +30,8 @@ pub(crate) fn run(arguments: &InpaintArguments) -> Result<ExitCode> {
         report::warning(Some(&source.name), words);
     }
     let seeds = seeds(&arguments.prompted, arguments.count)?;
-    let (prompted, loras) = (&arguments.prompted, session.loras.clone());
-    for settings in settings(prompted, &loras, arguments.rule.strength_rule, seeds) {
+    let rule = arguments.rule.strength_rule;
+    for settings in session.settings(&arguments.prompted, rule, seeds)? {
         let request = request(arguments, (&source, drawn.as_ref()), settings);
         if let Err(error) = inpaint(&mut session, arguments, &source, request, &output)
             && let Err(stopped) = session.failed(&source.name, error)

@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use imagegen::{LoraUse, Recipe, Request, Sheet, Source, Transform};
+use imagegen::{Recipe, Request, Sheet, Source, Transform};
 use serde_json::{Map, Value, json};
 
 use crate::arguments::LadderArguments;
 use crate::command;
 use crate::output::{Amount, Output};
-use crate::session::{Session, read_source, seeds, settings};
+use crate::session::{Session, read_source, seeds};
 use crate::sheet;
 
 pub(crate) fn run(arguments: &LadderArguments) -> Result<ExitCode> {
@@ -33,7 +33,7 @@ fn climb(
     source: &Source,
     output: &Output,
 ) -> Result<Map<String, Value>> {
-    let rungs = rungs(arguments, source, &session.loras)?;
+    let rungs = rungs(session, arguments, source)?;
     let mut sheet = Sheet::of(&session.model.framed_source(&rungs[0])?);
     let requests: Vec<_> = rungs.into_iter().map(Request::Transform).collect();
     // Every rung is checked before the first one runs.
@@ -63,16 +63,19 @@ fn climb(
 
 /// The requests, one for each strength, with one seed; the parser gives at least one.
 fn rungs<'a>(
+    session: &Session<'_>,
     arguments: &LadderArguments,
     source: &'a Source,
-    loras: &[LoraUse],
 ) -> Result<Vec<Transform<'a>>> {
     let shaping = &arguments.shaping;
     let seed = seeds(&arguments.prompted, 1)?;
     let (prompted, rule) = (&arguments.prompted, shaping.rule.strength_rule);
-    let rungs = settings(prompted, loras, rule, seed).flat_map(|settings| {
-        let strengths = arguments.strengths.0.iter();
-        strengths.map(move |&strength| shaping.transform(source, strength, settings.clone()))
-    });
+    let settings = session.settings(prompted, rule, seed)?;
+    let rungs = settings
+        .into_iter()
+        .flat_map(|settings| {
+            let strengths = arguments.strengths.0.iter();
+            strengths.map(move |&strength| shaping.transform(source, strength, settings.clone()))
+        });
     Ok(rungs.collect())
 }

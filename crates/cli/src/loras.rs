@@ -4,15 +4,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
-use imagegen::LoraUse;
+use imagegen::files::Shelf;
+use imagegen::{Lora, LoraUse};
 
-/// Reads what `--lora` names: a file, and how much of it.
-pub(crate) fn read(named: &str) -> Result<LoraUse> {
-    let (path, weight) = parted(named, |path| Path::new(path).exists());
-    Ok(LoraUse {
-        lora: Arc::new(imagegen::files::read_lora(Path::new(path))?),
-        weight,
-    })
+/// Reads what `--lora` names: a file, or a name on the shelf, and how much of it.
+pub(crate) fn read(named: &str, shelf: Option<&Shelf<Lora>>) -> Result<LoraUse> {
+    let (name, weight) = parted(named, |path| Path::new(path).exists());
+    let path = Path::new(name);
+    let lora = match shelf {
+        Some(shelf) if !path.exists() => shelf.get(name)?,
+        _ => Arc::new(imagegen::files::read_lora(path)?),
+    };
+    Ok(LoraUse { lora, weight })
 }
 
 /// Parts `FILE:WEIGHT`; the weight is 1 where there is none, and where a file of the whole name `is_there`. A colon

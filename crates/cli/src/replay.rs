@@ -194,7 +194,8 @@ impl<'a> Told<'a> {
         let mut request = self.recipe.request(source, mask)?;
         let given = session.loras.iter().map(|used| Arc::clone(&used.lora));
         let given: Vec<_> = given.collect();
-        request.settings_mut().loras = self.recipe.loras(&given)?;
+        let settings = request.settings_mut();
+        session.shelves.fill_again(settings, &self.recipe, &given)?;
         self.recipe
             .check_repetition(&session.model.plan(&request)?)?;
         session.make(&self.name, &request, output)

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Error, Result};
-use imagegen::files::Existing;
+use imagegen::files::{Existing, Shelves};
 use imagegen::{
     Cpu, Embedding, EnlargeMark, Facts, Level, LoraUse, Model, Note, Outcome, PaintedRecord,
     PromptRecord, Request, Sampling, Settings, Source, StrengthRule, Variation,
@@ -40,6 +40,7 @@ pub(crate) struct Session<'a> {
     pub(crate) model: Model,
     /// LoRAs that options name.
     pub(crate) loras: Vec<LoraUse>,
+    pub(crate) shelves: Shelves,
     stop: Arc<AtomicBool>,
     load_seconds: f64,
     results: Vec<Value>,
@@ -74,7 +75,9 @@ impl<'a> Session<'a> {
             }
         })
         .context("cannot listen for Ctrl-C")?;
-        let loras = choice.lora.iter().map(|named| loras::read(named));
+        let shelves = choice.shelves.open()?;
+        let on_shelf = shelves.loras.as_ref();
+        let loras = choice.lora.iter().map(|named| loras::read(named, on_shelf));
         let loras = loras.collect::<Result<_>>()?;
         let since = Instant::now();
         let room = machine.compute.room();
@@ -102,6 +105,7 @@ impl<'a> Session<'a> {
             machine,
             model,
             loras,
+            shelves,
             stop,
             load_seconds,
             results: Vec::new(),
@@ -109,6 +113,40 @@ impl<'a> Session<'a> {
             advised: HashSet::new(),
             noted: HashSet::new(),
         })
+    }
+
+    /// The settings of `seeds`, one after the other, with what the prompts name of LoRAs and embeddings.
+    ///
+    /// Fails where they name what there is not.
+    pub(crate) fn settings(
+        &self,
+        prompted: &Prompted,
+        rule: StrengthRule,
+        seeds: impl Iterator<Item = Seeds>,
+    ) -> Result<Vec<Settings>> {
+        let mut settings = Settings {
+            prompt: prompted.prompt.clone(),
+            negative_prompt: prompted.negative.clone(),
+            prompt_mode: prompted.mode.prompt_mode,
+            loras: self.loras.clone(),
+            embeddings: Vec::new(),
+            steps: prompted.steps.steps.map(usize::from),
+            guidance_scale: prompted.guidance,
+            seed: 0, // each has its own
+            sampler: prompted.sampler.map(|named| named.sampler),
+            sampling: prompted.sampling(),
+            rule,
+        };
+        self.shelves.fill(&mut settings)?;
+        let seeded = |seeds: Seeds| Settings {
+            seed: seeds.seed,
+            sampling: Sampling {
+                variation: seeds.variation,
+                ..settings.sampling
+            },
+            ..settings.clone()
+        };
+        Ok(seeds.map(seeded).collect())
     }
 
     /// Fails where Ctrl-C was pressed.
@@ -339,30 +377,6 @@ pub(crate) fn read_source(path: &Path) -> Result<Source> {
 pub(crate) struct Seeds {
     seed: u64,
     variation: Option<Variation>,
-}
-
-/// The settings of `seeds`, one after the other.
-pub(crate) fn settings(
-    prompted: &Prompted,
-    loras: &[LoraUse],
-    rule: StrengthRule,
-    seeds: impl Iterator<Item = Seeds>,
-) -> impl Iterator<Item = Settings> {
-    seeds.map(move |seeds| Settings {
-        prompt: prompted.prompt.clone(),
-        negative_prompt: prompted.negative.clone(),
-        prompt_mode: prompted.mode.prompt_mode,
-        loras: loras.to_vec(),
-        steps: prompted.steps.steps.map(usize::from),
-        guidance_scale: prompted.guidance,
-        seed: seeds.seed,
-        sampler: prompted.sampler.map(|named| named.sampler),
-        sampling: Sampling {
-            variation: seeds.variation,
-            ..prompted.sampling()
-        },
-        rule,
-    })
 }
 
 /// The seeds of `count` pictures from the one asked for, or from a drawn one. They start again at 0 after the last. With a

@@ -9,7 +9,7 @@ use imagegen::{Request, Strength};
 use crate::arguments::{OneStrength, TransformArguments};
 use crate::output::{Amount, Output, STANDARD};
 use crate::report::Usage;
-use crate::session::{Seeds, Session, read_source, seeds, settings};
+use crate::session::{Seeds, Session, read_source, seeds};
 
 pub(crate) fn run(arguments: &TransformArguments) -> Result<ExitCode> {
     let sources = &arguments.sources;
@@ -62,8 +62,8 @@ fn transform(
 ) -> Result<()> {
     let source = read_source(path)?;
     let rule = arguments.shaping.rule.strength_rule;
-    let (prompted, loras) = (&arguments.prompted, session.loras.clone());
-    for settings in settings(prompted, &loras, rule, seeds.iter().copied()) {
+    let seeds_of = seeds.iter().copied();
+    for settings in session.settings(&arguments.prompted, rule, seeds_of)? {
         let request = arguments.shaping.transform(&source, strength, settings);
         let request = Request::Transform(request);
         let made = session.make(&source.name, &request, output)?;

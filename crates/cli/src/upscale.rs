@@ -9,7 +9,7 @@ use imagegen::{Enlarge, Fit, Request, Settings, Strength, StrengthRule, Transfor
 use crate::arguments::UpscaleArguments;
 use crate::output::{Amount, Output, STANDARD};
 use crate::report::Usage;
-use crate::session::{Session, read_source, seeds, settings};
+use crate::session::{Session, read_source, seeds};
 
 /// How far the pass with a prompt moves where nobody says: it draws detail and keeps everything else.
 const STRENGTH: f64 = 0.2;
@@ -30,8 +30,7 @@ pub(crate) fn run(arguments: &UpscaleArguments) -> Result<ExitCode> {
     let enlarge = Enlarge::new(arguments.by, arguments.with)?;
     let mut session = Session::start(&arguments.machine, &arguments.model)?;
     let seeds = seeds(&arguments.prompted, 1)?;
-    let (prompted, loras) = (&arguments.prompted, &session.loras);
-    let all: Vec<_> = settings(prompted, loras, StrengthRule::Share, seeds).collect();
+    let all = session.settings(&arguments.prompted, StrengthRule::Share, seeds)?;
     for (path, settings) in sources.iter().zip(all.iter().cycle()) {
         let asked = (enlarge, strength, settings);
         if let Err(error) = upscale(&mut session, path, asked, &output)

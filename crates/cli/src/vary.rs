@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::arguments::VaryArguments;
 use crate::output::{Amount, Output};
 use crate::report;
-use crate::session::{Session, read_source, seeds, settings};
+use crate::session::{Session, read_source, seeds};
 use crate::sheet;
 use crate::transform::strength;
 
@@ -74,7 +74,7 @@ fn requests<'s>(
     let shaping = &arguments.shaping;
     let seeds = seeds(&arguments.prompted, 2 * arguments.count)?;
     let (prompted, rule) = (&arguments.prompted, shaping.rule.strength_rule);
-    let settings = settings(prompted, &session.loras, rule, seeds);
+    let settings = session.settings(prompted, rule, seeds)?;
     let request = |settings| shaping.transform(source, strength, settings);
-    Ok(settings.map(request).collect())
+    Ok(settings.into_iter().map(request).collect())
 }

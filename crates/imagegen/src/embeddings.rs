@@ -1,6 +1,7 @@
 //! Words of a prompt that stand for learned vectors: textual inversion.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use imagegen_model::{TextualInversion, Weights};
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,12 @@ pub struct Embedding {
     /// SHA-256 of the file, in hexadecimal.
     pub sha256: String,
     pub(crate) inversion: TextualInversion,
+}
+
+impl PartialEq for Embedding {
+    fn eq(&self, other: &Self) -> bool {
+        self.mark() == other.mark()
+    }
 }
 
 /// Which textual inversion.
@@ -47,7 +54,7 @@ impl Embedding {
         }
         let failed = |cause| Error::Embedding { cause };
         let sha256 = hex(&Sha256::digest(&bytes));
-        let weights = Weights::parse(file, std::sync::Arc::new(bytes)).map_err(failed)?;
+        let weights = Weights::parse(file, Arc::new(bytes)).map_err(failed)?;
         Ok(Self {
             name: name.to_owned(),
             sha256,
@@ -61,6 +68,11 @@ impl Embedding {
             sha256: self.sha256.clone(),
         }
     }
+}
+
+/// Widths of a file's vectors, for each text encoder; `None` for a file of something else.
+pub(crate) fn widths(weights: &Weights) -> Option<Vec<usize>> {
+    Some(TextualInversion::read(weights).ok()?.widths())
 }
 
 /// A stretch of a text: words, or the place of a name in the list that was looked for.
@@ -117,7 +129,7 @@ fn joins(c: char) -> bool {
 
 /// The marks of those of `embeddings` whose names are in `texts`, in their order.
 pub(crate) fn used<'a>(
-    embeddings: &[Embedding],
+    embeddings: &[Arc<Embedding>],
     texts: impl Iterator<Item = &'a str>,
 ) -> Vec<EmbeddingMark> {
     let names: Vec<&str> = embeddings.iter().map(|known| known.name.as_str()).collect();

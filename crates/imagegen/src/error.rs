@@ -121,6 +121,18 @@ pub enum Error {
         /// Why.
         cause: imagegen_model::Error,
     },
+    /// Nothing that requests may name has this name, or several have.
+    #[error("{what} {got:?} is {fault}, expected {expected}")]
+    UnknownName {
+        /// What was named: `LoRA` or `embedding`.
+        what: &'static str,
+        /// The name.
+        got: String,
+        /// What is wrong with it.
+        fault: &'static str,
+        /// The names there are, or the nearest.
+        expected: String,
+    },
     /// A LoRA that a picture was made with is not among those given.
     #[error("the LoRA {name} (sha256 {sha256}) is missing, expected its file")]
     NoLora {

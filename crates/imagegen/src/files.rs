@@ -1,5 +1,9 @@
 //! The one module that knows paths: reading sources, mapping weights, writing results whole.
 
+mod shelf;
+
+pub use shelf::{Shelf, Shelvable, Shelved, Shelves};
+
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};

@@ -14,7 +14,7 @@ use crate::{Error, Warning};
 pub(crate) const MOST_WEIGHT: f64 = 10.0;
 
 /// The note in which kohya's trainer says how it called the file.
-const TRAINED_AS: &str = "ss_output_name";
+pub(crate) const TRAINED_AS: &str = "ss_output_name";
 
 /// A LoRA file, checked by itself.
 pub struct Lora {

@@ -1,9 +1,11 @@
 //! How the texts of a request are read: with the grammar of prompts or without.
 
+use std::sync::Arc;
+
 use imagegen_pipeline::{StrengthRule, needs_uncond};
 use imagegen_prompt::{MOST_READINGS, Piece, Role, Schedule, parse};
 
-use crate::{Error, LoraUse, Settings, Warning, loras};
+use crate::{Embedding, Error, LoraUse, Settings, Warning, loras};
 
 /// What brackets and keywords in a text mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -83,7 +85,12 @@ pub(crate) struct ReadPrompt {
     /// Whether there was no text at all, not even a blank.
     pub(crate) is_none: bool,
     warnings: Vec<imagegen_prompt::Warning>,
+    /// Embeddings that its words may stand for.
+    pub(crate) embeddings: Embeddings,
 }
+
+/// Embeddings that words of texts may stand for.
+pub(crate) type Embeddings = Arc<[Arc<Embedding>]>;
 
 /// A part of a prompt in the course of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,6 +106,8 @@ pub(crate) struct ReadTexts {
     pub(crate) negative: Option<ReadPrompt>,
     /// The LoRAs of the run, each once.
     pub(crate) loras: Vec<LoraUse>,
+    /// Embeddings that words of both may stand for.
+    pub(crate) embeddings: Embeddings,
 }
 
 /// When a negative prompt has a say.
@@ -118,13 +127,19 @@ impl ReadTexts {
     /// Fails where a text cannot be meant; see [`imagegen_prompt::parse`].
     pub(crate) fn of(
         settings: &Settings,
-        guidance_scale: f64,
-        say: NegativeSay,
+        embeddings: Embeddings,
+        (guidance_scale, say): (f64, NegativeSay),
         runs: usize,
     ) -> Result<Self, Error> {
         loras::bounded(&settings.loras)?;
         let mode = settings.prompt_mode;
-        let read = |role, text| ReadPrompt::of((role, text), mode, runs, &settings.loras);
+        let read = |role, text| {
+            let read = ReadPrompt::of((role, text), mode, runs, &settings.loras);
+            read.map(|read| ReadPrompt {
+                embeddings: Arc::clone(&embeddings),
+                ..read
+            })
+        };
         // A network that hears the scale hears the prompt with it, at 0 too.
         let prompt = (guidance_scale != 0.0 || say == NegativeSay::Never)
             .then(|| read(Role::Positive, &settings.prompt))
@@ -148,6 +163,7 @@ impl ReadTexts {
             prompt,
             negative,
             loras: loras::settled(&settings.loras),
+            embeddings,
         };
         let left_out = settings
             .sampling
@@ -224,6 +240,7 @@ impl ReadPrompt {
             parts: Vec::new(),
             is_none: text.is_empty(),
             warnings: Vec::new(),
+            embeddings: Embeddings::default(),
         };
         if mode == PromptMode::Plain {
             read.parts.push(ReadPart {

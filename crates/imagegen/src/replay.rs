@@ -30,6 +30,7 @@ impl Recipe {
                 None => PromptMode::Plain,
             },
             loras: Vec::new(),
+            embeddings: Vec::new(),
             steps: Some(self.steps),
             guidance_scale: Some(self.guidance_scale),
             seed: self.seed,

@@ -1,10 +1,14 @@
 //! What is asked for.
 
+use std::sync::Arc;
+
 use imagegen_picture::{Decoded, Fit, Limits, Picture, Size, Wanted, decode};
 use imagegen_pipeline::{Colours, NoiseKind, Sampler, Spacing, Strength, StrengthRule, Variation};
 use sha2::{Digest, Sha256};
 
-use crate::{Enlarge, Error, Hires, Inpaint, LoraUse, PromptMode, Tiles, VaeTiling};
+use crate::{
+    Embedding, Enlarge, Error, Hires, Inpaint, LoraUse, PromptMode, Tiles, VaeTiling,
+};
 
 /// A source picture, decoded, and the hash of its file.
 #[derive(Debug, Clone)]
@@ -97,6 +101,9 @@ pub struct Settings {
     /// LoRAs that change the model for the run, those that the prompt names among them. Weights of one that is here
     /// more than once add up.
     pub loras: Vec<LoraUse>,
+    /// Textual inversions that words of both may stand for, besides those the model has learned. What is made for other
+    /// text encoders is left out, with a warning where a text names it.
+    pub embeddings: Vec<Arc<Embedding>>,
     /// Steps of the full schedule, 1 to 1000.
     pub steps: Option<usize>,
     /// Weight of the prompt over the negative prompt, 0 to 100.

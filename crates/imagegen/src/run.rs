@@ -503,7 +503,12 @@ impl Model {
         } else {
             NegativeSay::WhereWeighed
         };
-        let texts = ReadTexts::of(settings, resolved.guidance_scale, say, runs)?;
+        let texts = ReadTexts::of(
+            settings,
+            self.embeddings(settings),
+            (resolved.guidance_scale, say),
+            runs,
+        )?;
         self.fit_loras(&texts.loras)?;
         Ok(texts)
     }
@@ -522,6 +527,7 @@ impl Model {
         let mut warnings = self.standing_warnings(settings.sampler.is_some());
         warnings.extend(loras::bounded(&settings.loras)?);
         warnings.extend(self.fit_loras(&texts.loras)?);
+        warnings.extend(self.unfit_embeddings(texts));
         let guidance_scale = resolved.guidance_scale;
         let unused = |which| Warning::TextUnused {
             which,

@@ -62,6 +62,11 @@ pub enum Warning {
         /// The first module or tensor of them.
         first: String,
     },
+    /// A text names an embedding that was made for other text encoders.
+    EmbeddingUnfit {
+        /// Its word.
+        name: String,
+    },
     /// A LoRA's weight was brought within the range.
     LoraBounded {
         /// Its name.
@@ -166,6 +171,10 @@ impl fmt::Display for Warning {
                     "{count} {are} not used of the LoRA {name:?}: this model has no layer for them, the first is \"{first}\""
                 )
             }
+            Self::EmbeddingUnfit { name } => write!(
+                f,
+                "the embedding {name:?} is for other text encoders than this model's; its word is read as text"
+            ),
             Self::LoraBounded { name, weight } => write!(
                 f,
                 "the LoRA {name:?} weighs {weight}, which is bounded to {}",

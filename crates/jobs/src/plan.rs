@@ -265,6 +265,7 @@ fn settings(order: &Order) -> Result<Settings, Error> {
         sampler: sampler.transpose()?,
         sampling: order.sampling.choices()?,
         loras: Vec::new(),
+        embeddings: Vec::new(),
         rule: rule.transpose()?.unwrap_or(StrengthRule::Share),
     })
 }

@@ -64,11 +64,16 @@ impl TextualInversion {
         self.towers[0].shape()[0]
     }
 
+    /// Widths of its vectors, for each text encoder.
+    pub fn widths(&self) -> Vec<usize> {
+        self.towers.iter().map(|tower| tower.shape()[1]).collect()
+    }
+
     /// The vectors for each of a model's text encoders, whose widths these are, in their order.
     ///
     /// Fails with [`Error::Unsupported`] where it was made for other encoders.
     pub fn fit(&self, widths: &[usize]) -> Result<&[Tensor], Error> {
-        let own: Vec<usize> = self.towers.iter().map(|tower| tower.shape()[1]).collect();
+        let own = self.widths();
         if own == widths {
             return Ok(&self.towers);
         }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use imagegen::files::{Shelf, Shelves};
 use imagegen::{
     Colours, Fit, Format, Level, ModelSource, NoiseKind, PredictionType, PromptMode, Room,
     Sampling, Settings, Source, Spacing, Strength, StrengthRule, Tiles, Transform, VaeTiling,
@@ -520,10 +521,55 @@ pub(crate) struct ModelChoice {
 
     /// LoRA (.safetensors) that changes the model, and how much of it, -10 to 10; may be given again
     ///
-    /// 1, which holds where no weight is named, is what it was trained for. Weights of a file that is named twice add
-    /// up. `replay` and `verify` take weights from the picture.
-    #[arg(long, value_name = "FILE[:WEIGHT]")]
+    /// A file, or a name in --loras-dir; prompts name those as <lora:NAME:WEIGHT>. 1, which holds where no weight is
+    /// named, is what it was trained for. Weights of one that is named twice add up. `replay` and `verify` take weights
+    /// from the picture.
+    #[arg(long, value_name = "FILE|NAME[:WEIGHT]")]
     pub(crate) lora: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) shelves: ShelfFolders,
+}
+
+/// Folders of files that requests name.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ShelfFolders {
+    /// Folder of LoRAs (.safetensors) that prompts name as <lora:NAME:WEIGHT>
+    ///
+    /// NAME is a file's name without its ending, in the folder or in folders inside it. Only files that are named are
+    /// read.
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "IMAGEGEN_LORAS_DIR",
+        hide_env_values = true
+    )]
+    pub(crate) loras_dir: Option<PathBuf>,
+
+    /// Folder of textual inversions (.safetensors) that words of prompts stand for
+    ///
+    /// The word is a file's name without its ending. Only files that are named are read.
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "IMAGEGEN_EMBEDDINGS_DIR",
+        hide_env_values = true
+    )]
+    pub(crate) embeddings_dir: Option<PathBuf>,
+}
+
+impl ShelfFolders {
+    /// Opens the folders. Fails where one cannot be read.
+    pub(crate) fn open(&self) -> Result<Shelves, imagegen::Error> {
+        Ok(Shelves {
+            loras: self.loras_dir.as_deref().map(Shelf::open).transpose()?,
+            embeddings: self
+                .embeddings_dir
+                .as_deref()
+                .map(Shelf::open)
+                .transpose()?,
+        })
+    }
 }
 
 /// The model that holds where none is named.

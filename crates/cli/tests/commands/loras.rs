@@ -171,3 +171,131 @@ fn files_that_are_no_loras_and_weights_that_are_none_are_refused() {
         made.stderr
     );
 }
+
+#[test]
+fn tags_in_prompts_name_files_of_a_folder_and_give_the_same_pixels() {
+    let place = place();
+    fs::create_dir_all(place.path("shelf/styles")).unwrap();
+    fs::rename(
+        place.path("fur.safetensors"),
+        place.path("shelf/styles/fur.safetensors"),
+    )
+    .unwrap();
+    place.put(
+        "shelf/ink.safetensors",
+        &reference("lora_sd_peft.safetensors"),
+    );
+    place.put("shelf/broken.safetensors", b"<html>");
+    let line =
+        |prompt: &str, more: &str| LINE.replace("painting", prompt) + " --loras-dir shelf " + more;
+    let by_option = "--lora fur:0.8 --lora shelf/ink.safetensors:-0.5 -o option.png";
+    succeed(&place, &line("painting", by_option));
+    let by_tag = "painting<lora:fur:0.8><lora:ink:-0.5>";
+    let made = succeed(&place, &line(by_tag, "-o tag.png --json"));
+    assert!(place.open("tag.png") == place.open("option.png"));
+    assert_eq!(made.lines("warning: "), Vec::<&str>::new());
+    assert_eq!(recipe(&made)["loras"].as_array().unwrap().len(), 2);
+    assert_eq!(recipe(&made)["prompt"], by_tag);
+    // Half by each way.
+    let both = "painting<lora:FUR:0.4><lora:ink:-0.5>";
+    succeed(&place, &line(both, "--lora fur:0.4 -o both.png"));
+    assert!(place.open("both.png") == place.open("option.png"));
+    // A file that is given by an option alone, for the tag to weigh.
+    let own = LINE.replace("painting", "painting<lora:fur:0.8><lora:ink:-0.5>");
+    let files = "--lora shelf/styles/fur.safetensors:0 --lora shelf/ink.safetensors:0";
+    succeed(&place, &format!("{own} {files} -o own.png"));
+    assert!(place.open("own.png") == place.open("option.png"));
+    for again in ["replay tag.png -o again.png", "verify tag.png"] {
+        succeed(&place, &format!("{again} --model m --loras-dir shelf"));
+    }
+    assert!(place.bytes("again.png") == place.bytes("tag.png"));
+    let replay = "replay tag.png -o no.png --model m";
+    run(&place, replay).assert_refused(1, &["the LoRA fur", "is missing"]);
+    place.put(
+        "shelf/ink.safetensors",
+        &reference("lora_sd_mid.safetensors"),
+    );
+    run(&place, &format!("{replay} --loras-dir shelf"))
+        .assert_refused(1, &["the LoRA ink", "is missing"]);
+    for (prompt, words) in [
+        (
+            "a<lora:furr:1>",
+            ["LoRA \"furr\" is not known", "such as fur"],
+        ),
+        ("a<lora:../fur:1>", ["LoRA \"../fur\" is not known", "ink"]),
+        ("a<lora:broken:1>", ["broken", "HTML"]),
+    ] {
+        let words = words.map(|word| word.replace("such as fur", "fur"));
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        run(&place, &line(prompt, "-o no.png")).assert_refused(1, &words);
+    }
+    run(&place, &line("a", "--lora furr -o no.png")).assert_refused(1, &["\"furr\" is not known"]);
+    let nowhere = LINE.to_owned() + " --loras-dir nowhere -o no.png";
+    run(&place, &nowhere).assert_refused(1, &["cannot read nowhere"]);
+    assert!(!place.path("no.png").exists());
+}
+
+#[test]
+fn embeddings_of_a_folder_are_read_where_prompts_name_them() {
+    let place = place();
+    fs::create_dir_all(place.path("words/more")).unwrap();
+    let word = reference("inversion_word.safetensors");
+    place.put("words/more/lake-toy.safetensors", &word);
+    place.put(
+        "words/big-fur.safetensors",
+        &reference("inversion_towers.safetensors"),
+    );
+    place.put("words/painting.safetensors", b"no embedding");
+    place.put("lake-toy.safetensors", &word);
+    let line = LINE.replace("painting", "painting,lake-toy");
+    succeed(&place, &format!("{line} -o plain.png"));
+    succeed(
+        &place,
+        &format!("{line} --embedding lake-toy.safetensors -o option.png"),
+    );
+    let made = succeed(
+        &place,
+        &format!("{line} --embeddings-dir words -o o.png --json"),
+    );
+    assert!(place.bytes("o.png") == place.bytes("option.png"));
+    assert!(place.open("o.png") != place.open("plain.png"));
+    assert_eq!(recipe(&made)["embeddings"][0]["name"], "lake-toy");
+    assert_eq!(made.lines("warning: "), Vec::<&str>::new());
+    succeed(
+        &place,
+        "replay o.png --model m --embeddings-dir words -o again.png",
+    );
+    assert!(place.bytes("again.png") == place.bytes("o.png"));
+    // One for other text encoders is a word like others.
+    let other = LINE.replace("painting", "big-fur");
+    succeed(&place, &format!("{other} -o word.png"));
+    let made = succeed(
+        &place,
+        &format!("{other} --embeddings-dir words -o unfit.png"),
+    );
+    assert!(place.bytes("word.png") == place.bytes("unfit.png"));
+    let warnings = made.lines("warning: ");
+    assert!(
+        warnings.len() == 1
+            && warnings[0].contains("embedding \"big-fur\" is for other text encoders"),
+        "{}",
+        made.stderr
+    );
+}
+
+#[test]
+fn folders_may_be_named_in_the_environment() {
+    let place = place();
+    fs::create_dir(place.path("shelf")).unwrap();
+    fs::rename(
+        place.path("fur.safetensors"),
+        place.path("shelf/fur.safetensors"),
+    )
+    .unwrap();
+    let line = LINE.replace("painting", "a<lora:fur>") + " -o o.png";
+    let words: Vec<_> = line.split_whitespace().collect();
+    let mut command = crate::alone(&place, &words);
+    command.env("IMAGEGEN_LORAS_DIR", "shelf");
+    assert_eq!(Done::of(&command.output().unwrap()).code, 0);
+    run(&place, &line).assert_refused(1, &["the LoRA \"fur\""]);
+}

@@ -251,7 +251,8 @@ fn tensors(meter: &Meter, networks: &Networks<Meter>, size: [u32; 2]) -> Result<
     let standing = meter.live();
     meter.restart();
     let unet = networks.unet.config();
-    let encoding = networks.texts.encode(meter, PromptMode::Plain, &[], 0)?;
+    let how = (PromptMode::Plain, 0);
+    let encoding = networks.texts.encode(meter, how, &[], &[])?;
     let [width, height] = size.map(|side| side as usize);
     let places = |side: usize| side / networks.codec.downscale();
     {

@@ -40,7 +40,7 @@ use imagegen_prompt::Piece;
 
 use crate::embeddings;
 use crate::inpaint::LastMask;
-use crate::prompts::{PromptFacts, ReadPart, ReadPrompt, ReadTexts};
+use crate::prompts::{Embeddings, PromptFacts, ReadPart, ReadPrompt, ReadTexts};
 use crate::recipe::{ModelMark, Recipe};
 use crate::run::Prepared;
 use crate::{Embedding, EmbeddingMark, Error, PromptMode, Room, Settings, Size, Warning};
@@ -84,8 +84,8 @@ type Encoded = VecDeque<(Said, Arc<Encoding>)>;
 
 type Encoding = TextEncoding<<CpuBackend as Backend>::Tensor>;
 
-/// What decides an encoding: weighted words, how they are cut, and how many layers are left out.
-type Said = (PromptMode, Vec<Piece>, usize);
+/// What decides an encoding: weighted words, how they are cut, how many layers are left out, and what words stand for.
+type Said = (PromptMode, Vec<Piece>, usize, Embeddings);
 
 /// A loaded model.
 #[derive(Debug)]
@@ -169,8 +169,37 @@ impl Model {
 
     /// The textual inversions that words of texts stand for.
     pub(crate) fn embeddings_in(&self, texts: &ReadTexts) -> Vec<EmbeddingMark> {
+        let (fit, _) = self.parted(&texts.embeddings);
         let said = texts.iter().flat_map(ReadPrompt::stretches);
-        embeddings::used(&self.networks.texts.embeddings, said)
+        embeddings::used(&fit, said)
+    }
+
+    /// What is to be said of embeddings for other text encoders that texts name.
+    pub(crate) fn unfit_embeddings(&self, texts: &ReadTexts) -> Vec<Warning> {
+        let (_, unfit) = self.parted(&texts.embeddings);
+        let said = texts.iter().flat_map(ReadPrompt::stretches);
+        let named = embeddings::used(&unfit, said).into_iter();
+        let warning = |mark: EmbeddingMark| Warning::EmbeddingUnfit { name: mark.name };
+        named.map(warning).collect()
+    }
+
+    /// Embeddings for this model's text encoders, and others.
+    fn parted(&self, embeddings: &Embeddings) -> (Vec<Arc<Embedding>>, Vec<Arc<Embedding>>) {
+        let fits = |embedding: &Arc<Embedding>| self.networks.texts.takes(embedding);
+        embeddings.iter().cloned().partition(fits)
+    }
+
+    /// Embeddings that texts of a request may name: those that were learned, then those of the request that are called
+    /// otherwise.
+    pub(crate) fn embeddings(&self, settings: &Settings) -> Embeddings {
+        let mut all = self.networks.texts.embeddings.clone();
+        for embedding in &settings.embeddings {
+            let same = |known: &Arc<Embedding>| known.name.eq_ignore_ascii_case(&embedding.name);
+            if !all.iter().any(same) {
+                all.push(Arc::clone(embedding));
+            }
+        }
+        all.into()
     }
 
     /// Fails with [`Error::Memory`] where carrying out a recipe surely takes more memory than there is: what fits
@@ -332,14 +361,19 @@ impl Model {
     fn longest(&self, prompt: &ReadPrompt) -> Result<Length, Error> {
         let mut longest = Length::default();
         for pieces in prompt.readings() {
-            let length = self.networks.texts.length(prompt.mode, pieces);
-            let length = length.map_err(|cause| self.fail(cause))?;
+            let length = self.length(prompt, pieces)?;
             let whole = |length: &Length| length.used + length.dropped;
             if longest.limit == 0 || whole(&length) > whole(&longest) {
                 longest = length;
             }
         }
         Ok(longest)
+    }
+
+    fn length(&self, prompt: &ReadPrompt, pieces: &[Piece]) -> Result<Length, Error> {
+        let texts = &self.networks.texts;
+        let length = texts.length(prompt.mode, pieces, &prompt.embeddings);
+        length.map_err(|cause| self.fail(cause))
     }
 
     /// How long a text is, and how much of it is read; start and end marks are not counted.
@@ -354,8 +388,7 @@ impl Model {
     /// How a prompt was read, for the record.
     pub(crate) fn prompt_facts(&self, prompt: &ReadPrompt) -> Result<PromptFacts, Error> {
         prompt.facts(|pieces| {
-            let length = self.networks.texts.length(prompt.mode, pieces);
-            let length = length.map_err(|cause| self.fail(cause))?;
+            let length = self.length(prompt, pieces)?;
             Ok((length.windows, length.used))
         })
     }
@@ -363,9 +396,8 @@ impl Model {
     /// Encodes weighted words, or finds them among the last few.
     fn encode(
         &self,
-        mode: PromptMode,
+        prompt: &ReadPrompt,
         pieces: &[Piece],
-        left_out: usize,
         adapted: Option<&Adapted>,
     ) -> Result<Arc<Encoding>, Error> {
         const KEPT: usize = 8;
@@ -374,14 +406,20 @@ impl Model {
             None => (&self.networks.texts, &self.encoded),
         };
         let mut encoded = encoded.lock().unwrap_or_else(PoisonError::into_inner);
-        let same =
-            |(known, _): &&(Said, _)| known.0 == mode && known.1 == pieces && known.2 == left_out;
-        if let Some((_, found)) = encoded.iter().find(same) {
+        let (mode, left_out) = (prompt.mode, prompt.left_out);
+        let said = (
+            mode,
+            pieces.to_vec(),
+            left_out,
+            Arc::clone(&prompt.embeddings),
+        );
+        if let Some((_, found)) = encoded.iter().find(|(known, _)| *known == said) {
             return Ok(Arc::clone(found));
         }
-        let new = texts.encode(&self.engine, mode, pieces, left_out);
+        let how = (mode, left_out);
+        let new = texts.encode(&self.engine, how, pieces, &prompt.embeddings);
         let new = Arc::new(new.map_err(|cause| self.fail(cause))?);
-        encoded.push_front(((mode, pieces.to_vec(), left_out), Arc::clone(&new)));
+        encoded.push_front((said, Arc::clone(&new)));
         encoded.truncate(KEPT);
         Ok(new)
     }
@@ -402,8 +440,7 @@ impl Model {
         }
         let part = |part: &ReadPart| {
             let readings = part.schedule.readings.iter();
-            let encodings =
-                readings.map(|pieces| self.encode(prompt.mode, pieces, prompt.left_out, adapted));
+            let encodings = readings.map(|pieces| self.encode(prompt, pieces, adapted));
             Ok(Heard {
                 encodings: encodings.collect::<Result<_, Error>>()?,
                 steps: part.schedule.steps.clone(),

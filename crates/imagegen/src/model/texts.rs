@@ -18,7 +18,7 @@ pub(super) struct Texts<B: Backend> {
     pub(super) towers: Vec<(ClipText<B>, Arc<Tokenizer>)>,
     pub(super) states: TextStates,
     /// Words that stand for vectors.
-    pub(super) embeddings: Vec<Embedding>,
+    pub(super) embeddings: Vec<Arc<Embedding>>,
 }
 
 /// What stands in a window: a token, or a vector of an embedding.
@@ -93,19 +93,35 @@ impl<B: Backend> Texts<B> {
                 format!("at most {room}"),
             ));
         }
-        let same = |known: &&Embedding| known.name.eq_ignore_ascii_case(name);
+        let same = |known: &&Arc<Embedding>| known.name.eq_ignore_ascii_case(name);
         if let Some(known) = self.embeddings.iter().find(same) {
             let got = format!("that of another file, {}", known.sha256);
             let subject = format!("the name of embedding {name:?}");
             return Err(crate::Error::setting(subject, got, "a name for each"));
         }
-        self.embeddings.push(embedding);
+        self.embeddings.push(Arc::new(embedding));
         Ok(())
     }
 
+    /// Whether an embedding is for these encoders and fits into a window.
+    pub(super) fn takes(&self, embedding: &Embedding) -> bool {
+        let widths = self
+            .towers
+            .iter()
+            .map(|(tower, _)| tower.config().hidden_size);
+        let rooms = self.towers.iter().map(|(_, tokenizer)| tokenizer.room());
+        let fits = embedding.inversion.widths().into_iter().eq(widths);
+        fits && embedding.inversion.vectors() <= rooms.min().unwrap_or(0)
+    }
+
     /// How long a text is, as a person is told; all towers take the same number of tokens.
-    pub(super) fn length(&self, mode: PromptMode, pieces: &[Piece]) -> Result<Length, Error> {
-        let cut = self.windows(0, mode, pieces)?;
+    pub(super) fn length(
+        &self,
+        mode: PromptMode,
+        pieces: &[Piece],
+        embeddings: &[Arc<Embedding>],
+    ) -> Result<Length, Error> {
+        let cut = self.windows(0, mode, pieces, embeddings)?;
         let room = self.towers[0].1.room();
         Ok(Length {
             windows: cut.chunks.len(),
@@ -121,19 +137,23 @@ impl<B: Backend> Texts<B> {
     pub(super) fn encode(
         &self,
         engine: &B,
-        mode: PromptMode,
+        (mode, left_out): (PromptMode, usize),
         pieces: &[Piece],
-        left_out: usize,
+        embeddings: &[Arc<Embedding>],
     ) -> Result<TextEncoding<B::Tensor>, Error> {
+        let states = TextStates {
+            skip: self.states.skip + left_out,
+            ..self.states
+        };
         let towers = 0..self.towers.len();
-        let cuts = towers.map(|tower| self.windows(tower, mode, pieces));
+        let cuts = towers.map(|tower| self.windows(tower, mode, pieces, embeddings));
         let cuts: Vec<_> = cuts.collect::<Result<_, _>>()?;
         let longest = cuts.iter().map(|cut| cut.chunks.len()).max().unwrap_or(1);
         let mut joined: Option<TextEncoding<B::Tensor>> = None;
         for (tower, cut) in cuts.into_iter().enumerate() {
             let mut windows = cut.chunks;
             windows.resize(longest, Chunk { tokens: Vec::new() });
-            let new = self.encode_windows(engine, tower, &windows, left_out)?;
+            let new = self.encode_windows(engine, tower, &windows, (states, embeddings))?;
             joined = Some(match joined {
                 None => new,
                 Some(before) => TextEncoding {
@@ -151,18 +171,14 @@ impl<B: Backend> Texts<B> {
         engine: &B,
         tower: usize,
         windows: &[Chunk<Slot>],
-        left_out: usize,
+        (states, embeddings): (TextStates, &[Arc<Embedding>]),
     ) -> Result<TextEncoding<B::Tensor>, Error> {
         let (encoder, tokenizer) = &self.towers[tower];
         let mut first: Option<TextEncoding<B::Tensor>> = None;
         let mut row: Vec<f32> = Vec::new();
-        let states = TextStates {
-            skip: self.states.skip + left_out,
-            ..self.states
-        };
         for window in windows {
             let slots: Vec<Slot> = window.tokens.iter().map(|(slot, _)| *slot).collect();
-            let tokens = self.tokens(tower, tokenizer, &slots)?;
+            let tokens = self.tokens((tower, tokenizer), &slots, embeddings)?;
             let mut encoding = encoder.encode_tokens(engine, &tokens, states)?;
             let weights = window.tokens.iter().map(|(_, weight)| *weight as f32);
             let weights: Vec<f32> = weights.collect();
@@ -186,12 +202,12 @@ impl<B: Backend> Texts<B> {
     }
 
     /// Tokens of a window for one tower, ends and padding included.
-    fn tokens(
+    fn tokens<'e>(
         &self,
-        tower: usize,
-        tokenizer: &Tokenizer,
+        (tower, tokenizer): (usize, &Tokenizer),
         slots: &[Slot],
-    ) -> Result<Vec<TextToken<'_>>, Error> {
+        embeddings: &'e [Arc<Embedding>],
+    ) -> Result<Vec<TextToken<'e>>, Error> {
         let id = |slot: &Slot| match slot {
             Slot::Id(id) => *id,
             Slot::Vector { .. } => 0,
@@ -206,7 +222,7 @@ impl<B: Backend> Texts<B> {
             .collect();
         for (token, slot) in tokens.iter_mut().skip(1).zip(slots) {
             if let Slot::Vector { embedding, row } = *slot {
-                let vectors = &self.embeddings[embedding].inversion.fit(&widths)?[tower];
+                let vectors = &embeddings[embedding].inversion.fit(&widths)?[tower];
                 let width = widths[tower];
                 *token = TextToken::Vector(&vectors.data()[row * width..][..width]);
             }
@@ -221,14 +237,16 @@ impl<B: Backend> Texts<B> {
         tower: usize,
         mode: PromptMode,
         pieces: &[Piece],
+        embeddings: &[Arc<Embedding>],
     ) -> Result<Chunks<Slot>, Error> {
         let tokenizer = &self.towers[tower].1;
         let comma = tokenizer.comma().filter(|_| mode == PromptMode::A1111);
-        let names: Vec<&str> = self
-            .embeddings
-            .iter()
-            .map(|known| known.name.as_str())
-            .collect();
+        // Those for other text encoders are words.
+        let fit = embeddings.iter().enumerate();
+        let (places, names): (Vec<usize>, Vec<&str>) = fit
+            .filter(|(_, known)| self.takes(known))
+            .map(|(place, known)| (place, known.name.as_str()))
+            .unzip();
         let mut units = Vec::new();
         for piece in pieces {
             let Piece::Text { text, weight } = piece else {
@@ -246,8 +264,9 @@ impl<B: Backend> Texts<B> {
                         };
                         units.extend(tokenizer.ids(words)?.into_iter().map(token));
                     }
-                    Stretch::Name(embedding) => {
-                        let vectors = self.embeddings[embedding].inversion.vectors();
+                    Stretch::Name(name) => {
+                        let embedding = places[name];
+                        let vectors = embeddings[embedding].inversion.vectors();
                         let vector = |row| Slot::Vector { embedding, row };
                         units.push(Unit::Whole {
                             tokens: (0..vectors).map(vector).collect(),

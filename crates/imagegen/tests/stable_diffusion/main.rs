@@ -78,6 +78,7 @@ fn settings(run: &Value) -> Settings {
             .flatten()
             .map(|pair| loras::used(pair[0].as_str().unwrap(), pair[1].as_f64().unwrap()))
             .collect(),
+        embeddings: Vec::new(),
         sampling: Sampling {
             image_guidance: run["image_guidance"].as_f64(),
             refiner_at: run["at"].as_f64(),

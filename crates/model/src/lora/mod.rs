@@ -144,31 +144,7 @@ impl Lora {
 
     /// The models it seems made for, where its sizes tell.
     pub fn family(&self) -> Option<&'static str> {
-        let named = |parts: [&str; 2]| {
-            self.modules
-                .iter()
-                .any(|module| parts.iter().any(|part| module.name.contains(part)))
-        };
-        if named(["double_blocks", "single_transformer_blocks"]) {
-            return Some("Flux");
-        }
-        if named(["joint_blocks", "transformer_transformer_blocks"]) {
-            return Some("Stable Diffusion 3");
-        }
-        let heard = self.modules.iter().find_map(|module| {
-            let (_, flat) = module.place.as_ref()?;
-            let reads = flat.ends_with("attn2_to_k") || flat.ends_with("attn2_to_v");
-            reads.then(|| module.shape[1])
-        });
-        let second = |module: &Module| matches!(module.place, Some((Network::SecondText, _)));
-        match heard {
-            Some(768) => Some("Stable Diffusion 1"),
-            Some(1024) => Some("Stable Diffusion 2"),
-            Some(1280) => Some("the refiner of SDXL"),
-            Some(2048) => Some("SDXL"),
-            _ if self.modules.iter().any(second) => Some("SDXL"),
-            _ => None,
-        }
+        family_of(&self.weights)
     }
 
     /// Finds the layers that its modules change in a model of `targets`.
@@ -244,6 +220,44 @@ impl<'a> Fit<'a> {
                 changes.add(layer, self.lora, module, weight);
             }
         }
+    }
+}
+
+/// Whether a file has a part of a LoRA, by its names.
+pub fn is_lora(weights: &Weights) -> bool {
+    let part = |name| matches!(names::split(name), Some((_, Role::Down | Role::Up)));
+    weights.names().any(part)
+}
+
+/// The models that a file of a LoRA seems made for, where its names and shapes tell.
+pub fn family_of(weights: &Weights) -> Option<&'static str> {
+    let parts = || {
+        let split = |name| Some((name, names::split(name)?));
+        weights.names().filter_map(split)
+    };
+    let named = |marks: [&str; 2]| {
+        parts().any(|(_, (module, _))| marks.iter().any(|mark| module.contains(mark)))
+    };
+    if named(["double_blocks", "single_transformer_blocks"]) {
+        return Some("Flux");
+    }
+    if named(["joint_blocks", "transformer_transformer_blocks"]) {
+        return Some("Stable Diffusion 3");
+    }
+    let heard = parts().find_map(|(name, (module, role))| {
+        let (_, flat) = names::place(module)?;
+        let reads = flat.ends_with("attn2_to_k") || flat.ends_with("attn2_to_v");
+        let reads = reads && role == Role::Down;
+        reads.then(|| weights.shape(name)?.get(1).copied())?
+    });
+    let second = |module| matches!(names::place(module), Some((Network::SecondText, _)));
+    match heard {
+        Some(768) => Some("Stable Diffusion 1"),
+        Some(1024) => Some("Stable Diffusion 2"),
+        Some(1280) => Some("the refiner of SDXL"),
+        Some(2048) => Some("SDXL"),
+        _ if parts().any(|(_, (module, _))| second(module)) => Some("SDXL"),
+        _ => None,
     }
 }
 

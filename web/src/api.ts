@@ -2,7 +2,7 @@
 
 import { parseJson, seedToJson } from "./lib/seed";
 import * as wire from "./wire";
-import type { Example, Job, Model, Order, Page, Session, Source, SourceAdvice } from "./types";
+import type { Example, Job, Model, Order, Page, Session, Shelved, Source, SourceAdvice } from "./types";
 
 /** Something the service or the network refused. Status 0: no answer at all. */
 export class ApiError extends Error {
@@ -89,6 +89,8 @@ export const session = {
     await send("session", { method: "DELETE" });
   },
 };
+
+export const loras = async (): Promise<Shelved[]> => wire.toShelved(await json("loras"));
 
 export const models = async (): Promise<Model[]> => wire.toModels(await json("models"));
 

@@ -85,6 +85,19 @@ export interface Model {
   styles: string[];
 }
 
+/** A LoRA or an embedding that orders may name. */
+export interface Shelved {
+  name: string;
+  /** The models it seems made for, where that is known. */
+  family: string | null;
+}
+
+/** A LoRA in an order, and how much of it. */
+export interface LoraChoice {
+  name: string;
+  weight: number;
+}
+
 /** What an inpainting changes and how. `null` is the intent's own. */
 export interface Inpaint {
   intent: string;
@@ -114,6 +127,8 @@ export interface Order {
   negative_prompt: string;
   /** How brackets and keywords are read; null for the service's own way. */
   prompt_mode: string | null;
+  /** LoRAs besides those that the prompt names; null for none. */
+  loras: LoraChoice[] | null;
   source: string | null;
   strength: number | null;
   strengths: number[] | null;

@@ -2,7 +2,7 @@
 
 import { seedOf } from "./lib/seed";
 import type {
-  Advice, Example, Fidelity, Inpaint, Job, JobResult, Kind, Limits, Model, Order, Page, Progress, Session, Source,
+  Advice, Example, Fidelity, Inpaint, Job, JobResult, Kind, Limits, LoraChoice, Model, Order, Page, Progress, Session, Shelved, Source,
   SourceAdvice, State, StepEvent, Suggestion,
 } from "./types";
 
@@ -118,6 +118,7 @@ export function toOrder(value: unknown): Order {
     prompt: text(it.prompt),
     negative_prompt: text(it.negative_prompt),
     prompt_mode: maybeText(it.prompt_mode),
+    loras: toLoras(it.loras),
     source: maybeText(it.source) ?? maybeText(fields(it.source).sha256),
     strength: maybeNumber(it.strength),
     strengths: strengths.length > 0 ? strengths : null,
@@ -145,6 +146,15 @@ export function toOrder(value: unknown): Order {
     inpaint: toInpaint(it.inpaint),
   };
 }
+
+/** Names and weights; null for none. */
+export function toLoras(value: unknown): LoraChoice[] | null {
+  const loras = list(value).map(fields).map((it) => ({ name: text(it.name), weight: maybeNumber(it.weight) ?? 1 }));
+  return loras.length > 0 ? loras : null;
+}
+
+export const toShelved = (value: unknown): Shelved[] =>
+  list(value).map(fields).map((it) => ({ name: text(it.name), family: maybeText(it.family) }));
 
 /** Of an order, or of a recipe, which says in a place of its own what the mask is made of. */
 function toInpaint(value: unknown): Inpaint | null {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { differences, fresh, modelLabel, NEGATIVE, notOpen, orderOfRecipe, posting, relaxed, readDraft, recalled, rungsOf, atStrength, copyText, ladder, parse, settingsOf, variations } from "../src/lib/settings";
+import { differences, fresh, modelLabel, NEGATIVE, notOpen, orderOfRecipe, posting, relaxed, readDraft, recalled, rungsOf, atStrength, copyText, ladder, parse, settingsOf, untagged, variations } from "../src/lib/settings";
 import { toJob, toModels } from "../src/wire";
 
 const SHA = "79b9d861d077d4333ae27f632155f33a22f2f22c465b5365a99b95678f062a3c";
@@ -208,5 +208,33 @@ describe("a model in the list", () => {
     const [full, bare] = toModels([{ name: "anime/real", kind: "SDXL", bytes: 6_940_000_000 }, { name: "starter" }]);
     expect(modelLabel(full!)).toMatch(/^anime\/real \(SDXL, 6\.\d+ GB\)$/);
     expect(modelLabel(bare!)).toBe("starter");
+  });
+});
+
+describe("LoRAs", () => {
+  const chosen = [{ name: "fur", weight: 0.8 }, { name: "Ink", weight: -0.5 }];
+
+  it("go into orders where there are any, and come back", () => {
+    expect(posting({ ...fresh(), source }).body).not.toHaveProperty("loras");
+    const { body } = posting({ ...fresh(), source, loras: chosen });
+    expect(body.loras).toEqual(chosen);
+    const back = toJob({ id: "1", order: { ...body, loras: body.loras } }).order;
+    expect(recalled(fresh(), back).loras).toEqual(chosen);
+    expect(atStrength(back, 0.3).body.loras).toEqual(chosen);
+    expect(recalled({ ...fresh(), loras: chosen }, job.order).loras).toEqual([]);
+    expect(readDraft({ loras: [{ name: "fur", weight: 99 }, { name: "ink" }] }).loras).toEqual([
+      { name: "fur", weight: 10 }, { name: "ink", weight: 1 },
+    ]);
+    expect(readDraft({ loras: 3 }).loras).toEqual([]);
+  });
+
+  it("of a recipe are those that its prompt does not name", () => {
+    const marks = chosen.map((it) => ({ ...it, sha256: SHA, short_hash: "0" }));
+    const of = (prompt: string, mode: string | undefined) => orderOfRecipe({ ...recipe, prompt, prompt_mode: mode, loras: marks })!.loras;
+    expect(of("comic", "a1111")).toEqual(chosen);
+    expect(of("comic <lora:Fur:0.8>", "a1111")).toEqual([chosen[1]]);
+    expect(of("comic <lora:styles/fur:0.5><lora:ink:-0.5>", "a1111")).toEqual([{ name: "fur", weight: 0.3 }]);
+    expect(of("comic <lora:fur:0.8>", undefined)).toEqual(chosen);
+    expect(untagged("<lora:fur>", [{ name: "fur", weight: 1 }])).toBeNull();
   });
 });

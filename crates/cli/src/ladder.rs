@@ -71,11 +71,9 @@ fn rungs<'a>(
     let seed = seeds(&arguments.prompted, 1)?;
     let (prompted, rule) = (&arguments.prompted, shaping.rule.strength_rule);
     let settings = session.settings(prompted, rule, seed)?;
-    let rungs = settings
-        .into_iter()
-        .flat_map(|settings| {
-            let strengths = arguments.strengths.0.iter();
-            strengths.map(move |&strength| shaping.transform(source, strength, settings.clone()))
-        });
+    let rungs = settings.into_iter().flat_map(|settings| {
+        let strengths = arguments.strengths.0.iter();
+        strengths.map(move |&strength| shaping.transform(source, strength, settings.clone()))
+    });
     Ok(rungs.collect())
 }

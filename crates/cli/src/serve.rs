@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use imagegen::ModelChoice;
-use imagegen_server::{Config, JobLimits, Offered};
+use imagegen_server::{Config, JobLimits, Offer, Offered};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::arguments::ServeArguments;
@@ -23,6 +23,10 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode> {
         found: found(arguments),
     };
     let count = models.found.len();
+    let offer = Offer {
+        models,
+        shelves: arguments.shelves.open()?,
+    };
     let mut config = Config::new(arguments.address, folder);
     config.hosts.clone_from(&arguments.hosts);
     config.origins.clone_from(&arguments.origins);
@@ -30,7 +34,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode> {
     config.log_prompts = arguments.log_prompts;
     imagegen_server::check(&config)?;
     let jobs =
-        imagegen_server::open_jobs(&config, limits(arguments), cpu(&arguments.compute), models)?;
+        imagegen_server::open_jobs(&config, limits(arguments), cpu(&arguments.compute), offer)?;
     let (open, names) = (arguments.open, arguments.models.join(", "));
     let folder = shown(&config.data.display().to_string());
     imagegen_server::serve(config, jobs, |address| {

@@ -6,9 +6,7 @@ use imagegen_picture::{Decoded, Fit, Limits, Picture, Size, Wanted, decode};
 use imagegen_pipeline::{Colours, NoiseKind, Sampler, Spacing, Strength, StrengthRule, Variation};
 use sha2::{Digest, Sha256};
 
-use crate::{
-    Embedding, Enlarge, Error, Hires, Inpaint, LoraUse, PromptMode, Tiles, VaeTiling,
-};
+use crate::{Embedding, Enlarge, Error, Hires, Inpaint, LoraUse, PromptMode, Tiles, VaeTiling};
 
 /// A source picture, decoded, and the hash of its file.
 #[derive(Debug, Clone)]

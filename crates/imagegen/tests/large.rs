@@ -36,6 +36,7 @@ fn settings(sampling: Sampling) -> Settings {
         sampling,
         prompt_mode: PromptMode::default(),
         loras: Vec::new(),
+        embeddings: Vec::new(),
         rule: StrengthRule::Share,
     }
 }

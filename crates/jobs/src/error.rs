@@ -94,6 +94,9 @@ pub enum Error {
         /// What was needed.
         expected: String,
     },
+    /// A LoRA that an order names cannot be had.
+    #[error(transparent)]
+    Lora(imagegen::Error),
     /// The library refuses the request, the model or the source.
     #[error(transparent)]
     Library(#[from] imagegen::Error),
@@ -151,7 +154,7 @@ impl Error {
             Self::UnknownSource { .. } => "unknown_source",
             Self::SourceDamaged { .. } => "source_lost",
             Self::Value { .. } => "invalid_value",
-            Self::Library(error) => library_code(error),
+            Self::Lora(error) | Self::Library(error) => library_code(error),
             Self::QueueFull { .. } => "queue_full",
             Self::TooMany { .. } => "too_many_jobs",
             Self::KeyReused { .. } => "key_reused",
@@ -171,10 +174,14 @@ impl Error {
 fn library_code(error: &imagegen::Error) -> &'static str {
     match error {
         imagegen::Error::Source { .. } => "unusable_source",
+        imagegen::Error::UnknownName { what: "LoRA", .. } => "unknown_lora",
+        imagegen::Error::UnknownName { .. } => "unknown_embedding",
         imagegen::Error::Setting { .. }
         | imagegen::Error::Fit(_)
         | imagegen::Error::Mask(_)
         | imagegen::Error::Prompt { .. }
+        | imagegen::Error::Lora { .. }
+        | imagegen::Error::Embedding { .. }
         | imagegen::Error::NeedsMask { .. } => "invalid_value",
         imagegen::Error::Run(imagegen::RunError::Value { .. })
         | imagegen::Error::Run(imagegen::RunError::UnknownSampler { .. })

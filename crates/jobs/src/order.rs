@@ -17,6 +17,9 @@ pub struct Order {
     /// What brackets and keywords in both mean: `a1111` or `plain`. Stored orders always name it; those of
     /// versions that knew no other mean `plain`.
     pub prompt_mode: Option<String>,
+    /// LoRAs besides those that the prompt names; absent in stored orders that name none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loras: Vec<OrderedLora>,
     /// Steps of the full schedule, 1 to 1000.
     pub steps: Option<usize>,
     /// Weight of the prompt over the negative prompt, 0 to 100.
@@ -32,6 +35,16 @@ pub struct Order {
     pub strength_rule: Option<String>,
     /// What to make of it.
     pub kind: Kind,
+}
+
+/// A LoRA in an order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrderedLora {
+    /// Its name on the shelf.
+    pub name: String,
+    /// How much of it, -10 to 10.
+    pub weight: f64,
 }
 
 /// The kinds of orders. Sources are named by the SHA-256 of their bytes, in hexadecimal; `size` is

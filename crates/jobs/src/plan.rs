@@ -1,18 +1,21 @@
 //! From an order's texts to requests that a model can carry out. Every value is checked here, by the name
 //! of its field.
 
+use imagegen::files::Shelves;
 use imagegen::{
-    Enlarge, Enlarger, Fit, Format, Generate, Model, PromptMode, Request, Sampler, Settings,
-    Source, Strength, StrengthRule, Transform, Variety, Wanted, parse_fit, parse_wanted,
+    Enlarge, Enlarger, Fit, Format, Generate, LoraUse, Model, PromptMode, Request, Sampler,
+    Settings, Source, Strength, StrengthRule, Transform, Variety, Wanted, parse_fit, parse_wanted,
 };
 
 use crate::sampling::quoted;
-use crate::{Error, Kind, Order};
+use crate::{Error, Kind, Order, OrderedLora};
 
 /// Longest prompt or negative prompt, in bytes; models read far less.
 const TEXT_BYTES: usize = 8192;
 /// Fields of an inpainting that the library checks.
 const EDGES: [&str; 6] = ["mask", "expand", "padding", "wide", "band", "ring"];
+/// Most LoRAs of an order, those of its prompt not counted.
+const MOST_LORAS: usize = 16;
 /// Longest side that can be asked for, in pixels.
 const SIDE: u32 = 16_384;
 
@@ -61,8 +64,9 @@ pub(crate) fn requests<'a>(
     order: &Order,
     source: Option<&'a Source>,
     mask: Option<&'a Source>,
+    shelves: &Shelves,
 ) -> Result<Vec<Request<'a>>, Error> {
-    let settings = settings(order)?;
+    let settings = settings(order, shelves)?;
     let counted = |count: u8| 0..u64::from(count);
     let from = |(strength, size, fit): (f64, &Option<String>, &Option<String>)| {
         Ok::<_, Error>(Transform {
@@ -213,7 +217,7 @@ pub(crate) fn work(
     Ok(work)
 }
 
-fn settings(order: &Order) -> Result<Settings, Error> {
+fn settings(order: &Order, shelves: &Shelves) -> Result<Settings, Error> {
     for (field, text) in [
         ("prompt", &order.prompt),
         ("negative_prompt", &order.negative_prompt),
@@ -253,7 +257,7 @@ fn settings(order: &Order) -> Result<Settings, Error> {
             )
         })
     });
-    Ok(Settings {
+    let mut settings = Settings {
         prompt: order.prompt.clone(),
         negative_prompt: order.negative_prompt.clone(),
         prompt_mode: mode,
@@ -264,10 +268,35 @@ fn settings(order: &Order) -> Result<Settings, Error> {
             .ok_or_else(|| Error::value("seed", "none", "a seed"))?,
         sampler: sampler.transpose()?,
         sampling: order.sampling.choices()?,
-        loras: Vec::new(),
+        loras: loras(&order.loras, shelves)?,
         embeddings: Vec::new(),
         rule: rule.transpose()?.unwrap_or(StrengthRule::Share),
-    })
+    };
+    shelves.fill(&mut settings)?;
+    Ok(settings)
+}
+
+/// The LoRAs that an order names.
+fn loras(ordered: &[OrderedLora], shelves: &Shelves) -> Result<Vec<LoraUse>, Error> {
+    if ordered.len() > MOST_LORAS {
+        let got = format!("a list of {}", ordered.len());
+        let expected = format!("at most {MOST_LORAS}");
+        return Err(Error::value("loras", got, expected));
+    }
+    let find = |OrderedLora { name, weight }: &OrderedLora| {
+        in_range("loras", *weight, -10.0..=10.0)?;
+        let Some(shelf) = &shelves.loras else {
+            let expected = "none: the service has no LoRAs";
+            return Err(Error::value("loras", quoted(name), expected));
+        };
+        let lora = shelf.get(name).map_err(Error::Lora)?;
+        Ok(LoraUse {
+            lora,
+            weight: *weight,
+        })
+    };
+    // What weighs nothing has to have a name all the same.
+    ordered.iter().map(find).collect()
 }
 
 fn in_range<T: PartialOrd + ToString>(

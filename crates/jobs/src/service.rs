@@ -8,7 +8,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use imagegen::{Cpu, Model, ModelChoice, Source};
+use imagegen::files::{Shelf, Shelved};
+use imagegen::{Cpu, Model, Source};
 use tokio::sync::broadcast;
 
 use crate::clock::now_ms;
@@ -18,7 +19,7 @@ use crate::pictures::{self, Pictures};
 use crate::shared::{Shared, Stop, hash, locked};
 use crate::store::{Database, NewJob, Taken};
 use crate::{
-    Counters, Error, Event, Job, JobId, Limits, ModelEntry, Offered, Order, Page, PictureKind,
+    Counters, Error, Event, Job, JobId, Limits, ModelEntry, Offer, Order, Page, PictureKind,
     QueueState, Search, SourceEntry, plan, retention, source, worker,
 };
 
@@ -52,30 +53,27 @@ pub struct Submitted {
 impl Jobs {
     /// Opens a folder, which is made where it is not there, and starts the worker.
     ///
-    /// The first of `models` is the default one. Jobs that were running when the process ended are queued
+    /// The first model of `offer` is the default one. Jobs that were running when the process ended are queued
     /// again, those that this happened to twice fail. Fails with [`Error::InUse`], [`Error::Folder`],
     /// [`Error::Newer`], or as a model's files do.
     pub fn open(
         folder: &Path,
         limits: Limits,
         cpu: Cpu,
-        models: Vec<ModelChoice>,
+        offer: impl Into<Offer>,
     ) -> Result<Self, Error> {
-        Self::offering(folder, limits, cpu, models.into())
-    }
-
-    /// As [`Jobs::open`], with models that were found beside those that were named.
-    pub fn offering(
-        folder: &Path,
-        limits: Limits,
-        cpu: Cpu,
-        offered: Offered,
-    ) -> Result<Self, Error> {
-        let models = Models::new(offered, cpu, limits.memory, limits.room)?;
+        let Offer { models, shelves } = offer.into();
+        let models = Models::new(models, cpu, limits.memory, limits.room)?;
         let lock = FolderLock::take(folder)?;
         let database = Database::open(&folder.join("jobs.sqlite"))?;
         let pictures = Pictures::open(&folder.join("pictures"))?;
-        let shared = Arc::new(Shared::new(limits, lock, database, pictures, models)?);
+        let shared = Arc::new(Shared::new(
+            limits,
+            lock,
+            database,
+            pictures,
+            (models, shelves),
+        )?);
         shared.database.recover(now_ms())?;
         retention::sweep(&shared)?;
         retention::apply(&shared, now_ms());
@@ -106,6 +104,22 @@ impl Jobs {
     /// The models that orders may name, the default one first.
     pub fn models(&self) -> Vec<ModelEntry> {
         self.shared().models.list()
+    }
+
+    /// LoRAs that orders may name; `None` where none are offered. Blocks while headers are read.
+    ///
+    /// Fails where their folder cannot be read.
+    pub fn loras(&self) -> Result<Option<Vec<Shelved>>, Error> {
+        let shelf = self.shared().shelves.loras.as_ref();
+        Ok(shelf.map(Shelf::list).transpose()?)
+    }
+
+    /// Embeddings that texts of orders may name; `None` where none are offered. Blocks while headers are read.
+    ///
+    /// Fails where their folder cannot be read.
+    pub fn embeddings(&self) -> Result<Option<Vec<Shelved>>, Error> {
+        let shelf = self.shared().shelves.embeddings.as_ref();
+        Ok(shelf.map(Shelf::list).transpose()?)
     }
 
     /// The model of this name, or the default one, loaded. Blocks while it loads.
@@ -184,7 +198,7 @@ impl Jobs {
         let source = source.map(|sha256| shared.decoded(sha256)).transpose()?;
         let mask = order.kind.mask();
         let mask = mask.map(|sha256| shared.decoded(sha256)).transpose()?;
-        let requests = plan::requests(&order, source.as_deref(), mask.as_deref())?;
+        let requests = plan::requests(&order, source.as_deref(), mask.as_deref(), &shared.shelves)?;
         let work = plan::work(&model, &order, &requests, shared.limits.result_pixels)?;
         let new = NewJob {
             id: JobId::new(),
@@ -483,6 +497,7 @@ mod tests {
         Order {
             model: None,
             prompt: prompt.to_owned(),
+            loras: Vec::new(),
             negative_prompt: String::new(),
             prompt_mode: None,
             steps: Some(1),

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use imagegen::Source;
+use imagegen::files::Shelves;
 use tokio::sync::broadcast;
 
 use crate::lock::FolderLock;
@@ -27,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) database: Database,
     pub(crate) pictures: Pictures,
     pub(crate) models: Models,
+    /// LoRAs and embeddings that orders may name.
+    pub(crate) shelves: Shelves,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) tally: Tally,
     /// Held while a source is put or dropped, so that its row and its file come and go together.
@@ -166,7 +169,7 @@ impl Shared {
         lock: FolderLock,
         database: Database,
         pictures: Pictures,
-        models: Models,
+        (models, shelves): (Models, Shelves),
     ) -> Result<Self, Error> {
         let live = Live {
             speeds: database.speeds()?.into_iter().collect(),
@@ -177,6 +180,7 @@ impl Shared {
             database,
             pictures,
             models,
+            shelves,
             events: broadcast::Sender::new(BACKLOG),
             tally: Tally::default(),
             sources: Mutex::new(()),

@@ -264,7 +264,9 @@ impl<'s> Work<'s> {
 
     fn carry_out(mut self) -> Result<End, Error> {
         let (source, mask) = (self.source.clone(), self.mask.clone());
-        let requests = plan::requests(&self.row.order, source.as_deref(), mask.as_deref())?;
+        let shelves = &self.shared.shelves;
+        let requests =
+            plan::requests(&self.row.order, source.as_deref(), mask.as_deref(), shelves)?;
         let sheet = match requests.first() {
             Some(Request::Transform(first)) if self.row.order.kind.has_sheet() => {
                 Some(Sheet::of(&self.model.framed_source(first)?))

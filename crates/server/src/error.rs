@@ -136,6 +136,10 @@ impl From<imagegen_jobs::Error> for ApiError {
         let message = error.to_string();
         match error {
             E::Library(error) => library(error),
+            E::Lora(error) => Self {
+                field: Some("loras".to_owned()),
+                ..library(error)
+            },
             E::UnknownModel { .. } => Self::field("unknown_model", "model", message),
             E::UnknownSource { .. } => Self::field("unknown_source", "source", message),
             E::SourceDamaged { .. } => Self::field("source_lost", "source", message),
@@ -193,6 +197,10 @@ fn library(error: imagegen::Error) -> ApiError {
             request_field(which).unwrap_or("prompt"),
             message,
         ),
+        E::UnknownName { what: "LoRA", .. } => ApiError::field("unknown_lora", "prompt", message),
+        E::UnknownName { .. } => ApiError::field("unknown_embedding", "prompt", message),
+        E::Lora { .. } => ApiError::field("invalid_value", "loras", message),
+        E::Embedding { .. } => ApiError::field("invalid_value", "prompt", message),
         E::NeedsMask { .. } => ApiError::field("invalid_value", "model", message),
         E::Mask(_) => ApiError::field("invalid_value", "mask", message),
         E::Fit(_) => ApiError::field("invalid_value", "size", message),

@@ -26,6 +26,6 @@ mod viewer;
 mod wire;
 
 pub use config::{Config, Limits, Times};
-pub use imagegen_jobs::{Error as JobsError, Jobs, Limits as JobLimits, Offered};
+pub use imagegen_jobs::{Error as JobsError, Jobs, Limits as JobLimits, Offer, Offered};
 pub use keys::{Key, Keys, KeysError, NewKey};
 pub use serve::{ServeError, Server, check, open_jobs, serve};

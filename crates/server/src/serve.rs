@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use imagegen::Cpu;
-use imagegen_jobs::{Error as JobsError, Jobs, Limits as JobLimits, Offered};
+use imagegen_jobs::{Error as JobsError, Jobs, Limits as JobLimits, Offer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt as _;
@@ -93,12 +93,13 @@ pub fn open_jobs(
     config: &Config,
     limits: JobLimits,
     cpu: Cpu,
-    models: Offered,
+    offer: impl Into<Offer>,
 ) -> Result<Jobs, JobsError> {
+    let offer = offer.into();
     std::thread::scope(|scope| {
         let opened = scope.spawn(|| {
             give_way();
-            Jobs::offering(&config.data, limits, cpu, models)
+            Jobs::open(&config.data, limits, cpu, offer)
         });
         opened
             .join()

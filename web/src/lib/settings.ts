@@ -2,8 +2,8 @@
 
 import type { Body, Route } from "../api";
 import { bodyOf } from "../api";
-import { toOrder } from "../wire";
-import type { Job, JobResult, Model, Order, Source } from "../types";
+import { toLoras, toOrder } from "../wire";
+import type { Job, JobResult, LoraChoice, Model, Order, Source } from "../types";
 import { bytes } from "./format";
 import { freshPainting, inpaintBody, paintingOf, readPainting, type Painting } from "./painting";
 import { parseJson, readSeed, type Seed } from "./seed";
@@ -46,6 +46,8 @@ export interface Draft {
   variation: number | null;
   variationSeed: Seed;
   rule: string | null;
+  /** LoRAs besides those that prompts name. */
+  loras: LoraChoice[];
   /** How brackets and keywords of prompts are read. */
   mode: string | null;
   steps: number | null;
@@ -59,6 +61,9 @@ export interface Draft {
 export const RUNGS: readonly number[] = [0.35, 0.5, 0.65];
 /** Variations where nobody chose another number. */
 export const VARIATIONS = 4;
+
+/** Most that a LoRA can weigh, and least with a minus. */
+export const MOST_WEIGHT = 10;
 
 export const NEGATIVE = "blurry, noisy, distorted";
 
@@ -96,6 +101,7 @@ export const fresh = (): Draft => ({
   sampler: null,
   ...FINER,
   rule: null,
+  loras: [],
   mode: null,
   steps: null,
   guidance: null,
@@ -123,6 +129,7 @@ export function readDraft(stored: unknown): Draft {
   draft.painting = readPainting(draft.painting);
   draft.strength = Math.min(1, Math.max(0, draft.strength));
   draft.variations = Math.min(16, Math.max(2, Math.round(draft.variations)));
+  draft.loras = (toLoras(draft.loras) ?? []).map((it) => ({ ...it, weight: Math.min(MOST_WEIGHT, Math.max(-MOST_WEIGHT, it.weight)) }));
   if (!Array.isArray(draft.rungs) || rungsOf(draft.rungs.join(" ")) === null) draft.rungs = [...RUNGS];
   return draft;
 }
@@ -147,6 +154,7 @@ function shared(draft: Draft): Partial<Order> {
   return {
     negative_prompt: draft.negative.trim(),
     prompt_mode: draft.mode,
+    loras: draft.loras.length > 0 ? draft.loras.map((it) => ({ ...it })) : null,
     model: draft.model,
     sampler: draft.sampler,
     schedule: draft.schedule,
@@ -211,9 +219,10 @@ export function settingsOf(job: Job, result?: JobResult): Order {
 /** Fields of an order that a transform, a ladder and variations share. */
 function again(order: Order): Partial<Order> {
   const { prompt, negative_prompt, prompt_mode, source, size, fit, model, sampler, strength_rule, steps, guidance_scale, seed } = order;
+  const { loras } = order;
   const { schedule, eta, guidance_rescale, image_guidance, colours, clip_skip, noise, variation_seed, variation_strength } = order;
   return {
-    prompt, negative_prompt, prompt_mode, source, size, fit, model, sampler, schedule, eta, guidance_rescale, image_guidance, colours,
+    prompt, negative_prompt, prompt_mode, loras, source, size, fit, model, sampler, schedule, eta, guidance_rescale, image_guidance, colours,
     clip_skip, noise, variation_seed, variation_strength, strength_rule, steps, guidance_scale, seed,
   };
 }
@@ -258,6 +267,7 @@ export function recalled(draft: Draft, order: Order): Draft {
     variation: order.variation_strength,
     variationSeed: order.variation_seed ?? "",
     rule: order.strength_rule,
+    loras: order.loras ?? [],
     mode: order.prompt_mode,
     steps: order.steps,
     guidance: order.guidance_scale,
@@ -306,6 +316,18 @@ export function relaxed(order: Order, models: readonly Model[]): Order {
   };
 }
 
+/** LoRAs without what tags of the prompt weigh. */
+export function untagged(prompt: string, loras: LoraChoice[] | null): LoraChoice[] | null {
+  const left = (loras ?? []).map((it) => ({ ...it }));
+  for (const [, path, weight] of prompt.matchAll(/<(?:lora|lyco):([^:>]+)(?::([^:>]*))?>/gi)) {
+    const name = path!.trim().split(/[/\\]/).at(-1)!.toLowerCase();
+    const known = left.find((it) => it.name.toLowerCase() === name);
+    if (known) known.weight -= weight === undefined ? 1 : Number(weight) || 0;
+  }
+  const rest = left.map((it) => ({ ...it, weight: Math.round(it.weight * 1e6) / 1e6 })).filter((it) => it.weight !== 0);
+  return rest.length > 0 ? rest : null;
+}
+
 /** A recipe's settings (from a picture, or from the clipboard) as an order; null where it is none. */
 export function orderOfRecipe(value: unknown): Order | null {
   if (typeof value !== "object" || value === null) return null;
@@ -314,7 +336,10 @@ export function orderOfRecipe(value: unknown): Order | null {
   if (typeof it.prompt !== "string" || it.seed === undefined || it.steps === undefined) return null;
   // Recipes that name no mode are of versions that read prompts letter by letter.
   const read = toOrder(it);
-  const order = { ...read, prompt_mode: read.prompt_mode ?? "plain" };
+  const mode = read.prompt_mode ?? "plain";
+  // A recipe counts those that its prompt names among the others.
+  const loras = mode === "plain" ? read.loras : untagged(read.prompt, read.loras);
+  const order = { ...read, prompt_mode: mode, loras };
   if (typeof it.model === "object") {
     // What a recipe does not name was the plain thing, whatever the model's own is.
     order.schedule ??= "model";
@@ -354,9 +379,11 @@ export function differences(first: Order, second: Order): [string, string, strin
     ["guidance_rescale", "Guidance rescale"], ["image_guidance", "Image guidance"], ["colours", "Colours"],
     ["clip_skip", "Clip skip"], ["noise", "Noise"], ["variation_seed", "Variation seed"], ["variation_strength", "Variation"], ["model", "Model"], ["size", "Size"],
   ];
+  const named = (loras: LoraChoice[] | null): string | null => loras?.map((it) => `${it.name} ${it.weight}`).join(", ") ?? null;
+  const loras: [string, string | null, string | null] = ["LoRAs", named(first.loras), named(second.loras)];
   const intents: [string, string | null, string | null] = ["Repainted", first.inpaint?.intent ?? null, second.inpaint?.intent ?? null];
   const shown = (value: unknown): string => (value === null || value === "" ? "–" : String(value));
-  return [...names.map(([name, label]) => [label, first[name], second[name]] as const), intents]
+  return [...names.map(([name, label]) => [label, first[name], second[name]] as const), loras, intents]
     .filter(([, left, right]) => left !== right)
     .map(([label, left, right]) => [label, shown(left), shown(right)]);
 }

@@ -2,7 +2,7 @@
 
 import * as api from "../api";
 import { COMMON, stylesOf, type Style } from "../lib/phrases";
-import type { Example, Limits, Model, Session } from "../types";
+import type { Example, Limits, Model, Session, Shelved } from "../types";
 import { draft } from "./draft.svelte";
 
 class SessionState {
@@ -11,6 +11,8 @@ class SessionState {
   unreachable = $state(false);
   models = $state<Model[]>([]);
   examples = $state<Example[]>([]);
+  /** LoRAs that orders may name. */
+  loras = $state<Shelved[]>([]);
 
   get locked(): boolean {
     return this.value !== null && this.value.key_required && !this.value.signed_in;
@@ -36,9 +38,10 @@ class SessionState {
     this.value = await api.session.get();
     this.unreachable = false;
     if (this.locked) return;
-    const [models, examples] = await Promise.allSettled([api.models(), api.examples.all()]);
+    const [models, examples, loras] = await Promise.allSettled([api.models(), api.examples.all(), api.loras()]);
     if (models.status === "fulfilled") this.models = models.value;
     if (examples.status === "fulfilled") this.examples = examples.value;
+    if (loras.status === "fulfilled") this.loras = loras.value;
   }
 
   async signIn(key: string): Promise<void> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::shared::{Compute, ModelFolders, Overrides, default_model};
+use super::shared::{Compute, ModelFolders, Overrides, ShelfFolders, default_model};
 
 /// Where the service listens where nothing else is named.
 pub(crate) const ADDRESS: &str = "127.0.0.1:7860";
@@ -39,6 +39,9 @@ pub(crate) struct ServeArguments {
 
     #[command(flatten)]
     pub(crate) folders: ModelFolders,
+
+    #[command(flatten)]
+    pub(crate) shelves: ShelfFolders,
 
     /// Open the page in a browser
     #[arg(long)]

@@ -89,6 +89,7 @@ pub(crate) fn order(prompt: &str, steps: usize, kind: Kind) -> Order {
         prompt: prompt.to_owned(),
         negative_prompt: String::new(),
         prompt_mode: None,
+        loras: Vec::new(),
         steps: Some(steps),
         guidance_scale: None,
         seed: Some(7),

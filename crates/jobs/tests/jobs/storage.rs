@@ -120,7 +120,7 @@ fn models_that_were_found_are_loaded_when_they_are_asked_for() {
             found("starter", &folder),
         ],
     };
-    let jobs = Jobs::offering(&place.data(), Limits::default(), cpu(), offered).unwrap();
+    let jobs = Jobs::open(&place.data(), Limits::default(), cpu(), offered).unwrap();
     until(|| jobs.queue().unwrap().ready.then_some(()));
     let listed = || {
         let models = jobs.models().into_iter();

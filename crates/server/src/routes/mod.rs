@@ -11,6 +11,7 @@ mod query;
 mod recipes;
 mod results;
 mod session;
+mod shelves;
 mod sources;
 
 use std::sync::Arc;
@@ -55,6 +56,8 @@ pub(crate) fn guarded() -> Routes {
         .routes(routes!(results::preview))
         .routes(routes!(results::to_source))
         .routes(routes!(models::list))
+        .routes(routes!(shelves::loras))
+        .routes(routes!(shelves::embeddings))
         .routes(routes!(recipes::read))
 }
 

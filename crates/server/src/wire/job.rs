@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::inpainting::InpaintingBody;
-use super::{AdviceBody, Seed};
+use super::{AdviceBody, LoraBody, Seed};
 
 /// A job as it stands.
 #[derive(Debug, Serialize, ToSchema)]
@@ -53,6 +53,8 @@ pub(crate) struct OrderBody {
     prompt: String,
     negative_prompt: String,
     prompt_mode: Option<String>,
+    /// LoRAs besides those that the prompt names.
+    loras: Vec<LoraBody>,
     source: Option<String>,
     strength: Option<f64>,
     strengths: Option<Vec<f64>>,
@@ -215,6 +217,7 @@ impl From<&Order> for OrderBody {
             negative_prompt: order.negative_prompt.clone(),
             // Orders of versions that knew no other were read letter by letter.
             prompt_mode: Some(order.prompt_mode.as_deref().unwrap_or("plain").to_owned()),
+            loras: order.loras.iter().map(LoraBody::from).collect(),
             source: order.kind.source().map(str::to_owned),
             strength: None,
             strengths: None,

@@ -7,6 +7,7 @@ mod model;
 mod order;
 mod seed;
 mod session;
+mod shelf;
 mod source;
 
 pub(crate) use advice::{AdviceBody, AdviceRequest, ForecastBody};
@@ -18,4 +19,5 @@ pub(crate) use order::{
 };
 pub(crate) use seed::Seed;
 pub(crate) use session::{LimitsBody, SessionBody, SignIn};
+pub(crate) use shelf::{LoraBody, ShelvedBody};
 pub(crate) use source::{ExampleBody, SourceBody};

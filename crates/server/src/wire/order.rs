@@ -1,11 +1,11 @@
 //! Requests for pictures.
 
-use imagegen_jobs::{Inpainting, Kind, Order, Sampling};
+use imagegen_jobs::{Inpainting, Kind, Order, OrderedLora, Sampling};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::Seed;
 use super::inpainting::InpaintingBody;
+use super::{LoraBody, Seed};
 
 /// Strengths of a ladder where none are named.
 const RUNGS: [f64; 3] = [0.35, 0.5, 0.65];
@@ -26,6 +26,9 @@ macro_rules! request {
             negative_prompt: String,
             /// What brackets and keywords in both mean: `a1111` (where absent) or `plain`.
             prompt_mode: Option<String>,
+            /// LoRAs that change the model, besides those that the prompt names; their names are those of `GET /loras`.
+            #[serde(default)]
+            loras: Vec<LoraBody>,
             /// Steps of the full schedule; the model's own where absent.
             #[schema(minimum = 1, maximum = 1000)]
             steps: Option<usize>,
@@ -90,6 +93,7 @@ macro_rules! request {
                     prompt: self.prompt.clone(),
                     negative_prompt: self.negative_prompt.clone(),
                     prompt_mode: self.prompt_mode.clone(),
+                    loras: self.loras.iter().map(OrderedLora::from).collect(),
                     steps: self.steps,
                     guidance_scale: self.guidance_scale,
                     seed: self.seed.map(|seed| seed.0),
@@ -222,6 +226,9 @@ pub(crate) struct UpscaleRequest {
     negative_prompt: String,
     /// What brackets and keywords in both mean: `a1111` (where absent) or `plain`.
     prompt_mode: Option<String>,
+    /// LoRAs that change the model, besides those that the prompt names; their names are those of `GET /loras`.
+    #[serde(default)]
+    loras: Vec<LoraBody>,
     /// How far the model moves from the enlarged source; 0.2 with a prompt, 0 without, where absent.
     #[schema(minimum = 0, maximum = 1)]
     strength: Option<f64>,
@@ -269,6 +276,7 @@ impl UpscaleRequest {
             prompt: self.prompt,
             negative_prompt: self.negative_prompt,
             prompt_mode: self.prompt_mode,
+            loras: self.loras.iter().map(OrderedLora::from).collect(),
             steps: self.steps,
             guidance_scale: self.guidance_scale,
             seed: self.seed.map(|seed| seed.0),

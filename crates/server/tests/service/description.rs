@@ -23,6 +23,7 @@ async fn every_address_is_described_with_its_answers() {
     described.sort_unstable();
     let expected = [
         "/advice",
+        "/embeddings",
         "/examples",
         "/examples/{id}",
         "/generations",
@@ -37,6 +38,7 @@ async fn every_address_is_described_with_its_answers() {
         "/jobs/{id}/results/{index}/source",
         "/jobs/{id}/sheet",
         "/ladders",
+        "/loras",
         "/models",
         "/recipes",
         "/session",

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use imagegen::{Cpu, Level, ModelChoice, ModelSource};
+use imagegen::{Cpu, Level, ModelSource};
 use imagegen_picture::{Format, Metadata, Picture, Size, encode};
-use imagegen_server::{Config, JobLimits, Jobs, JobsError, Offered, Server, open_jobs};
+use imagegen_server::{Config, JobLimits, Jobs, JobsError, Offer, Server, open_jobs};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -29,18 +29,18 @@ pub(crate) struct Hall {
 
 /// The jobs in a folder, on the starter.
 pub(crate) fn jobs(config: &Config, limits: JobLimits) -> Jobs {
+    jobs_of(config, limits, || vec![ModelSource::Starter.into()].into())
+}
+
+/// The jobs in a folder, on what `offer` gives.
+pub(crate) fn jobs_of(config: &Config, limits: JobLimits, offer: impl Fn() -> Offer) -> Jobs {
     let cpu = Cpu {
         level: Level::best(),
         threads: 2,
     };
     let since = Instant::now();
     loop {
-        match open_jobs(
-            config,
-            limits,
-            cpu,
-            Offered::from(vec![ModelChoice::from(ModelSource::Starter)]),
-        ) {
+        match open_jobs(config, limits, cpu, offer()) {
             // The last connection of a service before may be about to go.
             Err(JobsError::InUse { .. }) if since.elapsed() < PATIENCE => {
                 std::thread::sleep(Duration::from_millis(20));
@@ -75,6 +75,18 @@ impl Hall {
         let mut limits = JobLimits::default();
         change(&mut config, &mut limits);
         let jobs = jobs(&config, limits);
+        Self::serving(folder, config, jobs).await
+    }
+
+    /// A service on other models, LoRAs and embeddings than the starter alone.
+    pub(crate) async fn offering(offer: impl Fn() -> Offer) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        let jobs = jobs_of(&config, JobLimits::default(), offer);
+        Self::serving(folder, config, jobs).await
+    }
+
+    async fn serving(folder: TempDir, config: Config, jobs: Jobs) -> Self {
         let server = Server::bind(config, jobs).await.unwrap();
         let (address, end) = (server.address(), server.ender());
         Self {

@@ -7,5 +7,6 @@ mod guards;
 mod hall;
 mod jobs;
 mod limits;
+mod loras;
 mod page;
 mod sources;

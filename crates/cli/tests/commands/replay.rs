@@ -86,7 +86,7 @@ fn second_passes_are_told_and_replayed() {
         assert!(place.bytes("again.png") == place.bytes("o.png"), "{with}");
     }
     for (line, words) in [
-        ("generate -p x --hires-steps 3", &["--hires"][..]),
+        ("generate -p x --hires-steps 3", &["required arguments"][..]),
         ("generate -p x --hires 2 --hires-with esrgan", &["esrgan"]),
         (
             "transform a.png -p x --vae-tiling yes",

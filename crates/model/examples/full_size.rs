@@ -12,8 +12,8 @@ use std::time::Instant;
 use imagegen_engine::cpu::Level;
 use imagegen_engine::{Backend, CpuBackend, Tensor};
 use imagegen_model::{
-    Autoencoder, AutoencoderConfig, ClipText, ClipTextConfig, TextStates, UNet, UNetConfig,
-    UNetInput, Weights,
+    AddedInput, Autoencoder, AutoencoderConfig, ClipText, ClipTextConfig, TextStates, UNet,
+    UNetConfig, UNetInput, Weights,
 };
 use safetensors::SafeTensors;
 
@@ -68,12 +68,22 @@ fn unet(
     let unet = UNet::load(engine, UNetConfig::parse("config.json", config)?, weights)?;
     let sample = engine.upload(&case.tensor("sample")?.nchw_to_nhwc()?);
     let text = engine.upload(&case.tensor("encoder_hidden_states")?);
+    let added = match case.shape("time_ids") {
+        Some(_) => {
+            let numbers = case.tensor("time_ids")?.into_data();
+            let numbers: Vec<_> = numbers.into_iter().map(f64::from).collect();
+            Some((engine.upload(&case.tensor("text_embeds")?), numbers))
+        }
+        None => None,
+    };
     let input = UNetInput {
         sample: &sample,
         timesteps: &[481.0],
         text: &text,
         class_labels: None,
-        added: None,
+        added: added
+            .as_ref()
+            .map(|(pooled, numbers)| AddedInput { pooled, numbers }),
         guidance: None,
     };
     let start = Instant::now();

@@ -137,7 +137,11 @@ impl Tokenizer {
             .into_iter()
             .collect();
         inner.add_special_tokens(&tokens);
-        let length = config.size("model_max_length", Some(77))?.min(1 << 16);
+        // transformers writes 1e30 for "not known".
+        let length = match config.number("model_max_length", 77.0)? {
+            unknown if unknown > 1e6 => 77,
+            _ => config.size("model_max_length", Some(77))?.min(1 << 16),
+        };
         Ok(Self {
             inner,
             start: start_id,

@@ -9,6 +9,7 @@ mod loras;
 mod noise;
 mod prompts;
 mod refined;
+mod samplers;
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -80,6 +81,8 @@ fn settings(run: &Value) -> Settings {
             .collect(),
         embeddings: Vec::new(),
         sampling: Sampling {
+            schedule: run["schedule"].as_str().map(|name| name.parse().unwrap()),
+            eta: run["eta"].as_f64(),
             image_guidance: run["image_guidance"].as_f64(),
             refiner_at: run["at"].as_f64(),
             clip_skip: run["clip_skip"].as_u64().map(|skip| skip as usize),
@@ -347,6 +350,25 @@ fn a_folder_is_described_by_its_files() {
     ] {
         assert!(read.contains(&file), "{file} is not among {read:?}");
     }
+}
+
+#[test]
+fn a_tokenizer_without_a_length_of_its_own_reads_as_much_as_others() {
+    let (folder, source, facts) = folder_of("sd");
+    let run = &facts["runs"][2];
+    let picture = |source: &ModelSource| {
+        let model = Model::load(source, cpu()).unwrap();
+        carry_out(&model, run, &mut Unwatched).picture
+    };
+    let plain = picture(&source);
+    edit(
+        &folder.path().join("tokenizer/tokenizer_config.json"),
+        |config| {
+            // As transformers saves it where nothing is known.
+            config["model_max_length"] = 1e30.into();
+        },
+    );
+    assert!(picture(&source) == plain);
 }
 
 /// Cuts the UNet's weights into two files and an index, as large models have them.

@@ -25,7 +25,7 @@ impl Tolerance {
         rtol: 1e-6,
     };
 
-    /// Shares of windows sum up to 1 to within rounding, at each of a few steps: measured 1.3e-6 at worst.
+    /// Shares of windows sum up to 1 to within rounding, at each of a few steps, on numbers up to 10.
     pub const WINDOWS_F32: Self = Self {
         atol: 1e-5,
         rtol: 0.0,

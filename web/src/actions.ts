@@ -61,7 +61,7 @@ export async function bring(file: File): Promise<void> {
     const recipe = await api.recipe(file).catch(() => null);
     const order = settings.orderOfRecipe(recipe);
     if (order) {
-      dialogs.recall = { file, order, sourceName: settings.sourceNameOfRecipe(recipe) };
+      dialogs.recall = { file, order, sourceName: settings.sourceNameOfRecipe(recipe), lost: settings.beyondOrders(recipe) };
       return;
     }
   }
@@ -96,14 +96,18 @@ export async function findSource(sha256: string, name: string): Promise<Source |
   return { sha256, name, width: picture.naturalWidth, height: picture.naturalHeight, bytes: 0, warnings: [] };
 }
 
-export async function recallOrder(order: Order, sourceName: string): Promise<void> {
+/** Takes an order's settings over; says what is `lost` of the recipe it is from. */
+export async function recallOrder(order: Order, sourceName: string, lost: readonly string[] = []): Promise<void> {
   const source = order.source === null ? null : await findSource(order.source, sourceName);
   recall(settings.relaxed(order, session.models), source);
   stage.clear(order.source === null ? "generate" : "transform");
   if (source !== null && order.inpaint !== null && !(await recallMask(source, order.inpaint.mask))) return;
+  if (lost.length > 0) {
+    toast.warning("Settings recalled in part", { description: `This page cannot ask for ${lost.join(", ")}; the picture comes out otherwise.`, duration: 9000 });
+  }
   if (order.source !== null && source === null) {
     toast.info("Settings recalled", { description: "Their source is not here any more; bring it to make the same picture." });
-  } else {
+  } else if (lost.length === 0) {
     toast.success("Settings recalled", { description: "The seed is locked, so the same picture comes out." });
   }
 }
@@ -242,7 +246,7 @@ export function receive(transfer: DataTransfer | null): boolean {
     const recipe = settings.parse(text);
     const found = settings.orderOfRecipe(recipe);
     if (!found) return false;
-    void recallOrder(found, settings.sourceNameOfRecipe(recipe));
+    void recallOrder(found, settings.sourceNameOfRecipe(recipe), settings.beyondOrders(recipe));
     return true;
   } catch {
     return false;

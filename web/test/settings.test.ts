@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { differences, fresh, modelLabel, NEGATIVE, notOpen, orderOfRecipe, posting, relaxed, readDraft, recalled, rungsOf, atStrength, copyText, ladder, parse, settingsOf, untagged, variations } from "../src/lib/settings";
+import { beyondOrders, differences, fresh, modelLabel, NEGATIVE, notOpen, orderOfRecipe, posting, relaxed, readDraft, recalled, rungsOf, atStrength, copyText, ladder, parse, settingsOf, untagged, variations } from "../src/lib/settings";
 import { toJob, toModels } from "../src/wire";
 
 const SHA = "79b9d861d077d4333ae27f632155f33a22f2f22c465b5365a99b95678f062a3c";
@@ -100,6 +100,22 @@ describe("settings", () => {
     const weighed = relaxed(orderOfRecipe({ ...recipe, prompt_mode: "a1111" })!, []);
     expect(weighed.prompt_mode).toBeNull();
     expect(posting(recalled(fresh(), weighed)).body).not.toHaveProperty("prompt_mode");
+  });
+
+  it("that no order can carry are named", () => {
+    expect(beyondOrders(recipe)).toEqual([]);
+    const more = {
+      ...recipe, loras: [{ name: "fur", weight: 1 }], embeddings: [{ name: "lake" }], tiles: 512, vae_tiles: 256, refiner: { name: "r", at: 0.8 },
+      enlarge: { by: 2, with: "lanczos" }, model: { ...recipe.model, vae: { name: "v" }, prediction: "v_prediction" },
+    };
+    const words = [
+      "its embeddings, unless the service has them", "windows over a large picture", "the autoencoder's tiles", "enlarging", "another autoencoder", "what the network predicts",
+      "the refiner",
+    ];
+    expect(beyondOrders(more)).toEqual(words);
+    expect(beyondOrders({ recipe: more })).toEqual(words);
+    expect(beyondOrders({ ...recipe, embeddings: [], hires: { by: 2 } })).toEqual(["the second pass"]);
+    for (const other of [parse(copyText(job, job.results[1]!)), null, 1, [], {}]) expect(beyondOrders(other)).toEqual([]);
   });
 
   it("that are the model's own count as unchanged", () => {

@@ -358,6 +358,26 @@ export function orderOfRecipe(value: unknown): Order | null {
   };
 }
 
+/** What a recipe says that no order of this page can: words for a person, in the recipe's order. */
+export function beyondOrders(value: unknown): string[] {
+  const outer = value as { recipe?: unknown } | null;
+  const it = (typeof outer?.recipe === "object" && outer.recipe !== null ? outer.recipe : outer) as Record<string, unknown> | null;
+  // A copied order has only what orders have.
+  if (it === null || typeof it !== "object" || typeof it.model !== "object" || it.model === null) return [];
+  const model = it.model as { vae?: unknown; prediction?: unknown };
+  const fields: [string, unknown][] = [
+    ["its embeddings, unless the service has them", Array.isArray(it.embeddings) && it.embeddings.length > 0],
+    ["the second pass", it.hires],
+    ["windows over a large picture", it.tiles],
+    ["the autoencoder's tiles", it.vae_tiles],
+    ["enlarging", it.enlarge],
+    ["another autoencoder", model.vae],
+    ["what the network predicts", model.prediction],
+    ["the refiner", it.refiner],
+  ];
+  return fields.filter(([, said]) => said !== undefined && said !== null && said !== false).map(([words]) => words);
+}
+
 /** The name of the source that a recipe tells of. */
 export function sourceNameOfRecipe(value: unknown): string {
   const it = value as { source?: { name?: unknown }; recipe?: { source?: { name?: unknown } } } | null;

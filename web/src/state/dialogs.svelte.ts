@@ -6,6 +6,8 @@ export interface Recallable {
   file: File;
   order: Order;
   sourceName: string;
+  /** What of its recipe no order can carry. */
+  lost: string[];
 }
 
 export const dialogs = $state<{

@@ -201,7 +201,7 @@ impl<'a> Session<'a> {
         let recipe = self.model.plan(request)?;
         recipe.check(output.format())?;
         self.model
-            .check_room(&recipe, self.machine.compute.room())?;
+            .check_room(request, self.machine.compute.room())?;
         output.open()?;
         let mut advice = advise::before(self, request)?;
         let show = Show::fitting(self.machine.quiet);

@@ -16,10 +16,11 @@ pub enum Room {
 }
 
 impl Room {
-    /// Bytes that may be taken on top of `taken` bytes; `None` where nothing is checked.
-    pub(crate) fn left(self, taken: u64) -> Option<u64> {
+    /// Bytes that may be taken on top of `taken` bytes; `None` where nothing is checked. `held` bytes are taken by the
+    /// machine's figures, and would be used again.
+    pub(crate) fn left(self, taken: u64, held: u64) -> Option<u64> {
         match self {
-            Self::Free => free(Path::new("/")),
+            Self::Free => Some(free(Path::new("/"))?.saturating_add(held)),
             Self::Within(bytes) => Some(bytes.saturating_sub(taken)),
             Self::Any => None,
         }
@@ -146,9 +147,20 @@ mod tests {
 
     #[test]
     fn what_was_taken_counts_only_against_a_limit_of_ones_own() {
-        assert_eq!(Room::Any.left(5), None);
-        assert_eq!(Room::Within(7).left(5), Some(2));
-        assert_eq!(Room::Within(7).left(9), Some(0));
-        assert_eq!(Room::Free.left(0).is_some(), cfg!(target_os = "linux"));
+        assert_eq!(Room::Any.left(5, 1), None);
+        assert_eq!(Room::Within(7).left(5, 1), Some(2));
+        assert_eq!(Room::Within(7).left(9, 1), Some(0));
+        assert_eq!(Room::Free.left(0, 0).is_some(), cfg!(target_os = "linux"));
+    }
+
+    #[test]
+    fn what_is_held_to_be_used_again_is_as_good_as_free() {
+        let held = 1 << 60;
+        let without = Room::Free.left(0, 0);
+        assert!(without.is_none_or(|left| left < held));
+        assert_eq!(
+            Room::Free.left(0, held).is_some_and(|left| left > held),
+            cfg!(target_os = "linux")
+        );
     }
 }

@@ -164,6 +164,16 @@ fn strength_0_returns_the_source_and_runs_nothing() {
 }
 
 #[test]
+fn what_a_model_holds_between_runs_is_told() {
+    let model = load(Level::best(), 2);
+    assert_eq!(model.held_bytes(), 0);
+    let source = source(&png(&painted(64, 64, 3)));
+    transform(&model, &source, 0.3, settings("winter", 1));
+    // At the very least the pixels that it was shown.
+    assert!(model.held_bytes() > 64 * 64 * 3 * 4);
+}
+
+#[test]
 fn strength_1_does_not_read_the_source_and_equals_text_to_image() {
     let (one, two) = (painted(64, 80, 0), painted(64, 80, 200));
     let run = |picture| transform(model(), &source(&png(picture)), 1.0, settings("winter", 3));

@@ -377,7 +377,7 @@ impl<'s> Work<'s> {
                 });
             }
         }
-        self.model.check_room(&plan, self.shared.limits.room)?;
+        self.model.check_room(request, self.shared.limits.room)?;
         self.run(request, index, work)
     }
 

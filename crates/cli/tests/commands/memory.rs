@@ -1,6 +1,8 @@
 //! Memory that is told before it is taken.
 
-use crate::place::Place;
+use image::GrayImage;
+
+use crate::place::{Place, painted};
 use crate::{run, succeed};
 
 #[test]
@@ -39,4 +41,28 @@ fn a_size_that_cannot_fit_is_refused_with_the_largest_that_does() {
     assert!(width * height >= 512 * 512 && width < 1536, "{size}");
     assert!(width.abs_diff(height * 3 / 2) <= 32, "{size}");
     succeed(&place, &format!("{line} --size {size} -o o.png"));
+}
+
+#[test]
+fn what_runs_no_step_takes_no_memory_for_one() {
+    let place = Place::new();
+    let memory = &succeed(&place, "info --json").json()["memory_bytes"];
+    let bytes = |part: &str| memory[part].as_u64().unwrap();
+    let most = (bytes("weights") + bytes("run")) >> 20;
+    // Odd sides, which no network could see, and more pixels than would fit.
+    for (width, height, limit) in [
+        (81, 64, String::new()),
+        (1501, 999, format!("--memory {most}")),
+    ] {
+        place.save("a.png", &painted(width, height, 30).into());
+        place.save("black.png", &GrayImage::new(width, height).into());
+        for line in [
+            "inpaint a.png --mask black.png -p winter",
+            "inpaint a.png --expand left=1 -s 0 -p winter",
+            "transform a.png -p winter -s 0 --size 1600",
+        ] {
+            let done = succeed(&place, &format!("{line} {limit} -o o.png --json"));
+            assert_eq!(done.json()["results"][0]["steps_run"], 0, "{line}");
+        }
+    }
 }

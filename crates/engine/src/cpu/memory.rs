@@ -36,6 +36,13 @@ impl Recycler {
         }
     }
 
+    /// Bytes of the buffers that nobody uses.
+    pub(super) fn idle_bytes(&self) -> usize {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let numbers: usize = idle.iter().map(Vec::capacity).sum();
+        numbers * size_of::<f32>()
+    }
+
     fn give_back(&self, numbers: Vec<f32>) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() == Self::KEPT {

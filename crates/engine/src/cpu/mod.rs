@@ -93,6 +93,11 @@ impl CpuBackend {
         self.pool.current_num_threads()
     }
 
+    /// Bytes that it holds between calls, to use them again: buffers of tensors that are gone, and transformed weights.
+    pub fn held_bytes(&self) -> usize {
+        self.recycler.idle_bytes() + self.budget.kept()
+    }
+
     fn buffer(&self, len: usize) -> Buffer {
         self.recycler.take(len)
     }

@@ -56,7 +56,7 @@ impl Footprint {
 
     /// Fails with [`Error::Memory`] where weights and the smallest run are surely more than there is.
     pub(super) fn check_load(&self, room: Room) -> Result<(), Error> {
-        let Some(left) = room.left(0) else {
+        let Some(left) = room.left(0, 0) else {
             return Ok(());
         };
         let need = self.weights + self.run(LEAST)?;
@@ -71,9 +71,10 @@ impl Footprint {
         })
     }
 
-    /// Fails with [`Error::Memory`] where a run at `size` surely takes more than there is beside the weights.
-    pub(super) fn check_run(&self, size: [u32; 2], room: Room) -> Result<(), Error> {
-        let Some(left) = room.left(self.weights) else {
+    /// Fails with [`Error::Memory`] where a run at `size` surely takes more than there is beside the weights; `held` bytes
+    /// are there from earlier runs, to be used again.
+    pub(super) fn check_run(&self, size: [u32; 2], room: Room, held: u64) -> Result<(), Error> {
+        let Some(left) = room.left(self.weights, held) else {
             return Ok(());
         };
         let need = self.run(size)?;

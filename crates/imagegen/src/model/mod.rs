@@ -41,9 +41,9 @@ use imagegen_prompt::Piece;
 use crate::embeddings;
 use crate::inpaint::LastMask;
 use crate::prompts::{Embeddings, PromptFacts, ReadPart, ReadPrompt, ReadTexts};
-use crate::recipe::{ModelMark, Recipe};
+use crate::recipe::ModelMark;
 use crate::run::Prepared;
-use crate::{Embedding, EmbeddingMark, Error, PromptMode, Room, Settings, Size, Warning};
+use crate::{Embedding, EmbeddingMark, Error, PromptMode, Request, Room, Settings, Size, Warning};
 use adapted::Origin;
 use files::ModelFiles;
 use footprint::Footprint;
@@ -202,22 +202,34 @@ impl Model {
         all.into()
     }
 
-    /// Fails with [`Error::Memory`] where carrying out a recipe surely takes more memory than there is: what fits
-    /// is named. What was loaded is taken as given.
-    pub fn check_room(&self, recipe: &Recipe, room: Room) -> Result<(), Error> {
+    /// Bytes that it and its refiner hold between runs, for the next one: no request takes less for another before it.
+    pub fn held_bytes(&self) -> u64 {
+        let refiner = self.refiner.as_deref().map_or(0, Self::held_bytes);
+        self.engine.held_bytes() as u64 + refiner
+    }
+
+    /// Fails with [`Error::Memory`] where carrying out a request surely takes more memory than there is: what fits
+    /// is named. What was loaded is taken as given, and what earlier runs left behind as free.
+    ///
+    /// Fails also where the request cannot be carried out, as [`Model::plan`] does.
+    pub fn check_room(&self, request: &Request<'_>, room: Room) -> Result<(), Error> {
+        if room == Room::Any || self.work(request)?.runs == 0 {
+            return Ok(()); // without a step networks see nothing
+        }
+        let (recipe, held) = (self.plan(request)?, self.held_bytes());
         let mut size = recipe.work_size;
         // Where the network sees windows, it is these that count.
         if recipe.tiles.is_some() || recipe.enlarge.is_some() {
             let side = recipe.tiles.unwrap_or(self.native_side());
             size = size.map(|whole| whole.min(side));
         }
-        self.footprint.check_run(size, room)?;
+        self.footprint.check_run(size, room, held)?;
         let Some(second) = &recipe.hires else {
             return Ok(());
         };
         let side = second.tiles.unwrap_or(u32::MAX);
         let size = second.work_size.map(|whole| whole.min(side));
-        self.footprint.check_run(size, room)
+        self.footprint.check_run(size, room, held)
     }
 
     /// Its name.

@@ -6,20 +6,31 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// Bytes that may still be kept, shared by all layers of a backend.
+/// Bytes that may be kept, shared by all layers of a backend.
 #[derive(Debug, Clone)]
-pub(in crate::cpu) struct Budget(Arc<AtomicUsize>);
+pub(in crate::cpu) struct Budget {
+    whole: usize,
+    left: Arc<AtomicUsize>,
+}
 
 impl Budget {
     pub(in crate::cpu) fn new(bytes: usize) -> Self {
-        Self(Arc::new(AtomicUsize::new(bytes)))
+        Self {
+            whole: bytes,
+            left: Arc::new(AtomicUsize::new(bytes)),
+        }
+    }
+
+    /// Bytes that are kept.
+    pub(in crate::cpu) fn kept(&self) -> usize {
+        self.whole - self.left.load(Ordering::Relaxed)
     }
 
     /// Takes `bytes` until the loan is dropped; `None` where so many are not left.
     fn lend(&self, bytes: usize) -> Option<Loan> {
         let take = |left: usize| left.checked_sub(bytes);
         let taken = self
-            .0
+            .left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
         taken.ok().map(|_| Loan {
             bytes,
@@ -36,7 +47,7 @@ struct Loan {
 
 impl Drop for Loan {
     fn drop(&mut self) {
-        self.from.0.fetch_add(self.bytes, Ordering::Relaxed);
+        self.from.left.fetch_add(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -91,7 +102,9 @@ mod tests {
                 "20 bytes are left"
             );
         }
+        assert_eq!(budget.kept(), 80);
         drop(first);
+        assert_eq!(budget.kept(), 0);
         assert_eq!(
             second.get(&budget, 6, || vec![2.0; 6]),
             Some([2.0; 6].as_slice())

@@ -187,8 +187,8 @@ pub(crate) struct Prompted {
 
     /// Whether a learned autoencoder looks at pictures in tiles, which saves memory: auto, on or off [default: auto]
     ///
-    /// auto: at those of more than 1.5 megapixels. Tiles leave no seams and move colours by less than one of 255 levels
-    /// as a rule.
+    /// auto: at those of more than 1.5 megapixels. Tiles leave no seams; they move contrast and tint of the whole by a
+    /// level or two of 255.
     #[arg(
         long,
         value_name = "auto|on|off",

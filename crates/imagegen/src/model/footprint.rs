@@ -2,6 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use imagegen_engine::CpuBackend;
+
 use super::files::ModelFiles;
 use super::info::run_tensors;
 use super::memory::Meter;
@@ -41,6 +43,11 @@ impl Footprint {
         })
     }
 
+    /// Sides of pictures are multiples of this, in pixels.
+    pub(super) fn grid(&self) -> u32 {
+        self.networks.codec.grid() as u32
+    }
+
     /// Bytes that the networks' tensors take in a run at `size`, at one time.
     fn run(&self, size: [u32; 2]) -> Result<u64, Error> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -52,6 +59,18 @@ impl Footprint {
         let bytes = run_tensors(&self.meter, &self.networks, size)?;
         *last = Some((size, bytes));
         Ok(bytes)
+    }
+
+    /// Bytes of transformed weights that may be kept: half of what is left beside weights and a run on a square of `side`
+    /// pixels.
+    pub(super) fn spare(&self, side: u32, room: Room) -> Result<usize, Error> {
+        const MOST: u64 = 6 << 30;
+        let Some(left) = room.left(0, 0) else {
+            return Ok(CpuBackend::KEPT);
+        };
+        let taken = self.weights + self.run([side; 2])?;
+        let spare = (left.saturating_sub(taken) / 2).min(MOST);
+        Ok(usize::try_from(spare).unwrap_or(CpuBackend::KEPT))
     }
 
     /// Fails with [`Error::Memory`] where weights and the smallest run are surely more than there is.
@@ -91,7 +110,7 @@ impl Footprint {
 
     /// The largest size of this shape that fits, if any does.
     fn largest(&self, size: [u32; 2], left: u64) -> Result<Option<[u32; 2]>, Error> {
-        let grid = self.networks.codec.grid() as u32;
+        let grid = self.grid();
         let scaled = |part: u32| {
             let side =
                 |side: u32| (side * part / 64 / grid * grid).max(LEAST[0].next_multiple_of(grid));
@@ -106,5 +125,26 @@ impl Footprint {
             }
         }
         Ok((fits > 0).then(|| scaled(fits)))
+    }
+}
+
+#[cfg(all(test, feature = "starter"))]
+mod tests {
+    use super::*;
+    use crate::{ModelChoice, ModelSource};
+
+    #[test]
+    fn what_is_kept_follows_from_what_is_left() {
+        let choice = ModelChoice::from(ModelSource::Starter);
+        let files = ModelFiles::open(&choice.source).unwrap();
+        let mut parts = Parts::read(&files, &choice).unwrap();
+        let footprint = Footprint::of(&files, &mut parts, 2).unwrap();
+        let spare = |room| footprint.spare(512, room).unwrap();
+        assert_eq!(spare(Room::Any), CpuBackend::KEPT);
+        assert_eq!(spare(Room::Within(0)), 0);
+        let need = footprint.weights + footprint.run([512; 2]).unwrap();
+        assert_eq!(spare(Room::Within(need)), 0);
+        assert_eq!(spare(Room::Within(need + (2 << 20))), 1 << 20);
+        assert_eq!(spare(Room::Within(1 << 50)), 6 << 30);
     }
 }

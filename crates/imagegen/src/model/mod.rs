@@ -131,13 +131,16 @@ impl Model {
         let mut parts = Parts::read(&files, &choice)?;
         let footprint = Footprint::of(&files, &mut parts, cpu.threads)?;
         footprint.check_load(room)?;
+        let native = parts.native(&files)?;
+        let side = info::native_side(native.pixels, footprint.grid());
+        let engine = engine.keeping(footprint.spare(side, room)?);
         let networks = Networks::load(&engine, &files, &parts)?;
         Ok(Self {
             mark: parts.mark(&files, &choice)?,
             engine,
             networks,
             footprint,
-            native: parts.native(&files)?,
+            native,
             scheduler: parts.scheduler,
             words: parts.words,
             zeros_for_no_prompt: parts.zeros_for_no_prompt,

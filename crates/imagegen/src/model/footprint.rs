@@ -23,7 +23,7 @@ pub(super) struct Footprint {
     /// Least bytes of its weights.
     weights: u64,
     /// Bytes of a run at the last size that was asked for.
-    last: Mutex<Option<([u32; 2], u64)>>,
+    last: Mutex<Option<([[u32; 2]; 2], u64)>>,
 }
 
 impl Footprint {
@@ -48,16 +48,18 @@ impl Footprint {
         self.networks.codec.grid() as u32
     }
 
-    /// Bytes that the networks' tensors take in a run at `size`, at one time.
-    fn run(&self, size: [u32; 2]) -> Result<u64, Error> {
+    /// Bytes that the networks' tensors take in a run at `size`, at one time, where the UNet sees windows of at most `window`
+    /// pixels each way.
+    fn run(&self, size: [u32; 2], window: u32) -> Result<u64, Error> {
+        let seen = size.map(|side| side.min(window));
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, bytes)) = *last
-            && known == size
+            && known == [size, seen]
         {
             return Ok(bytes);
         }
-        let bytes = run_tensors(&self.meter, &self.networks, size)?;
-        *last = Some((size, bytes));
+        let bytes = run_tensors(&self.meter, &self.networks, size, seen)?;
+        *last = Some(([size, seen], bytes));
         Ok(bytes)
     }
 
@@ -68,7 +70,7 @@ impl Footprint {
         let Some(left) = room.left(0, 0) else {
             return Ok(CpuBackend::KEPT);
         };
-        let taken = self.weights + self.run([side; 2])?;
+        let taken = self.weights + self.run([side; 2], side)?;
         let spare = (left.saturating_sub(taken) / 2).min(MOST);
         Ok(usize::try_from(spare).unwrap_or(CpuBackend::KEPT))
     }
@@ -78,7 +80,7 @@ impl Footprint {
         let Some(left) = room.left(0, 0) else {
             return Ok(());
         };
-        let need = self.weights + self.run(LEAST)?;
+        let need = self.weights + self.run(LEAST, LEAST[0])?;
         if need <= left {
             return Ok(());
         }
@@ -90,13 +92,19 @@ impl Footprint {
         })
     }
 
-    /// Fails with [`Error::Memory`] where a run at `size` surely takes more than there is beside the weights; `held` bytes
-    /// are there from earlier runs, to be used again.
-    pub(super) fn check_run(&self, size: [u32; 2], room: Room, held: u64) -> Result<(), Error> {
+    /// Fails with [`Error::Memory`] where a run at `size` in windows of at most `window` pixels each way surely takes more than
+    /// there is beside the weights; `held` bytes are there from earlier runs, to be used again.
+    pub(super) fn check_run(
+        &self,
+        size: [u32; 2],
+        window: u32,
+        room: Room,
+        held: u64,
+    ) -> Result<(), Error> {
         let Some(left) = room.left(self.weights, held) else {
             return Ok(());
         };
-        let need = self.run(size)?;
+        let need = self.run(size, window)?;
         if need <= left {
             return Ok(());
         }
@@ -104,12 +112,12 @@ impl Footprint {
             what: format!("{}x{} with model {}", size[0], size[1], self.name),
             need,
             left,
-            fits: self.largest(size, left)?,
+            fits: self.largest(size, window, left)?,
         })
     }
 
     /// The largest size of this shape that fits, if any does.
-    fn largest(&self, size: [u32; 2], left: u64) -> Result<Option<[u32; 2]>, Error> {
+    fn largest(&self, size: [u32; 2], window: u32, left: u64) -> Result<Option<[u32; 2]>, Error> {
         let grid = self.grid();
         let scaled = |part: u32| {
             let side =
@@ -119,7 +127,7 @@ impl Footprint {
         let (mut fits, mut over) = (0, 64);
         while over - fits > 1 {
             let middle = (fits + over) / 2;
-            match self.run(scaled(middle))? <= left {
+            match self.run(scaled(middle), window)? <= left {
                 true => fits = middle,
                 false => over = middle,
             }
@@ -142,9 +150,13 @@ mod tests {
         let spare = |room| footprint.spare(512, room).unwrap();
         assert_eq!(spare(Room::Any), CpuBackend::KEPT);
         assert_eq!(spare(Room::Within(0)), 0);
-        let need = footprint.weights + footprint.run([512; 2]).unwrap();
+        let need = footprint.weights + footprint.run([512; 2], 512).unwrap();
         assert_eq!(spare(Room::Within(need)), 0);
         assert_eq!(spare(Room::Within(need + (2 << 20))), 1 << 20);
         assert_eq!(spare(Room::Within(1 << 50)), 6 << 30);
+        // Windows bound what the UNet takes; patches of pixels take nothing.
+        let run = |size, window| footprint.run([size; 2], window).unwrap();
+        assert_eq!(run(512, 512), run(1024, 512));
+        assert!(run(1024, 512) < run(1024, 1024));
     }
 }

@@ -229,17 +229,19 @@ fn run_bytes(meter: &Meter, networks: &Networks<Meter>, side: u32) -> Result<u64
     let values = u64::from(side) * u64::from(side) * 3;
     // Buffers are kept for the next step and given to tensors somewhat smaller than they: a quarter more,
     // as measured (the starter at 512x512 takes 185 MiB in all, this and the rest add up to 168).
-    let tensors = run_tensors(meter, networks, [side; 2])?;
+    let tensors = run_tensors(meter, networks, [side; 2], [side; 2])?;
     Ok(tensors + tensors / 4 + values * (3 + 8 * 4))
 }
 
-/// Most bytes that networks' tensors take at one time in a run on a picture of so many pixels each way.
+/// Most bytes that networks' tensors take at one time in a run on a picture of so many pixels each way, of which the UNet
+/// sees windows of `seen` pixels.
 pub(super) fn run_tensors(
     meter: &Meter,
     networks: &Networks<Meter>,
     size: [u32; 2],
+    seen: [u32; 2],
 ) -> Result<u64, Error> {
-    tensors(meter, networks, size).map_err(|source| {
+    tensors(meter, networks, size, seen).map_err(|source| {
         Error::from(imagegen_pipeline::Error::Failed {
             stage: imagegen_pipeline::Stage::Network,
             source,
@@ -247,15 +249,20 @@ pub(super) fn run_tensors(
     })
 }
 
-fn tensors(meter: &Meter, networks: &Networks<Meter>, size: [u32; 2]) -> Result<u64, BoxedError> {
+fn tensors(
+    meter: &Meter,
+    networks: &Networks<Meter>,
+    size: [u32; 2],
+    seen: [u32; 2],
+) -> Result<u64, BoxedError> {
     let standing = meter.live();
     meter.restart();
     let unet = networks.unet.config();
     let how = (PromptMode::Plain, 0);
     let encoding = networks.texts.encode(meter, how, &[], &[])?;
-    let [width, height] = size.map(|side| side as usize);
-    let places = |side: usize| side / networks.codec.downscale();
     {
+        let [width, height] = seen.map(|side| side as usize);
+        let places = |side: usize| side / networks.codec.downscale();
         let sample = meter.outline([1, places(height), places(width), unet.in_channels]);
         let pooled = &encoding.pooled;
         let numbers = unet
@@ -278,6 +285,7 @@ fn tensors(meter: &Meter, networks: &Networks<Meter>, size: [u32; 2]) -> Result<
     // Tiles as small as they are: a model of a larger size takes more for them.
     let tiles = VaeTiling::side(0);
     let mut codec = networks.codec.on(meter).tiled(VaeTiling::Auto, tiles);
+    let [width, height] = size.map(|side| side as usize);
     let pixels = Tensor::zeros([1, height, width, 3]);
     let latents = codec.encode(&pixels, &mut NoNoise)?;
     codec.decode(&latents)?;

@@ -220,19 +220,17 @@ impl Model {
             return Ok(()); // without a step networks see nothing
         }
         let (recipe, held) = (self.plan(request)?, self.held_bytes());
-        let mut size = recipe.work_size;
-        // Where the network sees windows, it is these that count.
-        if recipe.tiles.is_some() || recipe.enlarge.is_some() {
-            let side = recipe.tiles.unwrap_or(self.native_side());
-            size = size.map(|whole| whole.min(side));
-        }
-        self.footprint.check_run(size, room, held)?;
+        // Enlarged pictures are always seen in windows.
+        let enlarged = recipe.enlarge.as_ref().map(|_| self.native_side());
+        let window = recipe.tiles.or(enlarged).unwrap_or(u32::MAX);
+        self.footprint
+            .check_run(recipe.work_size, window, room, held)?;
         let Some(second) = &recipe.hires else {
             return Ok(());
         };
-        let side = second.tiles.unwrap_or(u32::MAX);
-        let size = second.work_size.map(|whole| whole.min(side));
-        self.footprint.check_run(size, room, held)
+        let window = second.tiles.unwrap_or(u32::MAX);
+        self.footprint
+            .check_run(second.work_size, window, room, held)
     }
 
     /// Its name.

@@ -48,6 +48,7 @@ fn advise(session: &mut Session<'_>, arguments: &AdviseArguments, path: &Path) -
             sampler: None,
             sampling: Sampling::default(),
             loras: session.loras.clone(),
+            loras_settled: false,
             embeddings: Vec::new(),
             rule: arguments.rule.strength_rule,
         },

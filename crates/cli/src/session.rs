@@ -129,6 +129,7 @@ impl<'a> Session<'a> {
             negative_prompt: prompted.negative.clone(),
             prompt_mode: prompted.mode.prompt_mode,
             loras: self.loras.clone(),
+            loras_settled: false,
             embeddings: Vec::new(),
             steps: prompted.steps.steps.map(usize::from),
             guidance_scale: prompted.guidance,

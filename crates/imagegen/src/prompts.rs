@@ -110,10 +110,19 @@ pub(crate) struct ReadTexts {
     pub(crate) embeddings: Embeddings,
 }
 
-/// When a negative prompt has a say.
+/// What a model, or two one after the other, make of guidance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hearing {
+    /// Whether a network hears the guidance scale itself, and so one text that weighs 1.
+    pub(crate) scale: bool,
+    /// When a negative prompt has a say.
+    pub(crate) negative: NegativeSay,
+}
+
+/// When a negative prompt has a say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum NegativeSay {
-    /// Never: the network hears the guidance scale itself, and one text.
+    /// Never: no network weighs anything.
     Never,
     /// Where the prompt is weighed against it.
     WhereWeighed,
@@ -128,30 +137,31 @@ impl ReadTexts {
     pub(crate) fn of(
         settings: &Settings,
         embeddings: Embeddings,
-        (guidance_scale, say): (f64, NegativeSay),
+        (guidance_scale, hearing): (f64, Hearing),
         runs: usize,
     ) -> Result<Self, Error> {
         loras::bounded(&settings.loras)?;
         let mode = settings.prompt_mode;
         let read = |role, text| {
-            let read = ReadPrompt::of((role, text), mode, runs, &settings.loras);
+            let given = (!settings.loras_settled).then_some(settings.loras.as_slice());
+            let read = ReadPrompt::of((role, text), mode, runs, given);
             read.map(|read| ReadPrompt {
                 embeddings: Arc::clone(&embeddings),
                 ..read
             })
         };
         // A network that hears the scale hears the prompt with it, at 0 too.
-        let prompt = (guidance_scale != 0.0 || say == NegativeSay::Never)
+        let prompt = (guidance_scale != 0.0 || hearing.scale)
             .then(|| read(Role::Positive, &settings.prompt))
             .transpose()?;
         let weights = prompt.as_ref().map(ReadPrompt::weights).unwrap_or_default();
-        if say == NegativeSay::Never && !matches!(weights.as_slice(), [] | [1.0]) {
+        if hearing.scale && !matches!(weights.as_slice(), [] | [1.0]) {
             let got = format!("of {} parts joined by AND", weights.len());
             let expected =
                 "one part of weight 1: this model hears the guidance scale and weighs nothing";
             return Err(Error::setting("prompt", got, expected));
         }
-        let heard = match say {
+        let heard = match hearing.negative {
             NegativeSay::Never => false,
             NegativeSay::WhereWeighed => needs_uncond(&weights, guidance_scale),
             NegativeSay::Always => true,
@@ -222,12 +232,12 @@ fn check_tags(role: Role, tags: &[imagegen_prompt::Lora], given: &[LoraUse]) -> 
 }
 
 impl ReadPrompt {
-    /// Reads a text for a run of `runs` steps with `loras`.
+    /// Reads a text for a run of `runs` steps. Where there is a list of `loras`, tags name some of it.
     fn of(
         (role, text): (Role, &str),
         mode: PromptMode,
         runs: usize,
-        loras: &[LoraUse],
+        loras: Option<&[LoraUse]>,
     ) -> Result<Self, Error> {
         let which = match role {
             Role::Positive => "prompt",
@@ -250,7 +260,9 @@ impl ReadPrompt {
             return Ok(read);
         }
         let prompt = parse(text, role).map_err(|cause| Error::Prompt { which, cause })?;
-        check_tags(role, &prompt.loras, loras)?;
+        if let Some(loras) = loras {
+            check_tags(role, &prompt.loras, loras)?;
+        }
         read.warnings = prompt.warnings;
         for part in &prompt.parts {
             let schedule = part.schedule(runs);

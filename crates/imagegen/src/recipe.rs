@@ -57,6 +57,9 @@ pub struct Recipe {
     /// nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub colours: Option<String>,
+    /// What of the autoencoder's latents of the source was taken, `mean`; absent where they were drawn, or are all it gives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoded: Option<String>,
     /// Weight of the prompt over the negative prompt.
     pub guidance_scale: f64,
     /// Whose random numbers seeds stand for; absent for torch's on the CPU.
@@ -421,6 +424,7 @@ mod tests {
             guidance_rescale: None,
             image_guidance: None,
             colours: None,
+            encoded: None,
             guidance_scale: 1.5,
             noise: None,
             seed,

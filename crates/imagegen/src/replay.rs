@@ -30,6 +30,7 @@ impl Recipe {
                 None => PromptMode::Plain,
             },
             loras: Vec::new(),
+            loras_settled: true,
             embeddings: Vec::new(),
             steps: Some(self.steps),
             guidance_scale: Some(self.guidance_scale),
@@ -162,7 +163,23 @@ impl Recipe {
             ),
         ] {
             if was != is {
-                return Err(wrong(field, &side(is), &side(was)));
+                let mut expected = side(was);
+                if field == "tiles" && was.is_none() && self.enlarge.is_some() {
+                    expected += ", as where it was made: an older version ran it window by window, which this one does not";
+                }
+                return Err(wrong(field, &side(is), &expected));
+            }
+        }
+        let encoded = |recipe: &Self| recipe.encoded.clone();
+        match (encoded(self), encoded(again)) {
+            (was, is) if was == is => {}
+            (None, Some(is)) => {
+                let expected = "drawn: an older version drew latents under this rule of strength, which this one does not";
+                return Err(wrong("encoded", &is, expected));
+            }
+            (was, is) => {
+                let text = |encoded: Option<String>| encoded.unwrap_or_else(|| "drawn".to_owned());
+                return Err(wrong("encoded", &text(is), &text(was)));
             }
         }
         let refiners = (refiner(self), refiner(again));

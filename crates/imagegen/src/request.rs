@@ -99,6 +99,9 @@ pub struct Settings {
     /// LoRAs that change the model for the run, those that the prompt names among them. Weights of one that is here
     /// more than once add up.
     pub loras: Vec<LoraUse>,
+    /// Whether `loras` is all there is, whatever tags of the prompt name. So it is where a picture is made again: its recipe
+    /// says what tags and options came to, and files may be called otherwise by now.
+    pub loras_settled: bool,
     /// Textual inversions that words of both may stand for, besides those the model has learned. What is made for other
     /// text encoders is left out, with a warning where a text names it.
     pub embeddings: Vec<Arc<Embedding>>,

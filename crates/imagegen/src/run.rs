@@ -19,7 +19,7 @@ use imagegen_pipeline::{
 use crate::hires::{Counted, PlannedHires};
 use crate::loras;
 use crate::model::{Adapted, BoundCodec};
-use crate::prompts::{NegativeSay, ReadPrompt, ReadTexts};
+use crate::prompts::{Hearing, NegativeSay, ReadPrompt, ReadTexts};
 use crate::recipe::{EnlargeMark, FidelityMark, Recipe, SourceMark, VariationMark};
 use crate::refiner::Refined;
 use crate::{
@@ -207,6 +207,7 @@ impl Model {
         recipe.tiles = pipeline.windows.map(|windows| self.window_side(windows));
         if runs > 0 {
             recipe.vae_tiles = self.vae_tiles(&request.settings, fit.work_size());
+            recipe.encoded = self.encoded(&request.settings);
         }
         recipe.enlarge = request.enlarge.map(EnlargeMark::from);
         recipe.wanted = Some(request.size.to_string());
@@ -214,7 +215,7 @@ impl Model {
         recipe.source = Some(SourceMark::of(request.source));
         recipe.refiner = refined.filter(|_| runs > 0).map(Refined::mark);
         let texts = self.read_texts(&request.settings, &pipeline, runs)?;
-        recipe.embeddings = self.embeddings_in(&texts);
+        recipe.embeddings = self.embeddings_in(&texts, refined);
         Ok(Planned {
             texts,
             pipeline,
@@ -399,7 +400,7 @@ impl Model {
         let runs = self.runs(&plan, refined)?;
         recipe.refiner = refined.map(Refined::mark);
         let texts = self.read_texts(&request.settings, &pipeline, runs)?;
-        recipe.embeddings = self.embeddings_in(&texts);
+        recipe.embeddings = self.embeddings_in(&texts, refined);
         Ok(Planned {
             runs,
             texts,
@@ -496,17 +497,24 @@ impl Model {
         resolved: &imagegen_pipeline::Settings,
         runs: usize,
     ) -> Result<ReadTexts, Error> {
-        let say = if self.hears_guidance() {
-            NegativeSay::Never
-        } else if self.is_instructed() && resolved.image_guidance != 1.0 {
-            NegativeSay::Always
-        } else {
-            NegativeSay::WhereWeighed
+        let say = |model: &Self| {
+            if model.hears_guidance() {
+                NegativeSay::Never
+            } else if model.is_instructed() && resolved.image_guidance != 1.0 {
+                NegativeSay::Always
+            } else {
+                NegativeSay::WhereWeighed
+            }
+        };
+        let refiner = self.refined(settings)?.map(|refined| refined.model);
+        let hearing = Hearing {
+            scale: self.hears_guidance() || refiner.is_some_and(Self::hears_guidance),
+            negative: refiner.map_or(NegativeSay::Never, say).max(say(self)),
         };
         let texts = ReadTexts::of(
             settings,
             self.embeddings(settings),
-            (resolved.guidance_scale, say),
+            (resolved.guidance_scale, hearing),
             runs,
         )?;
         self.fit_loras(&texts.loras)?;
@@ -527,7 +535,7 @@ impl Model {
         let mut warnings = self.standing_warnings(settings.sampler.is_some());
         warnings.extend(loras::bounded(&settings.loras)?);
         warnings.extend(self.fit_loras(&texts.loras)?);
-        warnings.extend(self.unfit_embeddings(texts));
+        warnings.extend(self.unfit_embeddings(texts, self.refined(settings)?));
         let guidance_scale = resolved.guidance_scale;
         let unused = |which| Warning::TextUnused {
             which,
@@ -621,6 +629,12 @@ impl Model {
         Ok(pipeline(resolved, &mut networks, &mut progress)?)
     }
 
+    /// What a recipe says of the latents of a source.
+    pub(crate) fn encoded(&self, settings: &Settings) -> Option<String> {
+        let mean = settings.rule == StrengthRule::A1111 && self.codec().has_posterior();
+        mean.then(|| "mean".to_owned())
+    }
+
     /// The recipe of a text-to-image run; sizes are still to be filled in.
     pub(crate) fn recipe(
         &self,
@@ -655,6 +669,7 @@ impl Model {
                 .filter(|_| settings.sampling.eta.is_some()),
             guidance_rescale: Some(resolved.guidance_rescale).filter(|&share| share > 0.0),
             image_guidance: self.is_instructed().then_some(resolved.image_guidance),
+            encoded: None,
             colours: (resolved.colours == Colours::Kept && !self.codec().is_exact())
                 .then(|| resolved.colours.name().to_owned()),
             guidance_scale: resolved.guidance_scale,

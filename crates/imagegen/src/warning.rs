@@ -66,6 +66,8 @@ pub enum Warning {
     EmbeddingUnfit {
         /// Its word.
         name: String,
+        /// Whose text encoders read the word as text: `this model` or `the refiner`.
+        reader: &'static str,
     },
     /// A LoRA's weight was brought within the range.
     LoraBounded {
@@ -171,9 +173,9 @@ impl fmt::Display for Warning {
                     "{count} {are} not used of the LoRA {name:?}: this model has no layer for them, the first is \"{first}\""
                 )
             }
-            Self::EmbeddingUnfit { name } => write!(
+            Self::EmbeddingUnfit { name, reader } => write!(
                 f,
-                "the embedding {name:?} is for other text encoders than this model's; its word is read as text"
+                "the embedding {name:?} is for other text encoders than {reader}'s; its word is read as text"
             ),
             Self::LoraBounded { name, weight } => write!(
                 f,

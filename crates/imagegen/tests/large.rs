@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 
 use imagegen::{
     Between, Cpu, Enlarge, Enlarger, Fit, Generate, Hires, Level, Model, ModelSource, Outcome,
-    PromptMode, Request, Sampling, Settings, Source, Stage, StepRecord, Strength, StrengthRule,
-    Tiles, Transform, Unwatched, VaeTiling, Wanted, Warning, Watcher,
+    PromptMode, Recipe, Request, Sampling, Settings, Source, Stage, StepRecord, Strength,
+    StrengthRule, Tiles, Transform, Unwatched, VaeTiling, Wanted, Warning, Watcher,
 };
 use imagegen_conformance::weights::write_folder;
 use imagegen_picture::mask::Mask;
@@ -36,6 +36,7 @@ fn settings(sampling: Sampling) -> Settings {
         sampling,
         prompt_mode: PromptMode::default(),
         loras: Vec::new(),
+        loras_settled: false,
         embeddings: Vec::new(),
         rule: StrengthRule::Share,
     }
@@ -154,6 +155,15 @@ fn an_enlarged_source_is_drawn_in_windows() {
     assert_eq!(made.picture.size(), Size::new(640, 448));
     assert!(edge_at(&made.picture, 512) < 1.5);
     again(model, &made, Some(&source));
+    // Versions before windows were averaged at every step recorded none.
+    let older = Recipe {
+        tiles: None,
+        ..made.facts.recipe.clone()
+    };
+    let plan = model.plan(&older.request(Some(&source), None).unwrap());
+    let error = older.check_repetition(&plan.unwrap()).unwrap_err();
+    let words = "\"tiles\" is 512, expected none, as where it was made: an older version ran it window by window";
+    assert!(error.to_string().contains(words), "{error}");
 }
 
 /// Keeps which step of how many.

@@ -40,6 +40,7 @@ fn picture(model: &Model) -> Picture {
             sampler: None,
             sampling: imagegen::Sampling::default(),
             loras: Vec::new(),
+            loras_settled: false,
             embeddings: Vec::new(),
             prompt_mode: imagegen::PromptMode::default(),
             rule: StrengthRule::Share,

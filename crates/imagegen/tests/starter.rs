@@ -41,6 +41,7 @@ fn settings(prompt: &str, seed: u64) -> Settings {
         sampler: None,
         sampling: imagegen::Sampling::default(),
         loras: Vec::new(),
+        loras_settled: false,
         embeddings: Vec::new(),
         prompt_mode: imagegen::PromptMode::default(),
         rule: StrengthRule::Share,

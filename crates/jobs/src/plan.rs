@@ -269,6 +269,7 @@ fn settings(order: &Order, shelves: &Shelves) -> Result<Settings, Error> {
         sampler: sampler.transpose()?,
         sampling: order.sampling.choices()?,
         loras: loras(&order.loras, shelves)?,
+        loras_settled: false,
         embeddings: Vec::new(),
         rule: rule.transpose()?.unwrap_or(StrengthRule::Share),
     };

@@ -232,8 +232,11 @@ impl Model {
             mask: MaskMark::of(&named, &mask),
         });
         let runs = if mask.is_empty() { 0 } else { plan.runs };
-        let texts = self.read_texts(&request.settings, &pipeline, runs)?;
-        recipe.embeddings = self.embeddings_in(&texts);
+        if runs > 0 {
+            recipe.encoded = self.encoded(&request.settings);
+        }
+        let texts = self.read_texts(&alone(&request.settings), &pipeline, runs)?;
+        recipe.embeddings = self.embeddings_in(&texts, None);
         Ok(Planned {
             texts,
             pipeline,
@@ -288,7 +291,8 @@ impl Model {
             .map(Warning::Source)
             .collect();
         warnings.extend(planned.made.warnings.iter().cloned());
-        warnings.extend(self.warnings(&request.settings, &planned.pipeline, &planned.texts)?);
+        let settings = alone(&request.settings);
+        warnings.extend(self.warnings(&settings, &planned.pipeline, &planned.texts)?);
         if request.intent == Intent::Remove {
             // Nothing has to be said of what is to go.
             warnings.retain(|warning| *warning != Warning::NoPrompt);

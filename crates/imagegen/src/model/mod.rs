@@ -27,6 +27,7 @@ pub use kind::{Family, ModelKind, Sees};
 pub use vae_tiling::VaeTiling;
 
 use std::collections::VecDeque;
+use std::iter;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use imagegen_engine::cpu::Level;
@@ -42,6 +43,7 @@ use crate::embeddings;
 use crate::inpaint::LastMask;
 use crate::prompts::{Embeddings, PromptFacts, ReadPart, ReadPrompt, ReadTexts};
 use crate::recipe::ModelMark;
+use crate::refiner::Refined;
 use crate::run::Prepared;
 use crate::{Embedding, EmbeddingMark, Error, PromptMode, Request, Room, Settings, Size, Warning};
 use adapted::Origin;
@@ -170,26 +172,41 @@ impl Model {
             .try_for_each(|embedding| self.networks.texts.learn(embedding))
     }
 
-    /// The textual inversions that words of texts stand for.
-    pub(crate) fn embeddings_in(&self, texts: &ReadTexts) -> Vec<EmbeddingMark> {
-        let (fit, _) = self.parted(&texts.embeddings);
+    /// The textual inversions that words of texts stand for, for this model or for the one that takes over.
+    pub(crate) fn embeddings_in(
+        &self,
+        texts: &ReadTexts,
+        refined: Option<Refined<'_>>,
+    ) -> Vec<EmbeddingMark> {
+        let models = || iter::once(self).chain(refined.map(|refined| refined.model));
+        let takes = |embedding: &&Arc<Embedding>| {
+            models().any(|model| model.networks.texts.takes(embedding))
+        };
+        let fit: Vec<_> = texts.embeddings.iter().filter(takes).cloned().collect();
         let said = texts.iter().flat_map(ReadPrompt::stretches);
         embeddings::used(&fit, said)
     }
 
-    /// What is to be said of embeddings for other text encoders that texts name.
-    pub(crate) fn unfit_embeddings(&self, texts: &ReadTexts) -> Vec<Warning> {
-        let (_, unfit) = self.parted(&texts.embeddings);
-        let said = texts.iter().flat_map(ReadPrompt::stretches);
-        let named = embeddings::used(&unfit, said).into_iter();
-        let warning = |mark: EmbeddingMark| Warning::EmbeddingUnfit { name: mark.name };
-        named.map(warning).collect()
-    }
-
-    /// Embeddings for this model's text encoders, and others.
-    fn parted(&self, embeddings: &Embeddings) -> (Vec<Arc<Embedding>>, Vec<Arc<Embedding>>) {
-        let fits = |embedding: &Arc<Embedding>| self.networks.texts.takes(embedding);
-        embeddings.iter().cloned().partition(fits)
+    /// What is to be said of embeddings that texts name and that are for other text encoders than this model's or those of
+    /// the one that takes over.
+    pub(crate) fn unfit_embeddings(
+        &self,
+        texts: &ReadTexts,
+        refined: Option<Refined<'_>>,
+    ) -> Vec<Warning> {
+        let refiner = refined.map(|refined| (refined.model, "the refiner"));
+        let unfit = |(model, reader): (&Self, &'static str)| {
+            let other = |embedding: &&Arc<Embedding>| !model.networks.texts.takes(embedding);
+            let unfit: Vec<_> = texts.embeddings.iter().filter(other).cloned().collect();
+            let said = texts.iter().flat_map(ReadPrompt::stretches);
+            let named = embeddings::used(&unfit, said).into_iter();
+            named.map(move |mark| Warning::EmbeddingUnfit {
+                name: mark.name,
+                reader,
+            })
+        };
+        let models = iter::once((self, "this model")).chain(refiner);
+        models.flat_map(unfit).collect()
     }
 
     /// Embeddings that texts of a request may name: those that were learned, then those of the request that are called
@@ -296,7 +313,8 @@ impl Model {
     /// What its latents are: channels, pixels per latent each way, what they are multiplied by.
     pub(crate) fn latent_space(&self) -> (usize, usize, f64) {
         let codec = &self.networks.codec;
-        (codec.channels(), codec.downscale(), codec.scaling())
+        let scaling = codec.scaling(self.networks.unet.config());
+        (codec.channels(), codec.downscale(), scaling)
     }
 
     /// Between pixels and latents.

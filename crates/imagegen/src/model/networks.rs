@@ -13,6 +13,7 @@ use imagegen_pipeline::{BoxedError, Conditioning, LatentCodec, Noise, PatchLaten
 use super::files::ModelFiles;
 use super::parts::{CodecPart, Parts};
 use super::texts::Texts;
+use super::vae;
 use super::vae_tiling::VaeTiling;
 use crate::Error;
 
@@ -154,10 +155,14 @@ fn check_wiring<B: Backend>(
 }
 
 impl<B: Backend> Codec<B> {
-    /// What latents are multiplied by before a network sees them.
-    pub(super) fn scaling(&self) -> f64 {
+    /// What latents are multiplied by before `unet` sees them.
+    pub(super) fn scaling(&self, unet: &UNetConfig) -> f64 {
         match self {
             Self::Patches(patches) => patches.scaling(),
+            // A small one gives them multiplied.
+            Self::Autoencoder(network) if !network.config().has_posterior() => {
+                vae::usual_scaling(unet)
+            }
             Self::Autoencoder(network) => network.config().scaling_factor,
         }
     }
@@ -218,6 +223,14 @@ impl<B: Backend> BoundCodec<'_, B> {
             tiling,
             side,
             ..self
+        }
+    }
+
+    /// Whether the encoder gives a spread of latents beside their mean.
+    pub(crate) fn has_posterior(&self) -> bool {
+        match self.codec {
+            Codec::Patches(_) => false,
+            Codec::Autoencoder(network) => network.config().has_posterior(),
         }
     }
 

@@ -100,7 +100,14 @@ pub(super) fn scaling_factor(unet: &UNetConfig, own: Option<&str>) -> f64 {
     // That of a small one, whose latents are scaled already, says nothing about others.
     match own.filter(AutoencoderConfig::has_posterior) {
         Some(own) => own.scaling_factor,
-        None if unet.added.is_some() => 0.13025,
+        None => usual_scaling(unet),
+    }
+}
+
+/// By what latents of models with such a network are multiplied: SDXL's, or Stable Diffusion's.
+pub(super) fn usual_scaling(unet: &UNetConfig) -> f64 {
+    match unet.added {
+        Some(_) => 0.13025,
         None => 0.18215,
     }
 }

@@ -316,6 +316,40 @@ fn tags_in_prompts_name_loras_that_are_given() {
 }
 
 #[test]
+fn a_repetition_takes_loras_as_recorded_whatever_tags_and_files_are_called() {
+    let (_folder, source, _) = folder_of("sd");
+    let model = Model::load(&source, cpu()).unwrap();
+    let made = |loras: Vec<LoraUse>| {
+        said(&model, |settings| {
+            settings.prompt = "oil painting<lora:sd_kohya:0.8>".to_owned();
+            settings.steps = Some(1);
+            settings.loras = loras;
+        })
+    };
+    let again = |made: &Outcome, given: &[Arc<Lora>]| {
+        let recipe = &made.facts.recipe;
+        let mut request = recipe.request(None, None).unwrap();
+        request.settings_mut().loras = recipe.loras(given).unwrap();
+        recipe
+            .check_repetition(&model.plan(&request).unwrap())
+            .unwrap();
+        model.run(&request, &mut Unwatched).unwrap()
+    };
+    let renamed = Lora::read(
+        "other",
+        "other.safetensors",
+        reference("lora_sd_kohya.safetensors"),
+    );
+    let weighed = made(vec![used("sd_kohya", 0.8)]);
+    assert!(again(&weighed, &[Arc::new(renamed.unwrap())]).picture == weighed.picture);
+    // Weights that cancel leave nothing to be recorded.
+    let cancelled = made(vec![used("sd_kohya", 0.8), used("sd_kohya", -0.8)]);
+    assert_eq!(cancelled.facts.recipe.loras, []);
+    assert!(again(&cancelled, &[]).picture == cancelled.picture);
+    assert!(cancelled.picture != weighed.picture);
+}
+
+#[test]
 fn models_whose_files_changed_are_not_mixed() {
     let (folder, source, _) = folder_of("sd");
     let model = Model::load(&source, cpu()).unwrap();

@@ -79,6 +79,7 @@ fn settings(run: &Value) -> Settings {
             .flatten()
             .map(|pair| loras::used(pair[0].as_str().unwrap(), pair[1].as_f64().unwrap()))
             .collect(),
+        loras_settled: false,
         embeddings: Vec::new(),
         sampling: Sampling {
             schedule: run["schedule"].as_str().map(|name| name.parse().unwrap()),
@@ -299,6 +300,34 @@ fn a_negative_prompt_that_is_not_heard_is_said() {
     let none = carry_out(&model, &run, &mut Unwatched);
     assert_eq!(none.warnings, [Warning::NegativeUnheard]);
     assert!(none.picture != plain.picture);
+}
+
+#[test]
+fn pictures_that_an_older_version_made_in_another_way_are_not_made_anew_in_silence() {
+    let (_folder, source_of, facts) = folder_of("sd");
+    let model = Model::load(&source_of, cpu()).unwrap();
+    let source = source();
+    let mut settings = settings(&facts["runs"][1]);
+    settings.rule = StrengthRule::A1111;
+    let request = Request::Transform(Transform {
+        source: &source,
+        enlarge: None,
+        strength: Strength::new(0.5).unwrap(),
+        size: Wanted::Source,
+        fit: Fit::Keep,
+        settings,
+    });
+    let mut recipe = model.plan(&request).unwrap();
+    assert_eq!(recipe.encoded.as_deref(), Some("mean"));
+    let again = model.plan(&recipe.request(Some(&source), None).unwrap());
+    recipe.check_repetition(again.as_ref().unwrap()).unwrap();
+    recipe.encoded = None;
+    let error = recipe.check_repetition(&again.unwrap()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "recipe field \"encoded\" is mean, expected drawn: an older version drew latents under this rule of strength, \
+         which this one does not"
+    );
 }
 
 #[test]

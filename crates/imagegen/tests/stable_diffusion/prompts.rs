@@ -196,7 +196,8 @@ fn prompts_that_cannot_be_read_are_refused_before_the_run() {
         ),
     ] {
         recipe.prompt = prompt.to_owned();
-        let request = recipe.request(None, None).unwrap();
+        let mut request = recipe.request(None, None).unwrap();
+        request.settings_mut().loras_settled = false;
         let refused = model.plan(&request).unwrap_err().to_string();
         assert!(refused.contains(error), "{refused}");
     }

@@ -133,3 +133,82 @@ fn refiners_of_other_latents_and_impossible_starts_are_named() {
         assert!(error.ends_with("expected above 0, up to 1"), "{error}");
     }
 }
+
+#[test]
+fn a_refiner_weighs_the_negative_prompt_that_the_model_before_it_does_not_hear() {
+    // The first hears the scale, and decodes with a small autoencoder on the same latents.
+    let (_quick, source, facts) = folder_of("sd_quick");
+    let (_plain, refiner, _) = folder_of("sd");
+    let mut model = Model::load(&source, cpu()).unwrap();
+    let refiner = Arc::new(Model::load(&refiner, cpu()).unwrap());
+    model.refine_with(Arc::clone(&refiner)).unwrap();
+    let made = |negative: &str| {
+        let mut run = facts["runs"][1].clone();
+        run["negative"] = negative.into();
+        run["guidance"] = 5.0.into();
+        run["steps"] = 4.into();
+        run["at"] = 0.5.into();
+        let made = carry_out(&model, &run, &mut Unwatched);
+        assert!(!made.warnings.contains(&Warning::NegativeUnheard));
+        made.picture
+    };
+    assert!(made("blurry") != made(""));
+
+    // The other way round the refiner hears one text of weight 1.
+    let (_plain, source, _) = folder_of("sd");
+    let mut model = Model::load(&source, cpu()).unwrap();
+    let (_quick, quick, _) = folder_of("sd_quick");
+    let quick = Arc::new(Model::load(&quick, cpu()).unwrap());
+    model.refine_with(quick).unwrap();
+    let mut run = facts["runs"][1].clone();
+    run["prompt"] = "oil AND painting".into();
+    run["at"] = 0.5.into();
+    let request = Request::Generate(Generate {
+        width: 96,
+        height: 64,
+        settings: settings(&run),
+    });
+    let error = model.plan(&request).unwrap_err().to_string();
+    assert!(error.contains("hears the guidance scale"), "{error}");
+}
+
+#[test]
+fn words_that_a_refiner_reads_as_text_are_said_and_those_it_alone_knows_recorded() {
+    let inversion = |word: &str, layout: &str| {
+        let file = format!("inversion_{layout}.safetensors");
+        Arc::new(Embedding::read(word, &file, reference(&file)).unwrap())
+    };
+    let (_folders, model) = pair();
+    let mut run = runs()[0].clone();
+    run["prompt"] = "big-fur, lake-toy".into();
+    let mut settings = settings(&run);
+    settings.embeddings = vec![
+        inversion("big-fur", "towers"),
+        inversion("lake-toy", "word"),
+    ];
+    let request = Generate {
+        width: 96,
+        height: 64,
+        settings,
+    };
+    let made = model.generate(&request, &mut Unwatched).unwrap();
+    let unfit = |name: &str, reader| Warning::EmbeddingUnfit {
+        name: name.to_owned(),
+        reader,
+    };
+    let said: Vec<_> = made
+        .warnings
+        .iter()
+        .filter(|warning| matches!(warning, Warning::EmbeddingUnfit { .. }))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            &unfit("lake-toy", "this model"),
+            &unfit("big-fur", "the refiner")
+        ]
+    );
+    let names = made.facts.recipe.embeddings.iter();
+    let names: Vec<_> = names.map(|mark| mark.name.as_str()).collect();
+    assert_eq!(names, ["big-fur", "lake-toy"]);
+}

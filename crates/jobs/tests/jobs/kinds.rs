@@ -22,6 +22,7 @@ fn settings(order: &Order, seed: u64) -> Settings {
         sampler: None,
         sampling: imagegen::Sampling::default(),
         loras: Vec::new(),
+        loras_settled: false,
         embeddings: Vec::new(),
         rule: StrengthRule::Share,
     }

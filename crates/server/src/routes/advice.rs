@@ -60,6 +60,7 @@ pub(crate) async fn advise(
                 sampler: None,
                 sampling: Sampling::default(),
                 loras: Vec::new(),
+                loras_settled: false,
                 embeddings: Vec::new(),
                 rule: StrengthRule::default(),
             },

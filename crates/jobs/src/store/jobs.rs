@@ -285,7 +285,8 @@ impl Database {
         })
     }
 
-    /// Adds a result, or replaces it. False where the job is gone.
+    /// Adds a result, or replaces it. `bytes` are those of its picture; what is said of it counts besides. False where the
+    /// job is gone.
     pub(crate) fn add_result(
         &self,
         seq: i64,
@@ -293,11 +294,13 @@ impl Database {
         row: &ResultRow,
         bytes: usize,
     ) -> Result<bool, Error> {
+        let document = written(row);
+        let bytes = bytes + document.len();
         self.write(|write| {
             let added = write.execute(
                 "INSERT OR REPLACE INTO results (job, place, document, bytes) \
                  SELECT seq, ?2, ?3, ?4 FROM jobs WHERE seq = ?1",
-                params![seq, index as i64, written(row), bytes as i64],
+                params![seq, index as i64, document, bytes as i64],
             )?;
             Ok(added > 0)
         })

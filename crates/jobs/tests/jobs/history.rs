@@ -181,6 +181,17 @@ fn results_of_versions_that_kept_no_facts_are_read() {
     let done = over(&jobs, &id);
     assert_eq!(done.results[0].prompts[0].which, "prompt");
     drop(jobs);
+    let sizes = "SELECT bytes, length(CAST(document AS BLOB)) FROM results";
+    let sizes = place.database().query_row(sizes, [], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+    });
+    let (counted, document) = sizes.unwrap();
+    let file = crate::place::files(&place)
+        .into_iter()
+        .find(|name| name.contains(&id.to_string()));
+    let file = place.data().join("pictures").join(file.unwrap());
+    let picture = std::fs::metadata(file).unwrap().len() as i64;
+    assert_eq!(counted, picture + document);
     let old = "UPDATE results SET document = json_remove(document, '$.prompts', '$.painted')";
     assert_eq!(place.database().execute(old, []).unwrap(), 1);
     let read = job(&place.open(), &id);

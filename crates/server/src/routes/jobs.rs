@@ -126,7 +126,7 @@ pub(crate) async fn list(
     let jobs = app.jobs.clone();
     let page = blocking(move || jobs.history(&search)).await?;
     Ok(Json(PageBody {
-        jobs: page.jobs.iter().map(JobBody::from).collect(),
+        jobs: page.jobs.iter().map(JobBody::listed).collect(),
         next: page.next.map(|id| id.to_string()),
     }))
 }

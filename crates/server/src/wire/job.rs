@@ -116,8 +116,10 @@ pub(crate) struct ResultBody {
     /// What it gives reason to say.
     advice: Vec<AdviceBody>,
     /// How the texts were read that had a say: parts and their weights, what each says at which steps, pieces, windows, tokens.
-    #[schema(value_type = Vec<Object>)]
-    prompts: Vec<PromptRecord>,
+    /// Absent in pages of the history.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Object>>)]
+    prompts: Option<Vec<PromptRecord>>,
     /// What an inpainting painted: share of the picture, pixels that were kept and checked, the seam in figures, what the model saw.
     #[schema(value_type = Option<Object>)]
     inpaint: Option<PaintedRecord>,
@@ -207,6 +209,17 @@ impl From<&Job> for JobBody {
             favourite: job.favourite,
             attempts: job.attempts,
         }
+    }
+}
+
+impl JobBody {
+    /// A job in a page of the history: without how its texts were read, which may be much for each of a hundred.
+    pub(crate) fn listed(job: &Job) -> Self {
+        let mut body = Self::from(job);
+        for result in &mut body.results {
+            result.prompts = None;
+        }
+        body
     }
 }
 
@@ -330,7 +343,7 @@ impl From<&JobResult> for ResultBody {
             }),
             warnings: result.warnings.clone(),
             advice: result.advice.iter().map(AdviceBody::from).collect(),
-            prompts: result.prompts.clone(),
+            prompts: Some(result.prompts.clone()),
             inpaint: result.painted,
             recipe: result.recipe.clone(),
         }

@@ -53,6 +53,10 @@ async fn a_picture_goes_in_and_another_comes_out() {
         json!([{"text": "oil painting", "weight": 1.0}])
     );
     assert_eq!(result["inpaint"], Value::Null);
+    let history = json_of(hall.get("/jobs").await, 200).await;
+    let listed = &history["jobs"][0]["results"][0];
+    assert_eq!(listed.get("prompts"), None, "pages stay small");
+    assert_eq!(listed["recipe"], result["recipe"]);
     assert_eq!(
         (&result["seed"], &result["strength"]),
         (&json!(seed), &json!(0.5))

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use imagegen::{ModelInfo, ModelSource};
 
 use crate::report::{Usage, say};
@@ -70,43 +70,65 @@ pub(crate) fn add(path: &Path, name: Option<&str>, copy: bool) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-/// `imagegen models remove`: what is in the user's own folder; of a link the link alone.
+/// `imagegen models remove`: a model in the user's own folder, with the autoencoder beside it; of a link the link alone.
+///
+/// Fails where no model there has this name, whatever else does, and where the model lies in a folder that is linked.
 pub(crate) fn remove(name: &str) -> Result<ExitCode> {
     let own = own_folder()?;
-    let mut gone = false;
-    for place in places(&own, name) {
-        let Ok(facts) = place.symlink_metadata() else {
-            continue;
-        };
-        let failed = || format!("cannot remove {}", place.display());
-        if facts.is_dir() {
-            // Its name goes at once, its files when there is time.
-            let aside = unfinished(&own)?;
-            fs::rename(&place, aside.path().join("gone")).with_context(failed)?;
-        } else {
-            unlink(&place).with_context(failed)?;
+    let model = match dangling(&own, name) {
+        Some(link) => link,
+        None => model_of_own(&own, name)?,
+    };
+    let failed = || format!("cannot remove {}", model.display());
+    if model.symlink_metadata().with_context(failed)?.is_dir() {
+        // Its name goes at once, its files when there is time.
+        let aside = unfinished(&own)?;
+        fs::rename(&model, aside.path().join("gone")).with_context(failed)?;
+    } else {
+        let ending = model
+            .extension()
+            .is_some_and(|ending| ending.eq_ignore_ascii_case("safetensors"));
+        let is_file = ending && !model.is_dir();
+        unlink(&model).with_context(failed)?;
+        let beside = model.with_extension("vae.safetensors");
+        if is_file && beside.symlink_metadata().is_ok() {
+            unlink(&beside).with_context(|| format!("cannot remove {}", beside.display()))?;
         }
-        gone = true;
-    }
-    if !gone {
-        let names: Vec<_> = imagegen::Catalogue::of(std::slice::from_ref(&own))
-            .list()
-            .models
-            .into_iter()
-            .map(|found| shown(&found.name))
-            .collect();
-        let names = if names.is_empty() {
-            "none".to_owned()
-        } else {
-            names.join(", ")
-        };
-        bail!(
-            "model {name:?} is not in {}, expected one that is: {names}",
-            own.display()
-        );
     }
     say!("removed {}", shown(name));
     Ok(ExitCode::SUCCESS)
+}
+
+/// The link that `add` made for a model which is gone since; nobody finds a model in it.
+fn dangling(own: &Path, name: &str) -> Option<PathBuf> {
+    crate::arguments::model_name(name).ok()?;
+    let [folder, file, _] = places(own, name);
+    let is_dangling = |place: &PathBuf| place.is_symlink() && !place.exists();
+    [folder, file].into_iter().find(is_dangling)
+}
+
+/// Where the user's own model of this name is.
+fn model_of_own(own: &Path, name: &str) -> Result<PathBuf> {
+    let catalogue = imagegen::Catalogue::of(&[own.to_owned()]);
+    // As words: what helps where a model is to run does not help here.
+    let place = catalogue
+        .place(name)
+        .map_err(|error| anyhow!("cannot remove a model from {}: {error}", own.display()))?
+        .to_owned();
+    // What is inside a linked folder is somebody else's.
+    let linked = place
+        .ancestors()
+        .skip(1)
+        .take_while(|folder| *folder != own)
+        .find(|folder| folder.is_symlink());
+    if let Some(folder) = linked {
+        bail!(
+            "model {name:?} is in {}, which is a link, expected a model in {} itself",
+            folder.display(),
+            own.display()
+        );
+    }
+    Ok(place)
 }
 
 fn own_folder() -> Result<PathBuf> {

@@ -92,7 +92,7 @@ fn list(arguments: &ModelsArguments) -> Result<ExitCode> {
                     "models": models.chain(found).collect::<Vec<_>>(),
                     "autoencoders": listing.autoencoders.iter().map(autoencoder_document).collect::<Vec<_>>(),
                     "unusable": listing.unusable.iter().map(unusable_document).collect::<Vec<_>>(),
-                    "folders": folders,
+                    "folders": folders.iter().map(|folder| folder.to_string_lossy()).collect::<Vec<_>>(),
                 })
             )
         }
@@ -163,17 +163,17 @@ fn found_document(found: &FoundModel) -> Value {
         "name": found.name,
         "kind": found.kind.to_string(),
         "bytes": found.bytes,
-        "path": found_place(found),
+        "path": found_place(found).to_string_lossy(),
         "has_autoencoder": found.has_autoencoder,
     })
 }
 
 fn autoencoder_document(found: &FoundAutoencoder) -> Value {
-    json!({"name": found.name, "bytes": found.bytes, "path": found.path})
+    json!({"name": found.name, "bytes": found.bytes, "path": found.path.to_string_lossy()})
 }
 
 fn unusable_document(found: &Unusable) -> Value {
-    json!({"path": found.path, "why": found.why})
+    json!({"path": found.path.to_string_lossy(), "why": found.why})
 }
 
 /// `imagegen info`.

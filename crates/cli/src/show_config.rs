@@ -7,7 +7,7 @@ use anyhow::Result;
 use imagegen::Defaults;
 use serde_json::{Value, json};
 
-use crate::arguments::{ADDRESS, ConfigArguments, LIST, ModelFolders, default_model};
+use crate::arguments::{ADDRESS, ConfigArguments, LIST, ModelFolders, Overrides, default_model};
 use crate::config::{ConfigFile, SETTINGS, Setting};
 use crate::report;
 use crate::{data, folders};
@@ -24,21 +24,26 @@ pub(crate) fn run(arguments: &ConfigArguments, file: &ConfigFile) -> Result<Exit
         .iter()
         .map(|setting| stated(setting, file))
         .collect();
-    let model = rows
-        .iter()
-        .find(|row| row.key == "model")
-        .map(|row| row.value.clone());
-    let model = model.expect("the model is a setting");
-    let folders = rows.iter().find(|row| row.key == "models-dir");
-    let folders = folders.map_or("", |row| row.value.as_str());
+    let value = |key| {
+        let row = rows
+            .iter()
+            .find(|row| row.key == key && !row.from.is_empty());
+        row.map(|row| row.value.clone())
+    };
+    let model = value("model").expect("the model is a setting");
     let folders = ModelFolders {
-        models_dir: folders
+        models_dir: value("models-dir")
+            .unwrap_or_default()
             .split(LIST)
             .filter(|folder| !folder.is_empty())
             .map(PathBuf::from)
             .collect(),
     };
-    let defaults = Defaults::read(folders.model(&model)?)?;
+    let over = Overrides {
+        vae: value("vae").map(PathBuf::from),
+        prediction: value("prediction").map(|kind| kind.parse()).transpose()?,
+    };
+    let defaults = Defaults::read(over.on(&model, &folders)?)?;
     for row in rows.iter_mut().filter(|row| row.from.is_empty()) {
         (row.value, row.from) = fallback(row.key, &defaults, &model);
     }
@@ -94,12 +99,15 @@ fn fallback(key: &str, defaults: &Defaults, model: &str) -> (String, String) {
         "models-dir" => return (in_words(folders::own()), "built in".to_owned()),
         "strength-rule" => "share",
         "prompt-mode" => "a1111",
+        "clip-skip" => "1",
+        "noise" => "cpu",
         "vae" => "the model's own",
         "prediction" => "as the model's files say",
         "eta" => "the sampler's own",
         "guidance-rescale" => "0",
         "image-guidance" => "the model's own",
         "colours" => "kept, or as the strength rule has it",
+        "loras-dir" | "embeddings-dir" => "none",
         "tiles" => "off",
         "vae-tiling" => "auto",
         "fit" => "keep",

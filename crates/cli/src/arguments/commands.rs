@@ -337,7 +337,7 @@ pub(crate) enum ModelsCommand {
     /// Remove a model from the user's own folder; of a link the link alone
     Remove {
         /// Its name, as `imagegen models` shows it
-        #[arg(value_name = "NAME", value_parser = values::model_name)]
+        #[arg(value_name = "NAME")]
         name: String,
     },
 }

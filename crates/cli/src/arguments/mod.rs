@@ -28,8 +28,8 @@ pub(crate) use inpaint::InpaintArguments;
 pub(crate) use masks::{MaskArguments, MaskOptions};
 pub(crate) use service::{ADDRESS, DataFolder, KeysArguments, KeysCommand, ServeArguments};
 pub(crate) use shared::{
-    Compute, FitName, LIST, Machine, ModelChoice, ModelFolders, ModelName, OneStrength, Prompted,
-    Shaping, Target, default_model,
+    Compute, FitName, LIST, Machine, ModelChoice, ModelFolders, ModelName, OneStrength, Overrides,
+    Prompted, Shaping, Target, default_model,
 };
 pub(crate) use values::model_name;
 

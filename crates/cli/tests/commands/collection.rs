@@ -23,23 +23,23 @@ fn names(place: &Place) -> Vec<String> {
         .collect()
 }
 
+/// The autoencoder of a tiny model by itself.
+fn autoencoder() -> Vec<u8> {
+    let tensors = SingleFile::read("sd1").tensors.into_iter();
+    let own = tensors.filter_map(|(name, shape, numbers)| {
+        let name = name.strip_prefix("first_stage_model.")?.to_owned();
+        Some((name, shape, numbers))
+    });
+    pack(own, Dtype::F16)
+}
+
 #[test]
 fn a_model_is_linked_or_copied_and_removed_again() {
     let place = Place::with_source();
     let whole = pack(SingleFile::read("sd1").tensors, Dtype::F16);
     place.put("one.safetensors", &whole);
     place.put("two.safetensors", &whole);
-    place.put("two.vae.safetensors", &{
-        let tensors = SingleFile::read("sd1").tensors.into_iter();
-        let own = tensors.filter_map(|(name, shape, numbers)| {
-            Some((
-                name.strip_prefix("first_stage_model.")?.to_owned(),
-                shape,
-                numbers,
-            ))
-        });
-        pack(own, Dtype::F16)
-    });
+    place.put("two.vae.safetensors", &autoencoder());
     write_folder("sd", &place.path("folder"));
     place.put("folder/notes.txt", b"not read");
     let said = succeed(&place, "models add one.safetensors").stderr;
@@ -85,19 +85,85 @@ fn what_does_not_run_or_has_no_name_of_its_own_is_not_added() {
     for name in ["../one", "a/b", ".one", "starter"] {
         let code = run(&place, &format!("models add one.safetensors --name {name}")).code;
         assert_eq!(code, 2, "{name}");
-        assert_eq!(
-            run(&place, &format!("models remove {name}")).code,
-            2,
-            "{name}"
-        );
+        run(&place, &format!("models remove {name}")).assert_refused(1, &["is not known"]);
     }
     assert!(!own(&place, "").exists());
     succeed(&place, "models add one.safetensors");
     run(&place, "models add one.safetensors --copy")
         .assert_refused(1, &["one.safetensors is there already"]);
-    run(&place, "models remove two")
-        .assert_refused(1, &["model \"two\" is not in", "one that is: one"]);
+    run(&place, "models remove two").assert_refused(
+        1,
+        &[
+            "cannot remove a model from",
+            "\"two\" is not known, expected one",
+        ],
+    );
     assert!(own(&place, "one.safetensors").is_symlink());
+}
+
+#[test]
+fn nothing_but_the_model_that_is_named_is_removed() {
+    let place = Place::with_source();
+    let whole = pack(SingleFile::read("sd1").tensors, Dtype::F16);
+    let lora = reference("lora_sd_kohya.safetensors");
+    let put = |name: &str, bytes: &[u8]| {
+        fs::create_dir_all(own(&place, name).parent().unwrap()).unwrap();
+        fs::write(own(&place, name), bytes).unwrap();
+    };
+    for name in ["anime/a", "anime/b", "other/b"] {
+        put(&format!("{name}.safetensors"), &whole);
+    }
+    put("vae/soft.safetensors", &autoencoder());
+    put("style.safetensors", &lora);
+    assert_eq!(names(&place), ["a", "anime/b", "other/b"]);
+    // Folders that are no model, a LoRA, several at once, other capitals, places outside.
+    let elsewhere = [
+        "anime",
+        "vae",
+        "soft",
+        "style",
+        "A",
+        "../models",
+        "../../a",
+        ".",
+    ];
+    for name in elsewhere {
+        run(&place, &format!("models remove {name}")).assert_refused(1, &["is not known"]);
+    }
+    run(&place, "models remove b").assert_refused(1, &["is ambiguous", "anime/b or other/b"]);
+    let refused = run(&place, "models remove nothing").stderr;
+    assert!(!refused.contains("hint"), "{refused}");
+    for name in ["a", "anime/b"] {
+        succeed(&place, &format!("models remove {name}"));
+    }
+    assert_eq!(names(&place), ["b"]);
+    for name in ["other/b", "vae/soft", "style"] {
+        assert!(
+            own(&place, &format!("{name}.safetensors")).is_file(),
+            "{name}"
+        );
+    }
+    assert!(own(&place, "anime").is_dir());
+}
+
+#[cfg(unix)]
+#[test]
+fn what_links_lead_to_stays() {
+    use std::os::unix::fs::symlink;
+    let place = Place::with_source();
+    let whole = pack(SingleFile::read("sd1").tensors, Dtype::F16);
+    fs::create_dir_all(place.path("webui")).unwrap();
+    place.put("webui/one.safetensors", &whole);
+    place.put("two.safetensors", &whole);
+    fs::create_dir_all(own(&place, "")).unwrap();
+    symlink(place.path("webui"), own(&place, "webui")).unwrap();
+    run(&place, "models remove one").assert_refused(1, &["which is a link"]);
+    assert!(place.bytes("webui/one.safetensors") == whole);
+    // A link whose model is gone.
+    succeed(&place, "models add two.safetensors");
+    fs::remove_file(place.path("two.safetensors")).unwrap();
+    succeed(&place, "models remove two");
+    assert!(!own(&place, "two.safetensors").is_symlink());
 }
 
 #[test]

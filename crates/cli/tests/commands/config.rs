@@ -2,10 +2,15 @@
 
 use std::process::Command;
 
+use imagegen_conformance::weights::{SingleFile, pack};
+use safetensors::Dtype;
 use serde_json::Value;
 
 use crate::alone;
 use crate::place::{Done, Place};
+
+/// What names of an autoencoder's tensors begin with inside a model.
+const INNER: &str = "first_stage_model.";
 
 fn with(place: &Place, arguments: &[&str], variables: &[(&str, &str)]) -> Done {
     let mut command: Command = alone(place, arguments);
@@ -71,6 +76,45 @@ fn typed_wins_over_environment_over_file_over_model() {
     let steps = words.lines().find(|line| line.starts_with("steps "));
     let value = steps.and_then(|line| line.split_whitespace().nth(1));
     assert_eq!(value, Some("4"), "{words}");
+}
+
+#[test]
+fn a_model_is_read_with_what_holds_in_place_of_its_files() {
+    let place = place_with("model = \"bare.safetensors\"\nvae = \"x.safetensors\"\n");
+    let (vae, bare): (Vec<_>, Vec<_>) = SingleFile::read("sd1")
+        .tensors
+        .into_iter()
+        .partition(|(name, ..)| name.starts_with(INNER));
+    let vae = vae
+        .into_iter()
+        .map(|(name, shape, numbers)| (name[INNER.len()..].to_owned(), shape, numbers));
+    place.put("bare.safetensors", &pack(bare, Dtype::F16));
+    place.put("x.safetensors", &pack(vae, Dtype::F16));
+    let done = with(
+        &place,
+        &["config", "--json"],
+        &[("IMAGEGEN_PREDICTION", "sample")],
+    );
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let json = done.json();
+    assert_eq!(setting(&json, "vae").0, "x.safetensors");
+    assert_eq!(
+        setting(&json, "steps"),
+        ("30".into(), "model bare.safetensors".into())
+    );
+}
+
+#[test]
+fn every_setting_says_what_holds_and_stands_in_the_docs() {
+    let json = with(&place_with(""), &["config", "--json"], &[]).json();
+    let docs = include_str!("../../../../docs/command-line.md");
+    for key in json["settings"].as_object().unwrap().keys() {
+        let (value, from) = setting(&json, key);
+        assert!(docs.contains(&format!("`{key}`")), "{key}");
+        assert!(!from.is_empty(), "{key}");
+        // Of this one nothing is what holds.
+        assert_eq!(value.is_empty(), key == "negative", "{key} is {value:?}");
+    }
 }
 
 #[test]

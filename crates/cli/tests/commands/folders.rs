@@ -258,3 +258,59 @@ fn the_users_own_folder_is_always_looked_into() {
     let command = command.env("XDG_DATA_HOME", place.path("elsewhere"));
     assert!(names(Done::of(&command.output().unwrap())).is_empty());
 }
+
+#[test]
+fn every_name_that_is_listed_can_be_used() {
+    let place = Place::with_source();
+    for folder in ["one/models", "two/models", "two/models/deep/models"] {
+        put(&place, &format!("{folder}/x.safetensors"), &model("sd1"));
+    }
+    let folders = "--models-dir one/models --models-dir two/models";
+    let json = listed(&place, folders);
+    let names = all(&json, "models", "name");
+    assert_eq!(names, ["deep/models/x", "models/x", "models/x#2"]);
+    for (name, path) in names.iter().zip(all(&json, "models", "path")) {
+        let info = succeed(&place, &format!("info {name} --json {folders}")).json();
+        let folder = place.path(path).parent().unwrap().display().to_string();
+        assert_eq!(info["folder"], folder, "{name}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_are_no_text_are_listed() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let place = Place::new();
+    let folder = place.path("").join(OsStr::from_bytes(b"caf\xe9"));
+    fs::create_dir_all(folder.join("vae")).unwrap();
+    let put = |name: &[u8], bytes: &[u8]| fs::write(folder.join(OsStr::from_bytes(name)), bytes);
+    put(b"painter.safetensors", &model("sd1")).unwrap();
+    put(b"kaputt\xff.safetensors", b"nothing").unwrap();
+    put(b"vae/soft.safetensors", &autoencoder()).unwrap();
+    let mut command = alone(&place, &["models", "--json", "--models-dir"]);
+    let done = Done::of(&command.arg(&folder).output().unwrap());
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let json = done.json();
+    for (list, name) in [
+        ("models", "painter"),
+        ("autoencoders", "soft"),
+        ("unusable", "kaputt"),
+    ] {
+        let found = json[list].as_array().unwrap();
+        let path = found.last().unwrap()["path"].as_str().unwrap();
+        assert!(
+            path.contains("caf\u{fffd}/") && path.contains(name),
+            "{path}"
+        );
+    }
+    let folders = json["folders"].as_array().unwrap();
+    assert!(
+        folders
+            .last()
+            .unwrap()
+            .as_str()
+            .unwrap()
+            .ends_with("caf\u{fffd}")
+    );
+}

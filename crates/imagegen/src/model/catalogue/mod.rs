@@ -153,6 +153,29 @@ impl Catalogue {
         }
     }
 
+    /// Where the model of a name here is, with or without its ending and folders; one that cannot be used too. Capitals
+    /// count, and paths mean nothing.
+    ///
+    /// Fails as [`Catalogue::model`].
+    pub fn place(&self, name: &str) -> Result<&Path, Error> {
+        let mut meant = self.exactly(Shelf::Models, name);
+        meant.retain(|place| !matches!(inspect::inspect(place), Finding::Other));
+        match meant.as_slice() {
+            [place] => Ok(&place.path),
+            [] => Err(Error::UnknownModel {
+                got: name.to_owned(),
+                expected: match self.near(Shelf::Models, name) {
+                    near if near.is_empty() => "a model, of which there is none".to_owned(),
+                    near => near.join(" or "),
+                },
+            }),
+            several => {
+                let names = several.iter().map(|place| place.name.clone()).collect();
+                Err(ambiguous(name, names))
+            }
+        }
+    }
+
     /// The autoencoder that `text` means: the path of a folder or file, or the name of one here.
     ///
     /// Fails as [`Catalogue::model`].
@@ -183,14 +206,24 @@ impl Catalogue {
 
     /// The places that a name means: as it is written, or else whatever its capitals.
     fn meant(&self, shelf: Shelf, text: &str) -> Vec<&Place> {
-        let on = || self.places.iter().filter(move |place| place.shelf == shelf);
-        let exact: Vec<_> = on().filter(|place| place.answers(text)).collect();
+        let exact = self.exactly(shelf, text);
         if !exact.is_empty() {
             return exact;
         }
         let lower = text.to_lowercase();
-        on().filter(|place| place.lowered().answers(&lower))
-            .collect()
+        let on = self.places.iter().filter(|place| place.shelf == shelf);
+        on.filter(|place| place.lowered().answers(&lower)).collect()
+    }
+
+    /// The places that a name means as it is written. The one that is listed under it comes before those that it would
+    /// be short for.
+    fn exactly(&self, shelf: Shelf, text: &str) -> Vec<&Place> {
+        let on = || self.places.iter().filter(move |place| place.shelf == shelf);
+        let named: Vec<_> = on().filter(|place| place.name == text).collect();
+        match named.is_empty() {
+            true => on().filter(|place| place.answers(text)).collect(),
+            false => named,
+        }
     }
 
     /// Names that are like `text`, or a few where none is.

@@ -74,7 +74,7 @@ fn found(arguments: &ServeArguments) -> Vec<(String, ModelChoice)> {
 fn models(arguments: &ServeArguments) -> Result<Vec<ModelChoice>> {
     let over = &arguments.over;
     let count = arguments.models.len();
-    if count > 1 && (over.vae.is_some() || over.prediction.is_some()) {
+    if count > 1 && (over.vae().is_some() || over.prediction.is_some()) {
         let fault = format!("--vae and --prediction are for one --model, {count} are named");
         return Err(Usage(fault).into());
     }

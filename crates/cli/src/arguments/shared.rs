@@ -1,6 +1,6 @@
 //! Options that several commands share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use imagegen::files::{Shelf, Shelves};
@@ -450,10 +450,15 @@ pub(crate) struct ModelFolders {
 /// What stands between paths of a list.
 pub(crate) const LIST: char = if cfg!(windows) { ';' } else { ':' };
 
+/// The word that takes back an autoencoder that is named elsewhere. A file of this name is `./own`.
+const OWN: &str = "own";
+
 /// What holds in place of what a model's files say.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Overrides {
     /// Autoencoder in place of the model's own: one .safetensors file, or a folder in the diffusers layout
+    ///
+    /// The word `own` stands for the model's, where the configuration or the environment names another.
     #[arg(
         long,
         value_name = "FILE|FOLDER",
@@ -485,6 +490,11 @@ impl ModelName {
 }
 
 impl Overrides {
+    /// The autoencoder in place of the model's own.
+    pub(crate) fn vae(&self) -> Option<&Path> {
+        self.vae.as_deref().filter(|vae| *vae != OWN)
+    }
+
     /// The model of this name or path with these settings.
     ///
     /// Fails where there is none.
@@ -493,7 +503,7 @@ impl Overrides {
         name: &str,
         folders: &ModelFolders,
     ) -> Result<imagegen::ModelChoice, imagegen::Error> {
-        let vae = self.vae.as_deref();
+        let vae = self.vae();
         Ok(imagegen::ModelChoice {
             source: folders.model(name)?,
             vae: vae.map(|vae| folders.autoencoder(vae)).transpose()?,

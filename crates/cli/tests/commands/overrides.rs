@@ -239,3 +239,23 @@ fn an_overflow_of_the_encoder_is_mended_by_another_autoencoder() {
     succeed(&place, &format!("{line} -s 1 -o o.png"));
     succeed(&place, &format!("{line} --vae sound/vae -o o.png"));
 }
+
+#[test]
+fn an_autoencoder_that_is_set_is_taken_back_for_one_run() {
+    let place = Place::with_source();
+    place.put("c.toml", b"vae = \"bright.safetensors\"\n");
+    let line = "--config c.toml transform a.png -p winter --steps 1 -s 0.3 --seed 1";
+    // The model of the program has patches of pixels, which no autoencoder goes with.
+    put(
+        &place,
+        "bright.safetensors",
+        autoencoder(&SingleFile::read("sd1"), 0.3),
+    );
+    run(&place, &format!("{line} -o no.png")).assert_refused(1, &["autoencoder"]);
+    succeed(&place, &format!("{line} --vae own -o o.png"));
+    succeed(
+        &place,
+        "--config c.toml replay o.png --vae own -o again.png",
+    );
+    assert!(place.open("o.png") == place.open("again.png"));
+}

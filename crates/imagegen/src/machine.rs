@@ -48,8 +48,9 @@ struct Group {
     folder: PathBuf,
     /// The files with the limit and with what is taken.
     files: [&'static str; 2],
-    /// What counts of the memory that can be had back, in its statistics.
-    spare: &'static str,
+    /// What counts of the memory that can be had back, in its statistics: pages of files, those in use included, since a
+    /// model's files are not needed once its weights are read.
+    spare: [&'static str; 2],
 }
 
 impl Group {
@@ -58,7 +59,8 @@ impl Group {
         let number = |file: &str| read(file)?.trim().parse::<u64>().ok();
         let [limit, taken] = self.files.map(number);
         let statistics = read("memory.stat").unwrap_or_default();
-        let spare = field(&statistics, self.spare).unwrap_or(0);
+        let pages = self.spare.map(|name| field(&statistics, name).unwrap_or(0));
+        let spare = pages.iter().sum::<u64>();
         // No number is no limit.
         Some(limit?.saturating_sub(taken?.saturating_sub(spare)))
     }
@@ -78,12 +80,12 @@ fn groups(root: &Path) -> Vec<Group> {
             "" => (
                 root.join("sys/fs/cgroup"),
                 ["memory.max", "memory.current"],
-                "inactive_file",
+                ["inactive_file", "active_file"],
             ),
             some if some.split(',').any(|name| name == "memory") => (
                 root.join("sys/fs/cgroup/memory"),
                 ["memory.limit_in_bytes", "memory.usage_in_bytes"],
-                "total_inactive_file",
+                ["total_inactive_file", "total_active_file"],
             ),
             _ => continue,
         };
@@ -132,7 +134,7 @@ mod tests {
             ("sys/fs/cgroup/a/memory.current", "1536000\n"),
             (
                 "sys/fs/cgroup/a/memory.stat",
-                "anon 5\ninactive_file 512000\n",
+                "anon 5\ninactive_file 500000\nactive_file 12000\n",
             ),
         ]);
         assert_eq!(free(second.path()), Some(1_024_000 + (100 << 10)));

@@ -12,7 +12,7 @@ use imagegen_engine::{
 use super::Posterior;
 use super::config::KlSizes;
 use super::moments::Moments;
-use super::tiles::{Tiles, each_picture};
+use super::tiles::{Look, Tiles, each_picture};
 use crate::Error;
 use crate::loader::Place;
 use crate::resnet::{Resnet, ResnetSizes};
@@ -329,35 +329,18 @@ impl<B: Backend> Slice<'_, B> {
 
     /// How it is cut into tiles of `window` latents each way.
     fn tiles(&self, window: usize) -> Tiles {
-        let count =
-            |wanted: fn(&Part<B>) -> bool| self.parts.iter().filter(|part| wanted(part)).count();
-        let reduced = 1 << count(|part| matches!(part, Part::Reduce(_)));
-        let enlarged = 1 << count(|part| matches!(part, Part::Enlarge(_)));
-        // Every convolution of three by three looks one place further; places are latents over `scale`.
-        let (mut scale, mut reach) = (reduced as f64, 0.0);
-        reach += f64::from(u8::from(self.begins)) / scale;
-        for part in self.parts {
-            match part {
-                Part::Resnet(_) => reach += 2.0 / scale,
-                Part::Attention(_) => reach = f64::INFINITY,
-                Part::Reduce(_) => {
-                    reach += 2.0 / scale;
-                    scale /= 2.0;
-                }
-                Part::Enlarge(_) => {
-                    scale *= 2.0;
-                    reach += 1.0 / scale;
-                }
-            }
-        }
-        reach += f64::from(u8::from(self.ends)) / scale;
-        Tiles {
-            window,
-            margin: reach.ceil() as usize,
-            input: reduced,
-            output: enlarged,
-        }
-        .sound()
+        let edge = |there: bool| there.then_some(Look::Around(1.0));
+        let parts = self.parts.iter().map(|part| match part {
+            Part::Resnet(_) => Look::Around(2.0),
+            Part::Attention(_) => Look::Around(f64::INFINITY),
+            Part::Reduce(_) => Look::Reduced(2.0),
+            Part::Enlarge(_) => Look::Enlarged(1.0),
+        });
+        let looks = edge(self.begins)
+            .into_iter()
+            .chain(parts)
+            .chain(edge(self.ends));
+        Tiles::through(window, looks)
     }
 
     /// Moments for each of its normalisations, in their order: of parts of `whole` that are spread evenly over it and run

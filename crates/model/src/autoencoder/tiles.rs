@@ -19,6 +19,17 @@ pub(super) struct Tiles {
     pub(super) output: usize,
 }
 
+/// How far a layer looks, in places each way: one for every convolution of three by three.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Look {
+    /// Its output is as large as its input.
+    Around(f64),
+    /// Its output is half as large; it looks at places of its input.
+    Reduced(f64),
+    /// Its output is twice as large; it looks at places of its output.
+    Enlarged(f64),
+}
+
 /// Least of a window that is kept: less would look at most of a picture many times.
 const LEAST_KEPT: usize = 8;
 
@@ -28,12 +39,34 @@ const SAMPLE: usize = 32;
 const SAMPLED: usize = 1 << 20;
 
 impl Tiles {
-    /// The same with a window that leaves something to keep.
-    pub(super) fn sound(self) -> Self {
-        let least = 2 * self.margin + LEAST_KEPT;
+    /// Tiles of at least `window` latents each way for layers that look as `looks` says, one after the other; larger where
+    /// such a window would leave too little to keep.
+    pub(super) fn through(window: usize, looks: impl Iterator<Item = Look>) -> Self {
+        let looks: Vec<_> = looks.collect();
+        let count = |wanted: fn(&Look) -> bool| looks.iter().filter(|look| wanted(look)).count();
+        let input = 1 << count(|look| matches!(look, Look::Reduced(_)));
+        let output = 1 << count(|look| matches!(look, Look::Enlarged(_)));
+        // Places are latents over `scale`.
+        let (mut scale, mut reach) = (input as f64, 0.0);
+        for look in looks {
+            match look {
+                Look::Around(places) => reach += places / scale,
+                Look::Reduced(places) => {
+                    reach += places / scale;
+                    scale /= 2.0;
+                }
+                Look::Enlarged(places) => {
+                    scale *= 2.0;
+                    reach += places / scale;
+                }
+            }
+        }
+        let margin = reach.ceil() as usize;
         Self {
-            window: self.window.max(least),
-            ..self
+            window: window.max(2 * margin + LEAST_KEPT),
+            margin,
+            input,
+            output,
         }
     }
 

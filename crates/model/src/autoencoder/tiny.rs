@@ -4,7 +4,7 @@
 use imagegen_engine::{Activation, Backend, ConvCall, DeviceTensor, Padding, Tensor};
 
 use super::config::TinySizes;
-use super::tiles::{Tiles, each_picture};
+use super::tiles::{Look, Tiles, each_picture};
 use crate::Error;
 use crate::loader::Place;
 
@@ -184,33 +184,14 @@ fn run_in_tiles<B: Backend>(
 
 /// How layers are cut into tiles of `window` latents each way.
 fn tiles<B: Backend>(layers: &[Layer<B>], window: usize) -> Tiles {
-    let count = |wanted: fn(&Layer<B>) -> bool| layers.iter().filter(|layer| wanted(layer)).count();
-    let reduced = 1 << count(|layer| matches!(layer, Layer::Reduce(_)));
-    let enlarged = 1 << count(|layer| matches!(layer, Layer::Enlarge(_)));
-    // Every convolution of three by three looks one place further; places are latents over `scale`.
-    let (mut scale, mut reach) = (reduced as f64, 0.0);
-    for layer in layers {
-        match layer {
-            Layer::Convolution(_) => reach += 1.0 / scale,
-            Layer::Block(_) => reach += 3.0 / scale,
-            Layer::Relu => {}
-            Layer::Reduce(_) => {
-                reach += 1.0 / scale;
-                scale /= 2.0;
-            }
-            Layer::Enlarge(_) => {
-                scale *= 2.0;
-                reach += 1.0 / scale;
-            }
-        }
-    }
-    Tiles {
-        window,
-        margin: reach.ceil() as usize,
-        input: reduced,
-        output: enlarged,
-    }
-    .sound()
+    let looks = layers.iter().map(|layer| match layer {
+        Layer::Convolution(_) => Look::Around(1.0),
+        Layer::Block(_) => Look::Around(3.0),
+        Layer::Relu => Look::Around(0.0),
+        Layer::Reduce(_) => Look::Reduced(1.0),
+        Layer::Enlarge(_) => Look::Enlarged(1.0),
+    });
+    Tiles::through(window, looks)
 }
 
 impl<B: Backend> Layer<B> {

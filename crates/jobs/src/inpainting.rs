@@ -6,6 +6,7 @@ use imagegen::{
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::named::{quoted, read};
 
 /// What an inpainting changes and how. `None` takes the intent's own.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -139,19 +140,6 @@ impl Inpainting {
     }
 }
 
-/// A value by its name, where it has one.
-fn read<T: std::str::FromStr>(
-    field: &'static str,
-    text: Option<&str>,
-    expected: &str,
-) -> Result<Option<T>, Error> {
-    let parsed = text.map(|text| {
-        text.parse()
-            .map_err(|_| Error::value(field, format!("{:?}", short(text)), expected))
-    });
-    parsed.transpose()
-}
-
 fn all<T: std::str::FromStr>(
     field: &'static str,
     texts: &[String],
@@ -159,11 +147,7 @@ fn all<T: std::str::FromStr>(
 ) -> Result<Vec<T>, Error> {
     let read = |text: &String| {
         text.parse()
-            .map_err(|_| Error::value(field, format!("{:?}", short(text)), expected))
+            .map_err(|_| Error::value(field, quoted(text), expected))
     };
     texts.iter().map(read).collect()
-}
-
-fn short(text: &str) -> String {
-    text.chars().take(64).collect()
 }

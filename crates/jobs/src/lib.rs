@@ -12,6 +12,7 @@ mod job;
 mod limits;
 mod lock;
 mod models;
+mod named;
 mod offer;
 mod order;
 mod pictures;

@@ -7,7 +7,7 @@ use imagegen::{
     Settings, Source, Strength, StrengthRule, Transform, Variety, Wanted, parse_fit, parse_wanted,
 };
 
-use crate::sampling::quoted;
+use crate::named::{quoted, read};
 use crate::{Error, Kind, Order, OrderedLora};
 
 /// Longest prompt or negative prompt, in bytes; models read far less.
@@ -235,43 +235,30 @@ fn settings(order: &Order, shelves: &Shelves) -> Result<Settings, Error> {
     {
         return Err(Error::value("guidance_scale", scale, "0 to 100"));
     }
-    let mode = match order.prompt_mode.as_deref() {
-        None => PromptMode::Plain,
-        Some(name) => {
-            let unknown = |_| Error::value("prompt_mode", quoted(name), "a1111 or plain");
-            name.parse().map_err(unknown)?
-        }
-    };
-    let sampler = order.sampler.as_deref().map(|name| {
-        Sampler::parse(name).map_err(|_| {
-            let names: Vec<_> = Sampler::ALL.iter().map(|sampler| sampler.name()).collect();
-            Error::value("sampler", quoted(name), names.join(", "))
-        })
-    });
-    let rule = order.strength_rule.as_deref().map(|name| {
-        name.parse::<StrengthRule>().map_err(|_| {
-            Error::value(
-                "strength_rule",
-                quoted(name),
-                "share, exact, diffusers or a1111",
-            )
-        })
-    });
+    let mode = read(
+        "prompt_mode",
+        order.prompt_mode.as_deref(),
+        "a1111 or plain",
+    )?;
+    let samplers: Vec<_> = Sampler::ALL.iter().map(|sampler| sampler.name()).collect();
+    let sampler = order.sampler.as_deref();
+    let rule = order.strength_rule.as_deref();
+    let rules = "share, exact, diffusers or a1111";
     let mut settings = Settings {
         prompt: order.prompt.clone(),
         negative_prompt: order.negative_prompt.clone(),
-        prompt_mode: mode,
+        prompt_mode: mode.unwrap_or(PromptMode::Plain),
         steps: order.steps,
         guidance_scale: order.guidance_scale,
         seed: order
             .seed
             .ok_or_else(|| Error::value("seed", "none", "a seed"))?,
-        sampler: sampler.transpose()?,
+        sampler: read("sampler", sampler, &samplers.join(", "))?,
         sampling: order.sampling.choices()?,
         loras: loras(&order.loras, shelves)?,
         loras_settled: false,
         embeddings: Vec::new(),
-        rule: rule.transpose()?.unwrap_or(StrengthRule::Share),
+        rule: read("strength_rule", rule, rules)?.unwrap_or(StrengthRule::Share),
     };
     shelves.fill(&mut settings)?;
     Ok(settings)

@@ -4,6 +4,7 @@ use imagegen::{NoiseKind, Spacing, Variation};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::named::read;
 
 /// Finer choices of an order. `None` takes the model's or the sampler's own, and is not stored.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -76,28 +77,18 @@ impl Sampling {
             in_range(field, share, 1.0, "0 to 1")?;
         }
         in_range("image_guidance", self.image_guidance, 100.0, "0 to 100")?;
-        let schedule = self.schedule.as_deref().map(|name| {
-            Spacing::parse(name).map_err(|_| {
-                let names: Vec<_> = Spacing::ALL.iter().map(|spacing| spacing.name()).collect();
-                Error::value("schedule", quoted(name), names.join(", "))
-            })
-        });
-        let colours = self.colours.as_deref().map(|name| {
-            let unknown = |_| Error::value("colours", quoted(name), "kept or decoded");
-            name.parse().map_err(unknown)
-        });
-        let noise = self.noise.as_deref().map(|name| {
-            let unknown = |_| Error::value("noise", quoted(name), "cpu or nv");
-            name.parse().map_err(unknown)
-        });
+        let schedules: Vec<_> = Spacing::ALL.iter().map(|spacing| spacing.name()).collect();
+        let schedule = read("schedule", self.schedule.as_deref(), &schedules.join(", "))?;
+        let colours = read("colours", self.colours.as_deref(), "kept or decoded")?;
+        let noise = read("noise", self.noise.as_deref(), "cpu or nv")?;
         Ok(imagegen::Sampling {
-            schedule: schedule.transpose()?,
+            schedule,
             eta: self.eta,
             guidance_rescale: self.guidance_rescale,
             image_guidance: self.image_guidance,
-            colours: colours.transpose()?,
+            colours,
             clip_skip: self.clip_skip,
-            noise: noise.transpose()?.unwrap_or(NoiseKind::Cpu),
+            noise: noise.unwrap_or(NoiseKind::Cpu),
             variation: self.variation()?,
             ..imagegen::Sampling::default()
         })
@@ -109,11 +100,6 @@ fn in_range(field: &'static str, got: Option<f64>, most: f64, expected: &str) ->
         Some(got) if !(0.0..=most).contains(&got) => Err(Error::value(field, got, expected)),
         _ => Ok(()),
     }
-}
-
-/// What came, short enough for a message.
-pub(crate) fn quoted(text: &str) -> String {
-    format!("{:?}", text.chars().take(64).collect::<String>())
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 """The training loss: what is noised, how it is weighted, what counts as an error.
 
 Three errors are counted, each relative to what leaving the source as it is would cost: of the
-latents themselves, of texture (how much detail there is, wherever exactly its lines fall), and of
-the seams between patches. Without the second, strokes and hatching, which no network can foresee,
+latents themselves, of texture (how much detail there is and which way it runs, wherever exactly its
+lines fall), and of the seams between patches. Without the second, strokes and hatching, which no network can foresee,
 are averaged away; without the third, the patches show as a grid.
 """
 
@@ -21,7 +21,7 @@ MAX_WEIGHT = 2.0
 START_SHARE = 0.75  # samples that are noised on their way from the source, see `_on_the_way`
 PATCH_CHANGE, DETAIL_CHANGE = 0.02, 0.01  # keep styles that change almost nothing from exploding
 
-TEXTURE_SHARE, SEAM_SHARE = 0.3, 0.1  # beside 1 for the error of the latents
+TEXTURE_SHARE, SEAM_SHARE = 0.6, 0.1  # beside 1 for the error of the latents
 TEXTURE_CHANGE, SEAM_CHANGE = 0.03, 0.02
 TEXTURE_OCTAVES, TEXTURE_WINDOW = 3, 8
 
@@ -70,13 +70,31 @@ def _energy(latents: Tensor) -> tuple[Tensor, Tensor]:
     return means.pow(2).mean(axes), (patches - means).pow(2).mean(axes)
 
 
+def _gradients(pixels: Tensor) -> Tensor:
+    """Return the differences along x, y and both diagonals, `[N, 4 * channels, H, W]`."""
+    padded = F.pad(pixels, (1, 1, 1, 1), mode="replicate")
+    middle, after, before = slice(1, -1), slice(2, None), slice(None, -2)
+    pairs = (
+        ((middle, after), (middle, before)),
+        ((after, middle), (before, middle)),
+        ((after, after), (before, before)),
+        ((after, before), (before, after)),
+    )
+    return torch.cat([padded[..., *high] - padded[..., *low] for high, low in pairs], 1)
+
+
 def _texture(pixels: Tensor) -> Tensor:
-    """Return the local deviation of three octaves, `[N, values]`: how much detail, not where."""
+    """Return how much detail there is and which way it runs, not where, `[N, values]`.
+
+    For each of three octaves the local deviation of every colour, and the local root mean square
+    of lightness' differences in four directions.
+    """
     octaves = []
     for _ in range(TEXTURE_OCTAVES):
         coarse = F.avg_pool2d(pixels, 2)
         detail = pixels - F.interpolate(coarse, scale_factor=2, mode="bilinear")
-        energy = F.avg_pool2d(detail.pow(2), TEXTURE_WINDOW)
+        gradients = 0.5 * _gradients(pixels.mean(1, keepdim=True))
+        energy = F.avg_pool2d(torch.cat([detail, gradients], 1).pow(2), TEXTURE_WINDOW)
         octaves.append((energy + 1e-4).sqrt().flatten(1))
         pixels = coarse
     return torch.cat([octave / octave.shape[1] for octave in octaves], 1)

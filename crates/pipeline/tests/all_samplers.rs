@@ -133,8 +133,54 @@ fn our_run(run: &Value, config: &Value, file: &BTreeMap<String, Tensor>) -> Ours
     }
 }
 
-/// The largest difference of a run, or where it is too large.
-fn compare(held: &[Tensor], want: &Tensor, tolerance: Tolerance) -> Result<f64, String> {
+/// How far apart two sides are: the largest difference, and what the root of the mean square needs.
+#[derive(Default)]
+struct Off {
+    largest: f64,
+    squares: f64,
+    count: usize,
+}
+
+impl Off {
+    fn take_in(&mut self, other: &Self) {
+        self.largest = self.largest.max(other.largest);
+        self.squares += other.squares;
+        self.count += other.count;
+    }
+
+    fn rms(&self) -> f64 {
+        (self.squares / self.count as f64).sqrt()
+    }
+}
+
+/// Differences by the name of a sampler, and by that of a spacing.
+#[derive(Default)]
+struct Differences {
+    samplers: BTreeMap<String, Off>,
+    spacings: BTreeMap<String, Off>,
+}
+
+impl Differences {
+    fn take_in(&mut self, run: &Value, off: &Off) {
+        let sampler = sampler_of(run).name().to_owned();
+        self.samplers.entry(sampler).or_default().take_in(off);
+        let spacing = spacing_of(run).name().to_owned();
+        self.spacings.entry(spacing).or_default().take_in(off);
+    }
+
+    /// Prints the rows of the table in `docs/samplers.md`.
+    fn print(&self, reference: &str) {
+        for (kind, all) in [("sampler", &self.samplers), ("schedule", &self.spacings)] {
+            for (name, off) in all {
+                let (largest, rms) = (off.largest, off.rms());
+                println!("| {kind} {name} | {reference} | {largest:.1e} | {rms:.1e} |");
+            }
+        }
+    }
+}
+
+/// The differences of a run, or where one is too large.
+fn compare(held: &[Tensor], want: &Tensor, tolerance: Tolerance) -> Result<Off, String> {
     if held.len() != want.shape()[0] {
         return Err(format!(
             "{} states, expected {}",
@@ -142,25 +188,32 @@ fn compare(held: &[Tensor], want: &Tensor, tolerance: Tolerance) -> Result<f64, 
             want.shape()[0]
         ));
     }
-    let mut worst = 0.0f64;
+    let mut all = Off::default();
     for (i, held) in held.iter().enumerate() {
-        match close(held.data(), slice(want, i).data(), tolerance) {
-            Ok(off) => worst = worst.max(off),
-            Err(fault) => return Err(format!("state {i}: {fault}")),
-        }
+        let want = slice(want, i);
+        let largest = close(held.data(), want.data(), tolerance)
+            .map_err(|fault| format!("state {i}: {fault}"))?;
+        let pairs = held.data().iter().zip(want.data());
+        let squares = pairs.map(|(got, want)| f64::from(got - want).powi(2)).sum();
+        let count = want.data().len();
+        all.take_in(&Off {
+            largest,
+            squares,
+            count,
+        });
     }
-    Ok(worst)
+    Ok(all)
 }
 
-/// Largest differences by sampler, of diffusers' runs.
-fn against_diffusers() -> BTreeMap<String, f64> {
+/// Differences from diffusers' runs.
+fn against_diffusers() -> Differences {
     let (index, file) = (
         json("all_samplers.json"),
         tensors("all_samplers.safetensors"),
     );
     let runs = index["runs"].as_array().expect("a list");
     assert!(runs.len() >= 400, "only {} runs", runs.len());
-    let mut worst: BTreeMap<String, f64> = BTreeMap::new();
+    let mut differences = Differences::default();
     let mut faults = Vec::new();
     for run in runs {
         let config = &index["configs"][run["config"].as_str().expect("a name")];
@@ -175,11 +228,7 @@ fn against_diffusers() -> BTreeMap<String, f64> {
         }
         let want = &file[run["key"].as_str().expect("a name")];
         match compare(&ours.held, want, DIFFUSERS) {
-            Ok(off) => {
-                let name = sampler_of(run).name().to_owned();
-                let worst = worst.entry(name).or_default();
-                *worst = worst.max(off);
-            }
+            Ok(off) => differences.take_in(run, &off),
             Err(fault) => faults.push(format!("{fault}: {run}")),
         }
     }
@@ -189,15 +238,15 @@ fn against_diffusers() -> BTreeMap<String, f64> {
         faults.len(),
         faults.join("\n")
     );
-    worst
+    differences
 }
 
-/// Largest differences by sampler, of k-diffusion's runs.
-fn against_k_diffusion() -> BTreeMap<String, f64> {
+/// Differences from k-diffusion's runs.
+fn against_k_diffusion() -> Differences {
     let (index, file) = (json("k_samplers.json"), tensors("k_samplers.safetensors"));
     let runs = index["runs"].as_array().expect("a list");
     assert!(runs.len() >= 400, "only {} runs", runs.len());
-    let mut worst: BTreeMap<String, f64> = BTreeMap::new();
+    let mut differences = Differences::default();
     let mut faults = Vec::new();
     for run in runs {
         let (sampler, steps) = (sampler_of(run), number(&run["steps"]) as usize);
@@ -218,10 +267,7 @@ fn against_k_diffusion() -> BTreeMap<String, f64> {
         let end = sampler.run(&mut trail, start, &schedule, &mut noise, &mut Silent);
         trail.held.push(end.expect("the formula never fails"));
         match compare(&trail.held, want, K_DIFFUSION) {
-            Ok(off) => {
-                let worst = worst.entry(sampler.name().to_owned()).or_default();
-                *worst = worst.max(off);
-            }
+            Ok(off) => differences.take_in(run, &off),
             Err(fault) => faults.push(format!("{fault}: {run}")),
         }
     }
@@ -231,7 +277,7 @@ fn against_k_diffusion() -> BTreeMap<String, f64> {
         faults.len(),
         faults.join("\n")
     );
-    worst
+    differences
 }
 
 /// `steps` steps of a spacing without the first ones.
@@ -254,12 +300,12 @@ fn tail(
 
 #[test]
 fn every_sampler_matches_diffusers_call_by_call() {
-    println!("largest differences: {:?}", against_diffusers());
+    against_diffusers().print("diffusers");
 }
 
 #[test]
 fn samplers_match_k_diffusion_call_by_call() {
-    println!("largest differences: {:?}", against_k_diffusion());
+    against_k_diffusion().print("k-diffusion");
 }
 
 #[test]
@@ -267,6 +313,7 @@ fn spacings_match_their_definitions() {
     let index = json("k_samplers.json");
     let all = index["levels"].as_array().expect("a list");
     assert!(all.len() >= 80);
+    let mut worst: BTreeMap<&str, f64> = BTreeMap::new();
     for want in all {
         let sampler = Sampler::Euler;
         let training = training(
@@ -280,7 +327,12 @@ fn spacings_match_their_definitions() {
         for (level, sigma) in schedule.levels().iter().zip(sigmas) {
             let off = (level.sigma / sigma - 1.0).abs();
             assert!(off < LEVELS, "{want}: {} is off by {off:e}", level.sigma);
+            let worst = worst.entry(spacing_of(want).name()).or_default();
+            *worst = worst.max(off);
         }
+    }
+    for (name, off) in worst {
+        println!("| levels of {name} | its definition in float64 | {off:.1e} |");
     }
 }
 

@@ -499,7 +499,7 @@ fn embedding<B: Backend>(list: &mut List<B>) {
         ("0 rows", &[4, 3], &[0, 1], 0),
     ] {
         list.refuses(what, move |b| {
-            b.embedding(&b.upload(&tensor(table)), ids, rows).map(drop)
+            b.embedding(&b.table(tensor(table))?, ids, rows).map(drop)
         });
     }
 }

@@ -288,7 +288,7 @@ impl Call for Embedding {
 
     fn run<B: Backend>(&self, backend: &B) -> Result<Vec<Tensor>, Error> {
         let (table, ids) = self.parts();
-        let out = backend.embedding(&backend.upload(&table), &ids, self.ids[0])?;
+        let out = backend.embedding(&backend.table(table)?, &ids, self.ids[0])?;
         Ok(vec![backend.download(&out)])
     }
 

@@ -7,7 +7,7 @@
 
 use std::fmt::Debug;
 
-use crate::{Error, Tensor};
+use crate::{Error, Tensor, Weight};
 
 /// A tensor that lives where its backend works.
 pub trait DeviceTensor: Clone + Debug + Send + Sync {
@@ -166,6 +166,8 @@ pub trait Backend: Debug + Sized {
     type Linear: Clone + Debug + Send + Sync;
     /// Scale and shift of a normalisation.
     type Norm: Clone + Debug + Send + Sync;
+    /// A table of embeddings. Clones share memory.
+    type Table: Clone + Debug + Send + Sync;
 
     /// Copies a host tensor in.
     fn upload(&self, tensor: &Tensor) -> Self::Tensor;
@@ -174,14 +176,29 @@ pub trait Backend: Debug + Sized {
     fn download(&self, tensor: &Self::Tensor) -> Tensor;
 
     /// Packs `weight` `[O, I, kh, kw]` (`kh`, `kw` 1 to 7) and `bias` `[O]`.
-    fn conv2d_weights(&self, weight: Tensor, bias: Option<Tensor>) -> Result<Self::Conv2d, Error>;
+    fn conv2d_weights<'w>(
+        &self,
+        weight: impl Into<Weight<'w>>,
+        bias: Option<Tensor>,
+    ) -> Result<Self::Conv2d, Error>;
 
     /// Packs `weight` `[O, I]` and `bias` `[O]`.
-    fn linear_weights(&self, weight: Tensor, bias: Option<Tensor>) -> Result<Self::Linear, Error>;
+    fn linear_weights<'w>(
+        &self,
+        weight: impl Into<Weight<'w>>,
+        bias: Option<Tensor>,
+    ) -> Result<Self::Linear, Error>;
 
     /// Packs a gated layer for [`Backend::geglu`]: `weight` `[2 O, I]` and `bias` `[2 O]`, values
     /// first, gates second.
-    fn gated_weights(&self, weight: Tensor, bias: Option<Tensor>) -> Result<Self::Linear, Error>;
+    fn gated_weights<'w>(
+        &self,
+        weight: impl Into<Weight<'w>>,
+        bias: Option<Tensor>,
+    ) -> Result<Self::Linear, Error>;
+
+    /// Keeps a table `weight` `[V, C]` for [`Backend::embedding`].
+    fn table<'w>(&self, weight: impl Into<Weight<'w>>) -> Result<Self::Table, Error>;
 
     /// Keeps the scale `weight` `[C]` and shift `bias` `[C]` of a normalisation.
     fn norm_weights(&self, weight: Tensor, bias: Tensor) -> Result<Self::Norm, Error>;
@@ -273,7 +290,7 @@ pub trait Backend: Debug + Sized {
     /// Rows `ids` of `table` `[V, C]`. `ids` has `rows * S` entries; gives `[rows, S, C]`.
     fn embedding(
         &self,
-        table: &Self::Tensor,
+        table: &Self::Table,
         ids: &[u32],
         rows: usize,
     ) -> Result<Self::Tensor, Error>;

@@ -9,6 +9,7 @@ pub mod cpu;
 mod error;
 pub mod random;
 mod tensor;
+mod weight;
 
 pub use backend::{
     Activation, AttentionMask, Backend, ConvCall, DeviceTensor, GroupNorm, LinearCall, Padding,
@@ -17,3 +18,4 @@ pub use backend::{
 pub use cpu::CpuBackend;
 pub use error::Error;
 pub use tensor::Tensor;
+pub use weight::{Saved, Weight};

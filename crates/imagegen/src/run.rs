@@ -626,7 +626,13 @@ impl Model {
         };
         watcher.stage(Stage::Denoise);
         let mut progress = |record: &StepRecord<'_>| -> ControlFlow<()> { watcher.step(record) };
-        Ok(pipeline(resolved, &mut networks, &mut progress)?)
+        let outcome = pipeline(resolved, &mut networks, &mut progress);
+        // Another model, or nothing at all, may run next.
+        self.engine().rest();
+        if let Some(refined) = aids.refined {
+            refined.model.engine().rest();
+        }
+        Ok(outcome?)
     }
 
     /// What a recipe says of the latents of a source.

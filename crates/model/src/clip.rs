@@ -132,8 +132,8 @@ pub enum TextToken<'a> {
 #[derive(Debug)]
 pub struct ClipText<B: Backend> {
     config: ClipTextConfig,
-    tokens: B::Tensor,
-    positions: B::Tensor,
+    tokens: B::Table,
+    positions: B::Table,
     layers: Vec<Layer<B>>,
     final_norm: B::Norm,
     projection: Option<B::Linear>,

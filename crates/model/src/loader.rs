@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use imagegen_engine::{Backend, Tensor};
+use imagegen_engine::{Backend, Tensor, Weight};
 
 use crate::lora::Changes;
 use crate::{Error, Weights};
@@ -17,7 +17,7 @@ enum Layer<B: Backend> {
     Conv2d(B::Conv2d),
     Linear(B::Linear),
     Norm(B::Norm),
-    Table(B::Tensor),
+    Table(B::Table),
 }
 
 impl<B: Backend> Layer<B> {
@@ -42,7 +42,7 @@ impl<B: Backend> Layer<B> {
         }
     }
 
-    fn table(&self) -> Option<&B::Tensor> {
+    fn table(&self) -> Option<&B::Table> {
         match self {
             Self::Table(layer) => Some(layer),
             _ => None,
@@ -191,6 +191,11 @@ impl<'l, 'a, B: Backend> Place<'l, 'a, B> {
     /// Takes tensor `name`, which must have `shape`. Gives zeros where there is none, so that
     /// [`Loader::finish`] can say how many are missing.
     pub(crate) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor, Error> {
+        Ok(self.saved(name, shape)?.into_tensor())
+    }
+
+    /// As [`Place::tensor`], at the precision of the file.
+    fn saved(&self, name: &str, shape: &[usize]) -> Result<Weight<'a>, Error> {
         let path = self.at(name).path;
         match self.loader.weights.shape(&path) {
             Some(got) if got != shape => Err(Error::Shape {
@@ -199,20 +204,22 @@ impl<'l, 'a, B: Backend> Place<'l, 'a, B> {
                 expected: shape.to_vec(),
             }),
             Some(_) => {
-                let tensor = self.loader.weights.tensor(&path)?;
+                let weight = self.loader.weights.weight(&path)?;
                 self.loader.used.borrow_mut().insert(path);
                 match &self.loader.base {
                     Some(base) if name == "weight" => {
-                        base.changes.apply(self.engine(), &self.path, tensor)
+                        let weight = weight.into_tensor();
+                        let changed = base.changes.apply(self.engine(), &self.path, weight)?;
+                        Ok(changed.into())
                     }
-                    _ => Ok(tensor),
+                    _ => Ok(weight),
                 }
             }
             None => {
                 let mut missing = self.loader.missing.borrow_mut();
                 missing.0.get_or_insert(path);
                 missing.1 += 1;
-                Ok(Tensor::zeros(shape))
+                Ok(Tensor::zeros(shape).into())
             }
         }
     }
@@ -248,7 +255,7 @@ impl<'l, 'a, B: Backend> Place<'l, 'a, B> {
     fn conv2d_layer(&self, shape: [usize; 4], bias: Bias) -> Result<B::Conv2d, Error> {
         self.note_shape(&shape);
         self.layer(Layer::Conv2d, Layer::conv2d, || {
-            let weight = self.tensor("weight", &shape)?;
+            let weight = self.saved("weight", &shape)?;
             let bias = self.bias(shape[0], bias)?;
             Ok(self.engine().conv2d_weights(weight, bias)?)
         })
@@ -258,13 +265,16 @@ impl<'l, 'a, B: Backend> Place<'l, 'a, B> {
         &self,
         shape: [usize; 2],
         bias: Bias,
-        pack: Pack<B>,
+        pack: Pack,
     ) -> Result<B::Linear, Error> {
         self.note_shape(&shape);
         self.layer(Layer::Linear, Layer::linear, || {
-            let weight = self.tensor("weight", &shape)?;
+            let weight = self.saved("weight", &shape)?;
             let bias = self.bias(shape[0], bias)?;
-            Ok(pack(self.engine(), weight, bias)?)
+            Ok(match pack {
+                Pack::Plain => self.engine().linear_weights(weight, bias),
+                Pack::Gated => self.engine().gated_weights(weight, bias),
+            }?)
         })
     }
 
@@ -290,7 +300,7 @@ impl<'l, 'a, B: Backend> Place<'l, 'a, B> {
 
     /// A linear layer with bias.
     pub(crate) fn linear(&self, inputs: usize, outputs: usize) -> Result<B::Linear, Error> {
-        self.linear_layer([outputs, inputs], Bias::Present, B::linear_weights)
+        self.linear_layer([outputs, inputs], Bias::Present, Pack::Plain)
     }
 
     /// A linear layer without bias.
@@ -299,12 +309,12 @@ impl<'l, 'a, B: Backend> Place<'l, 'a, B> {
         inputs: usize,
         outputs: usize,
     ) -> Result<B::Linear, Error> {
-        self.linear_layer([outputs, inputs], Bias::Absent, B::linear_weights)
+        self.linear_layer([outputs, inputs], Bias::Absent, Pack::Plain)
     }
 
     /// A gated layer for [`Backend::geglu`].
     pub(crate) fn gated(&self, inputs: usize, outputs: usize) -> Result<B::Linear, Error> {
-        self.linear_layer([2 * outputs, inputs], Bias::Present, B::gated_weights)
+        self.linear_layer([2 * outputs, inputs], Bias::Present, Pack::Gated)
     }
 
     /// Scale and shift of a normalisation.
@@ -317,17 +327,20 @@ impl<'l, 'a, B: Backend> Place<'l, 'a, B> {
     }
 
     /// A table of `rows` embeddings.
-    pub(crate) fn table(&self, rows: usize, width: usize) -> Result<B::Tensor, Error> {
+    pub(crate) fn table(&self, rows: usize, width: usize) -> Result<B::Table, Error> {
         self.layer(Layer::Table, Layer::table, || {
-            let table = self.tensor("weight", &[rows, width])?;
-            Ok(self.engine().upload(&table))
+            let table = self.saved("weight", &[rows, width])?;
+            Ok(self.engine().table(table)?)
         })
     }
 }
 
-/// What packs a linear layer's weight and bias.
-type Pack<B> =
-    fn(&B, Tensor, Option<Tensor>) -> Result<<B as Backend>::Linear, imagegen_engine::Error>;
+/// How a linear layer is packed.
+#[derive(Debug, Clone, Copy)]
+enum Pack {
+    Plain,
+    Gated,
+}
 
 /// Whether a layer has one.
 #[derive(Debug, Clone, Copy)]

@@ -54,12 +54,12 @@ impl<B: Backend> Resnet<B> {
         })
     }
 
-    /// `[N, h, w, inputs]` to `[N, h, w, outputs]`. `time` is the activated time embedding
+    /// `[N, h, w, inputs]`, which is let go as early as can be, to `[N, h, w, outputs]`. `time` is the activated time embedding
     /// `[N, time]`, for blocks that hear one.
     pub(crate) fn run(
         &self,
         engine: &B,
-        input: &B::Tensor,
+        input: B::Tensor,
         time: Option<&B::Tensor>,
     ) -> Result<B::Tensor, Error> {
         self.run_with(engine, input, time, &mut Moments::Own)
@@ -69,11 +69,11 @@ impl<B: Backend> Resnet<B> {
     pub(crate) fn run_with(
         &self,
         engine: &B,
-        input: &B::Tensor,
+        input: B::Tensor,
         time: Option<&B::Tensor>,
         moments: &mut Moments<B>,
     ) -> Result<B::Tensor, Error> {
-        let given = moments.next(engine, input, self.groups)?;
+        let given = moments.next(engine, &input, self.groups)?;
         let norm = GroupNorm {
             weights: &self.norm_in,
             groups: self.groups,
@@ -93,17 +93,19 @@ impl<B: Backend> Resnet<B> {
             channel_bias: time.as_ref(),
             ..ConvCall::default()
         };
-        let hidden = engine.conv2d(input, &self.conv_in, call)?;
+        let hidden = engine.conv2d(&input, &self.conv_in, call)?;
         let given = moments.next(engine, &hidden, self.groups)?;
         let norm = GroupNorm {
             weights: &self.norm_out,
             moments: given.as_ref(),
             ..norm
         };
+        // From here on the input is not needed any more, which is the most of all at the finest levels.
         let shortcut = match &self.shortcut {
-            Some(weights) => engine.conv2d(input, weights, ConvCall::default())?,
+            Some(weights) => engine.conv2d(&input, weights, ConvCall::default())?,
             None => input.clone(),
         };
+        drop(input);
         let call = ConvCall {
             padding: Padding::all(1),
             norm: Some(norm),

@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use half::{bf16, f16};
-use imagegen_engine::Tensor;
+use imagegen_engine::{Saved, Tensor, Weight};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::Error;
@@ -265,6 +265,13 @@ impl Weights {
     ///
     /// Fails with [`Error::Missing`], or [`Error::Unsupported`] when it holds integers.
     pub fn tensor(&self, name: &str) -> Result<Tensor, Error> {
+        Ok(self.weight(name)?.into_tensor())
+    }
+
+    /// A tensor as the file has it; only F64 and transposes are copied.
+    ///
+    /// Fails as [`Weights::tensor`].
+    pub(crate) fn weight(&self, name: &str) -> Result<Weight<'_>, Error> {
         let entry = self.entries.get(name).ok_or_else(|| Error::Missing {
             file: self.file.clone(),
             count: 1,
@@ -276,14 +283,14 @@ impl Weights {
             if let Some(first) = outline.data_mut().first_mut() {
                 *first = 0.1;
             }
-            return Ok(outline);
+            return Ok(outline.into());
         }
         let bytes = &(*self.files[entry.file]).as_ref()[entry.start..entry.end];
-        let numbers = match entry.dtype {
-            Dtype::F64 => each(bytes, |b| f64::from_le_bytes(b) as f32),
-            Dtype::F32 => each(bytes, f32::from_le_bytes),
-            Dtype::F16 => each(bytes, |b| f16::from_le_bytes(b).to_f32()),
-            Dtype::Bf16 => each(bytes, |b| bf16::from_le_bytes(b).to_f32()),
+        let saved = match entry.dtype {
+            Dtype::F64 => Saved::Tensor(each(bytes, |b| f64::from_le_bytes(b) as f32)),
+            Dtype::F32 => Saved::F32(bytes.as_chunks().0),
+            Dtype::F16 => Saved::F16(bytes.as_chunks().0),
+            Dtype::Bf16 => Saved::Bf16(bytes.as_chunks().0),
             Dtype::Integer(_) => {
                 return Err(Error::Unsupported {
                     subject: format!("tensor \"{name}\""),
@@ -292,11 +299,14 @@ impl Weights {
                 });
             }
         };
-        let numbers = match (entry.transposed, entry.shape.as_slice()) {
-            (true, &[rows, columns]) => transposed(&numbers, rows, columns),
-            _ => numbers,
-        };
-        Ok(Tensor::new(entry.shape.clone(), numbers)?)
+        let weight = Weight::new(entry.shape.clone(), saved)?;
+        match (entry.transposed, entry.shape.as_slice()) {
+            (true, &[rows, columns]) => {
+                let numbers = transposed(weight.into_tensor().data(), rows, columns);
+                Ok(Tensor::new([rows, columns], numbers)?.into())
+            }
+            _ => Ok(weight),
+        }
     }
 }
 

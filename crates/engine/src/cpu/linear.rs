@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::math::{activate, gelu};
 use super::memory::Recycler;
-use super::numbers::Numbers;
-use super::simd::{Group, Kernel, LANES, Lanes, Level, Rect, TILE_MAX, Tile};
-use crate::{Activation, Error, Tensor};
+use super::CpuBackend;
+use super::numbers::{Numbers, Order};
+use super::simd::{Group, Kernel, LANES, Lanes, Rect, TILE_MAX, Tile};
+use crate::{Activation, Error, Tensor, Weight};
 
 /// A matrix `[O, I]` in panels of a level's tile width: `[panel][I][width]`, columns beyond `O`
 /// zero. Clones share their numbers.
@@ -23,23 +24,23 @@ pub(super) struct Panels {
 impl Panels {
     /// Packs rows `first..first + outputs` of `weight` `[_, inputs]`.
     fn pack(
-        weight: &[f32],
+        engine: &CpuBackend,
+        weight: &Weight<'_>,
         bias: Option<&[f32]>,
-        inputs: usize,
         first: usize,
         outputs: usize,
-        width: usize,
     ) -> Self {
-        let panels = outputs.div_ceil(width);
-        let mut numbers = vec![0.0; panels * width * inputs];
-        for o in 0..outputs {
-            let row = &weight[(first + o) * inputs..][..inputs];
-            let panel = &mut numbers[o / width * width * inputs..];
-            for (k, &value) in row.iter().enumerate() {
-                panel[k * width + o % width] = value;
-            }
-        }
-        let mut padded = vec![0.0; panels * width];
+        let inputs: usize = weight.shape()[1..].iter().product();
+        let width = engine.level.run(TileWidth);
+        let order = PanelOrder {
+            first,
+            outputs,
+            inputs,
+            taps: 1,
+            block: inputs,
+            width,
+        };
+        let mut padded = vec![0.0; outputs.next_multiple_of(width)];
         if let Some(bias) = bias {
             padded[..outputs].copy_from_slice(&bias[first..first + outputs]);
         }
@@ -47,7 +48,7 @@ impl Panels {
             inputs,
             outputs,
             width,
-            numbers: Numbers::new(numbers),
+            numbers: Numbers::pack(engine, weight, &order),
             bias: padded,
         }
     }
@@ -64,6 +65,55 @@ impl Panels {
         Panel {
             numbers: self.numbers.read(lanes, first..first + self.len(), room),
             bias: &self.bias[index * self.width..][..self.width],
+        }
+    }
+}
+
+/// From `[O, I, taps]` to `[panel][block of I][tap][I in the block][width]`, columns beyond the last output zero.
+pub(super) struct PanelOrder {
+    /// The first output that is taken, and how many are.
+    pub(super) first: usize,
+    pub(super) outputs: usize,
+    pub(super) inputs: usize,
+    pub(super) taps: usize,
+    /// Inputs of a block.
+    pub(super) block: usize,
+    pub(super) width: usize,
+}
+
+impl Order for PanelOrder {
+    fn len(&self) -> usize {
+        self.outputs.div_ceil(self.width) * self.piece()
+    }
+
+    /// A panel.
+    fn piece(&self) -> usize {
+        self.inputs * self.taps * self.width
+    }
+
+    #[inline(always)]
+    fn write<E: Copy, T>(&self, panel: usize, numbers: &[E], narrow: impl Fn(E) -> T, out: &mut [T]) {
+        let (taps, width) = (self.taps, self.width);
+        // Inputs of all of a panel's outputs that are moved at a time, so that what is written stays near.
+        let few = (256 / taps).max(1);
+        let used = width.min(self.outputs - panel * width);
+        for block in (0..self.inputs).step_by(self.block) {
+            let depth = self.block.min(self.inputs - block);
+            let out = &mut out[block * taps * width..][..depth * taps * width];
+            for near in (0..depth).step_by(few) {
+                let count = few.min(depth - near);
+                for o in 0..used {
+                    let row = (self.first + panel * width + o) * self.inputs + block + near;
+                    let row = &numbers[row * taps..][..count * taps];
+                    for tap in 0..taps {
+                        let out = &mut out[(tap * depth + near) * width..][..count * width];
+                        let inputs = row[tap..].iter().step_by(taps);
+                        for (out, &number) in out[o..].iter_mut().step_by(width).zip(inputs) {
+                            *out = narrow(number);
+                        }
+                    }
+                }
+            }
         }
     }
 }
@@ -87,19 +137,18 @@ pub struct CpuLinear {
 
 impl CpuLinear {
     pub(super) fn pack(
-        weight: &Tensor,
+        engine: &CpuBackend,
+        weight: &Weight<'_>,
         bias: Option<&Tensor>,
         gated: bool,
-        level: Level,
     ) -> Result<Self, Error> {
-        let &[outputs, inputs] = weight.shape() else {
+        let &[outputs, _] = weight.shape() else {
             return Err(Error::shape("linear weight", weight.shape(), "[O, I]"));
         };
-        check_sizes("linear weight", weight)?;
+        check_sizes("linear weight", weight.shape())?;
         check_bias("linear bias", bias, outputs)?;
         let bias = bias.map(Tensor::data);
-        let width = level.run(TileWidth);
-        let pack = |first, count| Panels::pack(weight.data(), bias, inputs, first, count, width);
+        let pack = |first, count| Panels::pack(engine, weight, bias, first, count);
         if !gated {
             return Ok(Self {
                 values: pack(0, outputs),
@@ -118,9 +167,9 @@ impl CpuLinear {
 }
 
 /// Fails where weights have a size of 0.
-pub(super) fn check_sizes(subject: &str, weight: &Tensor) -> Result<(), Error> {
-    if weight.data().is_empty() {
-        return Err(Error::shape(subject, weight.shape(), "sizes above 0"));
+pub(super) fn check_sizes(subject: &str, shape: &[usize]) -> Result<(), Error> {
+    if shape.contains(&0) {
+        return Err(Error::shape(subject, shape, "sizes above 0"));
     }
     Ok(())
 }

@@ -13,13 +13,15 @@ mod memory;
 mod norm;
 mod numbers;
 mod simd;
+mod table;
 
 pub use conv2d::{CpuConv2d, Extra as Conv2dExtra, Shape as Conv2dShape};
 pub use linear::CpuLinear;
-pub use memory::CpuTensor;
+pub use memory::{CpuTensor, buffer_bytes};
 pub use norm::CpuNorm;
 pub use numbers::kept_bytes;
 pub use simd::Level;
+pub use table::CpuTable;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -27,7 +29,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::backend::{ConvCall, GroupNorm, LinearCall};
-use crate::{Activation, AttentionMask, Backend, DeviceTensor, Error, Resize, Tensor};
+use crate::{Activation, AttentionMask, Backend, DeviceTensor, Error, Resize, Tensor, Weight};
 use attention::{AttentionPiece, Mask, PackHead, QUERY_BLOCK};
 use conv2d::Budget;
 use layout::Patches;
@@ -96,6 +98,12 @@ impl CpuBackend {
     /// Bytes that it holds between calls, to use them again: buffers of tensors that are gone, and transformed weights.
     pub fn held_bytes(&self) -> usize {
         self.recycler.idle_bytes() + self.budget.kept()
+    }
+
+    /// Lets go of the buffers of tensors that are gone. For the end of a row of calls, when others may need the memory;
+    /// results are the same.
+    pub fn rest(&self) {
+        self.recycler.rest();
     }
 
     fn buffer(&self, len: usize) -> Buffer {
@@ -378,6 +386,7 @@ impl Backend for CpuBackend {
     type Conv2d = CpuConv2d;
     type Linear = CpuLinear;
     type Norm = CpuNorm;
+    type Table = CpuTable;
 
     fn upload(&self, tensor: &Tensor) -> CpuTensor {
         let mut buffer = self.buffer(tensor.data().len());
@@ -389,23 +398,39 @@ impl Backend for CpuBackend {
         Tensor::new(tensor.shape(), tensor.data().to_vec()).expect("a tensor's own shape fits it")
     }
 
-    fn conv2d_weights(&self, weight: Tensor, bias: Option<Tensor>) -> Result<CpuConv2d, Error> {
-        CpuConv2d::pack(&weight, bias.as_ref(), self.level)
+    fn conv2d_weights<'w>(
+        &self,
+        weight: impl Into<Weight<'w>>,
+        bias: Option<Tensor>,
+    ) -> Result<CpuConv2d, Error> {
+        CpuConv2d::pack(self, &weight.into(), bias.as_ref())
     }
 
-    fn linear_weights(&self, weight: Tensor, bias: Option<Tensor>) -> Result<CpuLinear, Error> {
-        CpuLinear::pack(&weight, bias.as_ref(), false, self.level)
+    fn linear_weights<'w>(
+        &self,
+        weight: impl Into<Weight<'w>>,
+        bias: Option<Tensor>,
+    ) -> Result<CpuLinear, Error> {
+        CpuLinear::pack(self, &weight.into(), bias.as_ref(), false)
     }
 
-    fn gated_weights(&self, weight: Tensor, bias: Option<Tensor>) -> Result<CpuLinear, Error> {
-        CpuLinear::pack(&weight, bias.as_ref(), true, self.level)
+    fn gated_weights<'w>(
+        &self,
+        weight: impl Into<Weight<'w>>,
+        bias: Option<Tensor>,
+    ) -> Result<CpuLinear, Error> {
+        CpuLinear::pack(self, &weight.into(), bias.as_ref(), true)
+    }
+
+    fn table<'w>(&self, weight: impl Into<Weight<'w>>) -> Result<CpuTable, Error> {
+        CpuTable::pack(self, &weight.into())
     }
 
     fn norm_weights(&self, weight: Tensor, bias: Tensor) -> Result<CpuNorm, Error> {
         let &[channels] = weight.shape() else {
             return Err(Error::shape("norm weight", weight.shape(), "[C]"));
         };
-        linear::check_sizes("norm weight", &weight)?;
+        linear::check_sizes("norm weight", weight.shape())?;
         linear::check_bias("norm bias", Some(&bias), channels)?;
         Ok(CpuNorm {
             weight: weight.into_data(),
@@ -717,11 +742,8 @@ impl Backend for CpuBackend {
         Ok(self.patches(input, [n, h, w, channels, patch], Patches::ToSpace, shape))
     }
 
-    fn embedding(&self, table: &CpuTensor, ids: &[u32], rows: usize) -> Result<CpuTensor, Error> {
-        check_filled("embedding table", table)?;
-        let &[count, width] = table.shape() else {
-            return Err(Error::shape("embedding table", table.shape(), "[V, C]"));
-        };
+    fn embedding(&self, table: &CpuTable, ids: &[u32], rows: usize) -> Result<CpuTensor, Error> {
+        let [count, width] = table.shape;
         if rows == 0 || !ids.len().is_multiple_of(rows) {
             let expected = format!("a multiple of {rows} rows");
             return Err(Error::value("embedding ids", ids.len(), expected));
@@ -734,7 +756,7 @@ impl Backend for CpuBackend {
             .iter()
             .zip(buffer.as_mut_slice().chunks_exact_mut(width))
         {
-            row.copy_from_slice(&table.data()[id as usize * width..][..width]);
+            table.numbers.copy(id as usize * width, row);
         }
         Ok(CpuTensor::new([rows, ids.len() / rows, width], buffer))
     }

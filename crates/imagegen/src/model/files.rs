@@ -88,6 +88,25 @@ pub(super) struct ModelFiles {
     read: RefCell<BTreeMap<String, u64>>,
 }
 
+/// Files whose hash is not known yet.
+pub(super) struct Unhashed(Vec<Bytes>);
+
+impl Unhashed {
+    /// SHA-256 over the SHA-256 of each file, in hexadecimal.
+    pub(super) fn hash(&self) -> String {
+        let hashes = self.0.iter().map(|bytes| Sha256::digest((**bytes).as_ref()));
+        // One file's hash is its own, which other programs show too.
+        match hashes.collect::<Vec<_>>().as_slice() {
+            [one] => hex(one),
+            many => {
+                let mut all = Sha256::new();
+                many.iter().for_each(|hash| all.update(hash));
+                hex(&all.finalize())
+            }
+        }
+    }
+}
+
 enum Place {
     #[cfg(feature = "starter")]
     Embedded(&'static [(&'static str, &'static [u8])]),
@@ -277,23 +296,12 @@ impl ModelFiles {
         Weights::join(index, parts).map_err(|cause| self.fail(cause))
     }
 
-    /// SHA-256 over the SHA-256 of each file that was read and makes the model what it is.
-    pub(super) fn hash(&self) -> Result<String, Error> {
-        let mut hashes = Vec::new();
-        for (file, _) in self.sizes() {
-            if !UNHASHED.iter().any(|end| file.ends_with(end)) {
-                hashes.push(Sha256::digest((*self.bytes(&file)?).as_ref()));
-            }
-        }
-        // One file's hash is its own, which other programs show too.
-        Ok(match hashes.as_slice() {
-            [one] => hex(one),
-            many => {
-                let mut all = Sha256::new();
-                many.iter().for_each(|hash| all.update(hash));
-                hex(&all.finalize())
-            }
-        })
+    /// Every file that was read and makes the model what it is, to be hashed by any thread.
+    pub(super) fn unhashed(&self) -> Result<Unhashed, Error> {
+        let sizes = self.sizes().into_iter();
+        let hashed = sizes.filter(|(file, _)| !UNHASHED.iter().any(|end| file.ends_with(end)));
+        let bytes = hashed.map(|(file, _)| self.bytes(&file));
+        Ok(Unhashed(bytes.collect::<Result<_, _>>()?))
     }
 
     fn bytes(&self, file: &str) -> Result<Bytes, Error> {

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use imagegen_engine::CpuBackend;
+use imagegen_engine::cpu::buffer_bytes;
 
 use super::files::ModelFiles;
 use super::info::run_tensors;
@@ -63,14 +64,14 @@ impl Footprint {
         Ok(bytes)
     }
 
-    /// Bytes of transformed weights that may be kept: half of what is left beside weights and two runs on a square of `side`
-    /// pixels, since buffers that one stage leaves idle are there beside those of the next.
+    /// Bytes of transformed weights that may be kept: half of what is left beside weights and a run on a square of `side`
+    /// pixels.
     pub(super) fn spare(&self, side: u32, room: Room) -> Result<usize, Error> {
         const MOST: u64 = 6 << 30;
         let Some(left) = room.left(0, 0) else {
             return Ok(CpuBackend::KEPT);
         };
-        let taken = self.weights + 2 * self.run([side; 2], side)?;
+        let taken = self.weights + buffer_bytes(self.run([side; 2], side)?);
         let spare = (left.saturating_sub(taken) / 2).min(MOST);
         Ok(usize::try_from(spare).unwrap_or(CpuBackend::KEPT))
     }
@@ -150,7 +151,7 @@ mod tests {
         let spare = |room| footprint.spare(512, room).unwrap();
         assert_eq!(spare(Room::Any), CpuBackend::KEPT);
         assert_eq!(spare(Room::Within(0)), 0);
-        let need = footprint.weights + 2 * footprint.run([512; 2], 512).unwrap();
+        let need = footprint.weights + buffer_bytes(footprint.run([512; 2], 512).unwrap());
         assert_eq!(spare(Room::Within(need)), 0);
         assert_eq!(spare(Room::Within(need + (2 << 20))), 1 << 20);
         assert_eq!(spare(Room::Within(1 << 50)), 6 << 30);

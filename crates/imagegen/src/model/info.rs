@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use imagegen_engine::cpu::buffer_bytes;
 use imagegen_engine::{CpuBackend, Tensor};
 use imagegen_model::single_file::Part;
 use imagegen_model::{AddedInput, UNetInput};
@@ -10,6 +11,7 @@ use imagegen_pipeline::{
 };
 
 use super::files::ModelFiles;
+use super::mark::Unmarked;
 use super::memory::Meter;
 use super::networks::Networks;
 use super::parts::{CodecPart, Parts};
@@ -144,12 +146,11 @@ impl ModelInfo {
         let networks = Networks::load(&meter, &files, &parts)?;
         let grid = networks.codec.grid() as u32;
         let side = native_side(native.pixels, grid);
-        // Tables of embeddings are tensors that stay.
-        let tables = meter.live();
         let run = run_bytes(&meter, &networks, side)?;
         let schedule = parts.scheduler.config(parts.scheduler.sampler())?;
         let least = parts.least_bytes();
-        let mark = whole.then(|| parts.mark(&files, choice)).transpose()?;
+        let unmarked = whole.then(|| Unmarked::of(&parts, &files, choice));
+        let mark = unmarked.transpose()?.map(|unmarked| unmarked.mark());
         let (sha256, vae) = mark.map_or((None, None), |mark| (Some(mark.sha256), mark.vae));
         let mut sizes = files.sizes();
         sizes.extend(parts.vae.iter().flat_map(Vae::sizes));
@@ -176,7 +177,7 @@ impl ModelInfo {
             grid,
             memory: Memory {
                 weights: match whole {
-                    true => meter.weights() + tables,
+                    true => meter.weights(),
                     false => least,
                 },
                 transformed: meter.transformed().min(CpuBackend::KEPT as u64),
@@ -227,10 +228,8 @@ fn run_bytes(meter: &Meter, networks: &Networks<Meter>, side: u32) -> Result<u64
     // On the host: source, working picture and result as bytes, pixels in and out, and latents of
     // sampler and guidance, each about as many numbers as there are values in the picture.
     let values = u64::from(side) * u64::from(side) * 3;
-    // Buffers are kept for the next step and given to tensors somewhat smaller than they: a quarter more,
-    // as measured (the starter at 512x512 takes 185 MiB in all, this and the rest add up to 168).
     let tensors = run_tensors(meter, networks, [side; 2], [side; 2])?;
-    Ok(tensors + tensors / 4 + values * (3 + 8 * 4))
+    Ok(buffer_bytes(tensors) + values * (3 + 8 * 4))
 }
 
 /// Most bytes that networks' tensors take at one time in a run on a picture of so many pixels each way, of which the UNet
@@ -335,7 +334,7 @@ mod tests {
         let starter = ModelSource::Starter;
         let info = ModelInfo::read(&starter).unwrap();
         let stored: u64 = info.networks.iter().map(|network| network.parameters).sum();
-        // Weights are kept as the files hold them, at 16 bits, but for tables, biases and norms.
+        // Weights are kept as the files hold them, at 16 bits, but for biases and norms.
         assert!((2 * stored..3 * stored).contains(&info.memory.weights));
         assert!(info.memory.run > 10 << 20, "{:?}", info.memory);
         let bytes: u64 = imagegen_starter::FILES

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use imagegen_engine::cpu::{Conv2dShape, kept_bytes};
 use imagegen_engine::{
     Activation, AttentionMask, Backend, ConvCall, DeviceTensor, Error, GroupNorm, LinearCall,
-    Resize, Tensor,
+    Resize, Tensor, Weight,
 };
 
 /// Bytes of an f32.
@@ -72,7 +72,7 @@ impl Meter {
         }
     }
 
-    /// Bytes of all weights, but for tables that networks keep as tensors.
+    /// Bytes of all weights.
     pub(super) fn weights(&self) -> u64 {
         self.tally.weights.load(Ordering::Relaxed)
     }
@@ -132,14 +132,20 @@ impl Meter {
         }
     }
 
-    fn weigh(&self, weight: &Tensor, bias: Option<&Tensor>) {
+    fn weigh(&self, weight: &Weight<'_>, bias: Option<&Tensor>) {
         let biases = bias.map_or(0, |bias| bias.data().len()) as u64 * NUMBER;
-        let bytes = kept_bytes(weight.data()) as u64 + biases;
+        let bytes = kept_bytes(weight) as u64 + biases;
         self.tally.weights.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    fn layer(&self, weight: &Tensor, bias: Option<&Tensor>, gated: bool) -> Result<Layer, Error> {
-        self.weigh(weight, bias);
+    fn layer<'w>(
+        &self,
+        weight: impl Into<Weight<'w>>,
+        bias: Option<&Tensor>,
+        gated: bool,
+    ) -> Result<Layer, Error> {
+        let weight = weight.into();
+        self.weigh(&weight, bias);
         let (outputs, inputs, kernel) = match *weight.shape() {
             [outputs, inputs] => (outputs, inputs, [1, 1]),
             [outputs, inputs, height, width] => (outputs, inputs, [height, width]),
@@ -178,6 +184,8 @@ impl Backend for Meter {
     type Conv2d = Layer;
     type Linear = Layer;
     type Norm = ();
+    /// Width of its rows.
+    type Table = usize;
 
     fn upload(&self, tensor: &Tensor) -> Outline {
         self.outline(tensor.shape())
@@ -187,16 +195,34 @@ impl Backend for Meter {
         Tensor::zeros(tensor.shape.clone())
     }
 
-    fn conv2d_weights(&self, weight: Tensor, bias: Option<Tensor>) -> Result<Layer, Error> {
-        self.layer(&weight, bias.as_ref(), false)
+    fn conv2d_weights<'w>(
+        &self,
+        weight: impl Into<Weight<'w>>,
+        bias: Option<Tensor>,
+    ) -> Result<Layer, Error> {
+        self.layer(weight, bias.as_ref(), false)
     }
 
-    fn linear_weights(&self, weight: Tensor, bias: Option<Tensor>) -> Result<Layer, Error> {
-        self.layer(&weight, bias.as_ref(), false)
+    fn linear_weights<'w>(
+        &self,
+        weight: impl Into<Weight<'w>>,
+        bias: Option<Tensor>,
+    ) -> Result<Layer, Error> {
+        self.layer(weight, bias.as_ref(), false)
     }
 
-    fn gated_weights(&self, weight: Tensor, bias: Option<Tensor>) -> Result<Layer, Error> {
-        self.layer(&weight, bias.as_ref(), true)
+    fn gated_weights<'w>(
+        &self,
+        weight: impl Into<Weight<'w>>,
+        bias: Option<Tensor>,
+    ) -> Result<Layer, Error> {
+        self.layer(weight, bias.as_ref(), true)
+    }
+
+    fn table<'w>(&self, weight: impl Into<Weight<'w>>) -> Result<usize, Error> {
+        let weight = weight.into();
+        self.weigh(&weight, None);
+        Ok(weight.shape().last().copied().unwrap_or(0))
     }
 
     fn norm_weights(&self, weight: Tensor, bias: Tensor) -> Result<(), Error> {
@@ -318,8 +344,7 @@ impl Backend for Meter {
         Ok(self.outline([n, h * patch, w * patch, c / (patch * patch)]))
     }
 
-    fn embedding(&self, table: &Outline, ids: &[u32], rows: usize) -> Result<Outline, Error> {
-        let width = table.shape.last().copied().unwrap_or(0);
+    fn embedding(&self, &width: &usize, ids: &[u32], rows: usize) -> Result<Outline, Error> {
         Ok(self.outline([rows, ids.len() / rows.max(1), width]))
     }
 

@@ -8,6 +8,7 @@ mod footprint;
 mod info;
 mod kind;
 mod latents;
+mod mark;
 mod memory;
 mod native;
 mod networks;
@@ -49,6 +50,7 @@ use crate::{Embedding, EmbeddingMark, Error, PromptMode, Request, Room, Settings
 use adapted::Origin;
 use files::ModelFiles;
 use footprint::Footprint;
+use mark::Unmarked;
 use native::Native;
 pub(crate) use networks::BoundCodec;
 use networks::Networks;
@@ -136,9 +138,10 @@ impl Model {
         let native = parts.native(&files)?;
         let side = info::native_side(native.pixels, footprint.grid());
         let engine = engine.keeping(footprint.spare(side, room)?);
+        let mark = Unmarked::of(&parts, &files, &choice)?.begin();
         let networks = Networks::load(&engine, &files, &parts)?;
         Ok(Self {
-            mark: parts.mark(&files, &choice)?,
+            mark: mark.finish(),
             engine,
             networks,
             footprint,

@@ -19,7 +19,7 @@ use super::vae::{Vae, scaling_factor};
 use super::words::PromptWords;
 use super::{ModelChoice, ModelKind, ModelSource};
 use crate::files::base_name;
-use crate::{Error, ModelMark};
+use crate::Error;
 
 /// Everything a model's files say.
 pub(super) struct Parts {
@@ -110,20 +110,6 @@ impl Parts {
         let patches = matches!(self.codec, CodecPart::Patches(_));
         let (unet, conditioning) = (networks.unet.config(), networks.conditioning.as_ref());
         ModelKind::of(unet, conditioning, &texts, patches)
-    }
-
-    /// What tells the model from others: everything that was read, and what was decided over it.
-    pub(super) fn mark(
-        &self,
-        files: &ModelFiles,
-        choice: &ModelChoice,
-    ) -> Result<ModelMark, Error> {
-        Ok(ModelMark {
-            name: files.name().to_owned(),
-            sha256: files.hash()?,
-            vae: self.vae.as_ref().map(Vae::mark).transpose()?,
-            prediction: choice.prediction.map(|kind| kind.name().to_owned()),
-        })
     }
 }
 

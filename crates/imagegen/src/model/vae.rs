@@ -6,8 +6,7 @@ use imagegen_model::single_file::{Part, read_autoencoder};
 use imagegen_model::{AutoencoderConfig, UNetConfig};
 
 use super::ModelSource;
-use super::files::ModelFiles;
-use crate::recipe::SourceMark;
+use super::files::{ModelFiles, Unhashed};
 use crate::{Error, files};
 
 /// What diffusers calls the weights of an autoencoder.
@@ -48,12 +47,9 @@ impl Vae {
         Ok((Self { files, name }, part))
     }
 
-    /// Its name, and the SHA-256 over its files.
-    pub(super) fn mark(&self) -> Result<SourceMark, Error> {
-        Ok(SourceMark {
-            name: self.name.clone(),
-            sha256: self.files.hash()?,
-        })
+    /// Its name, and its files to be hashed.
+    pub(super) fn unhashed(&self) -> Result<(String, Unhashed), Error> {
+        Ok((self.name.clone(), self.files.unhashed()?))
     }
 
     /// Path and size in bytes of every file that was read.

@@ -307,7 +307,7 @@ impl<B: Backend> Slice<'_, B> {
             false => input.clone(),
         };
         for part in self.parts {
-            state = part.run(engine, &state, moments)?;
+            state = part.run(engine, state, moments)?;
         }
         if !self.ends {
             return Ok(state);
@@ -371,12 +371,12 @@ impl<B: Backend> Part<B> {
     fn run(
         &self,
         engine: &B,
-        input: &B::Tensor,
+        input: B::Tensor,
         moments: &mut Moments<B>,
     ) -> Result<B::Tensor, Error> {
         match self {
             Self::Resnet(resnet) => resnet.run_with(engine, input, None, moments),
-            Self::Attention(attention) => attention.run(engine, input),
+            Self::Attention(attention) => attention.run(engine, &input),
             Self::Reduce(weights) => {
                 // Zeros below and to the right alone, as the first implementation had it.
                 let padding = Padding {
@@ -389,7 +389,7 @@ impl<B: Backend> Part<B> {
                     padding,
                     ..ConvCall::default()
                 };
-                Ok(engine.conv2d(input, weights, call)?)
+                Ok(engine.conv2d(&input, weights, call)?)
             }
             Self::Enlarge(weights) => {
                 let shape = input.shape();
@@ -398,7 +398,7 @@ impl<B: Backend> Part<B> {
                     enlarge_to: Some([2 * shape[1], 2 * shape[2]]),
                     ..ConvCall::default()
                 };
-                Ok(engine.conv2d(input, weights, call)?)
+                Ok(engine.conv2d(&input, weights, call)?)
             }
         }
     }

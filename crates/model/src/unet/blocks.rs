@@ -51,7 +51,7 @@ impl<B: Backend> Layer<B> {
         })
     }
 
-    fn run(&self, context: &Context<'_, B>, input: &B::Tensor) -> Result<B::Tensor, Error> {
+    fn run(&self, context: &Context<'_, B>, input: B::Tensor) -> Result<B::Tensor, Error> {
         let state = self
             .resnet
             .run(context.engine, input, Some(&context.time))?;
@@ -101,7 +101,7 @@ impl<B: Backend> DownBlock<B> {
         skips: &mut Vec<B::Tensor>,
     ) -> Result<B::Tensor, Error> {
         for layer in &self.layers {
-            state = layer.run(context, &state)?;
+            state = layer.run(context, state)?;
             skips.push(state.clone());
         }
         if let Some(weights) = &self.reduce {
@@ -139,9 +139,9 @@ impl<B: Backend> MidBlock<B> {
     pub(super) fn run(
         &self,
         context: &Context<'_, B>,
-        input: &B::Tensor,
+        input: B::Tensor,
     ) -> Result<B::Tensor, Error> {
-        self.second.run(context, &self.first.run(context, input)?)
+        self.second.run(context, self.first.run(context, input)?)
     }
 }
 
@@ -198,7 +198,9 @@ impl<B: Backend> UpBlock<B> {
             let skip = skips
                 .pop()
                 .expect("the way down hands over a state for each layer here");
-            state = layer.run(context, &engine.concat(&state, &skip)?)?;
+            let joined = engine.concat(&state, &skip)?;
+            drop((state, skip));
+            state = layer.run(context, joined)?;
         }
         if let (Some(weights), Some(next)) = (&self.enlarge, skips.last()) {
             // To the size of the next state, not to twice the size: latents may be odd.

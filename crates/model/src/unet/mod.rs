@@ -165,7 +165,7 @@ impl<B: Backend> UNet<B> {
         for block in &self.down {
             state = block.run(&context, state, &mut skips)?;
         }
-        state = self.mid.run(&context, &state)?;
+        state = self.mid.run(&context, state)?;
         for block in &self.up {
             state = block.run(&context, state, &mut skips)?;
         }

@@ -8,12 +8,12 @@ mod kept;
 mod source;
 mod winograd;
 
-use super::linear::{TileWidth, check_bias, check_sizes, finish_row};
+use super::linear::{PanelOrder, TileWidth, check_bias, check_sizes, finish_row};
 use super::numbers::Numbers;
-use super::simd::{Lanes, Level, rectangles};
+use super::simd::{Lanes, rectangles};
 use super::{CpuBackend, CpuTensor, blocks, check_same, nhwc};
 use crate::backend::ConvCall;
-use crate::{Activation, DeviceTensor, Error, Padding, Tensor};
+use crate::{Activation, DeviceTensor, Error, Padding, Tensor, Weight};
 use direct::DirectPiece;
 use kept::Kept;
 use source::{Prologue, Source};
@@ -45,9 +45,9 @@ pub struct CpuConv2d {
 
 impl CpuConv2d {
     pub(super) fn pack(
-        weight: &Tensor,
+        engine: &CpuBackend,
+        weight: &Weight<'_>,
         bias: Option<&Tensor>,
-        level: Level,
     ) -> Result<Self, Error> {
         let &[outputs, inputs, kh, kw] = weight.shape() else {
             return Err(Error::shape(
@@ -60,25 +60,18 @@ impl CpuConv2d {
             let expected = "[O, I, kh, kw] with kh and kw 1 to 7";
             return Err(Error::shape("conv2d weight", weight.shape(), expected));
         }
-        check_sizes("conv2d weight", weight)?;
+        check_sizes("conv2d weight", weight.shape())?;
         check_bias("conv2d bias", bias, outputs)?;
-        let width = level.run(TileWidth);
-        let panels = outputs.div_ceil(width);
-        let mut numbers = Vec::with_capacity(panels * width * inputs * kh * kw);
-        let taps = kh * kw;
-        for panel in 0..panels {
-            for block in (0..inputs).step_by(CHANNEL_BLOCK) {
-                for tap in 0..taps {
-                    for i in block..(block + CHANNEL_BLOCK).min(inputs) {
-                        numbers.extend((panel * width..(panel + 1) * width).map(|o| {
-                            let at = (o * inputs + i) * taps + tap;
-                            if o < outputs { weight.data()[at] } else { 0.0 }
-                        }));
-                    }
-                }
-            }
-        }
-        let mut padded = vec![0.0; panels * width];
+        let width = engine.level.run(TileWidth);
+        let order = PanelOrder {
+            first: 0,
+            outputs,
+            inputs,
+            taps: kh * kw,
+            block: CHANNEL_BLOCK,
+            width,
+        };
+        let mut padded = vec![0.0; outputs.next_multiple_of(width)];
         if let Some(bias) = bias {
             padded[..outputs].copy_from_slice(bias.data());
         }
@@ -87,7 +80,7 @@ impl CpuConv2d {
             outputs,
             kernel: [kh, kw],
             width,
-            numbers: Numbers::new(numbers),
+            numbers: Numbers::pack(engine, weight, &order),
             bias: padded,
             kept: Arc::default(),
         })

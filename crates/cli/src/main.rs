@@ -19,6 +19,7 @@ mod mask;
 mod models;
 mod output;
 mod pages;
+mod profile;
 mod pull;
 mod replay;
 mod report;

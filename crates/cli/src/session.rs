@@ -22,6 +22,7 @@ use crate::advise;
 use crate::arguments::{Compute, Machine, ModelChoice, Prompted};
 use crate::loras;
 use crate::output::{Output, STANDARD};
+use crate::profile::Profile;
 use crate::report::{self, say};
 use crate::shown::shown;
 use crate::watch::{Show, Times, Watch};
@@ -42,6 +43,8 @@ pub(crate) struct Session<'a> {
     pub(crate) loras: Vec<LoraUse>,
     pub(crate) shelves: Shelves,
     stop: Arc<AtomicBool>,
+    /// Whether runs are timed operation by operation.
+    pub(crate) profiles: bool,
     load_seconds: f64,
     results: Vec<Value>,
     failures: Vec<Value>,
@@ -57,6 +60,7 @@ pub(crate) struct Made {
     times: Times,
     /// From before and after the run.
     advice: Vec<Advice>,
+    profile: Option<Profile>,
 }
 
 impl<'a> Session<'a> {
@@ -107,6 +111,7 @@ impl<'a> Session<'a> {
             loras,
             shelves,
             stop,
+            profiles: false,
             load_seconds,
             results: Vec::new(),
             failures: Vec::new(),
@@ -207,7 +212,16 @@ impl<'a> Session<'a> {
         let mut advice = advise::before(self, request)?;
         let show = Show::fitting(self.machine.quiet);
         let mut watch = Watch::new(title.to_owned(), show, Arc::clone(&self.stop));
-        let done = self.model.run(request, &mut watch);
+        let (done, profile) = match self.profiles {
+            false => (self.model.run(request, &mut watch), None),
+            true => {
+                let since = Instant::now();
+                let run = || self.model.run(request, &mut watch);
+                let (done, operations) = self.model.profiled(run);
+                let seconds = since.elapsed().as_secs_f64();
+                (done, Some(Profile::new(seconds, operations)))
+            }
+        };
         let times = watch.finish();
         let outcome = done?;
         advice.extend(&outcome.advice);
@@ -215,6 +229,7 @@ impl<'a> Session<'a> {
             outcome,
             times,
             advice,
+            profile,
         })
     }
 
@@ -252,6 +267,10 @@ impl<'a> Session<'a> {
         self.tell(format_args!("wrote {name} {}", summary(facts, &times)));
         let mut result = result_json(&path.to_string_lossy(), facts, &times, &warnings)?;
         result["advice"] = advise::document(&made.advice);
+        if let Some(profile) = &made.profile {
+            self.tell(format_args!("{}", profile.table(facts.runs)));
+            result["profile"] = profile.document(facts.runs);
+        }
         let notes = made.outcome.notes.iter().map(ToString::to_string);
         result["notes"] = notes.collect();
         self.record(result);

@@ -28,6 +28,7 @@ pub(crate) fn run(arguments: &TransformArguments) -> Result<ExitCode> {
     };
     let output = Output::plan(&arguments.target, amount)?;
     let mut session = Session::start(&arguments.machine, &arguments.model)?;
+    session.profiles = arguments.profile;
     let strength = strength(&session, &arguments.strength)?;
     // All sources have the same seeds, so that their results can be compared.
     let seeds: Vec<Seeds> = seeds(&arguments.prompted, arguments.count)?.collect();

@@ -169,6 +169,11 @@ pub trait Backend: Debug + Sized {
     /// A table of embeddings. Clones share memory.
     type Table: Clone + Debug + Send + Sync;
 
+    /// Says that `network` runs from here on: for backends that keep account of what runs, nothing to all others.
+    fn enter(&self, network: &'static str) {
+        let _ = network;
+    }
+
     /// Copies a host tensor in.
     fn upload(&self, tensor: &Tensor) -> Self::Tensor;
 

@@ -1,12 +1,13 @@
 //! Tensors, the [`Backend`] trait and its CPU implementation.
 //!
 //! Knows nothing of pictures, files or diffusion. Networks are written once over [`Backend`]; the
-//! host-side [`Tensor`] is what crosses into and out of a backend. All random numbers come from
+//! host-side [`Tensor`] is what crosses into and out of a backend. [`profile`] says where the time goes. All random numbers come from
 //! [`random`]. Consumed by `model` (networks) and `pipeline` (samplers).
 
 mod backend;
 pub mod cpu;
 mod error;
+pub mod profile;
 pub mod random;
 mod tensor;
 mod weight;

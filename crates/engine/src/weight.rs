@@ -102,9 +102,15 @@ mod tests {
         ] {
             let weight = Weight::new([3, 1], saved).unwrap();
             let tensor = weight.into_tensor();
-            assert_eq!((tensor.shape(), tensor.data()), ([3, 1].as_slice(), numbers.as_slice()));
+            assert_eq!(
+                (tensor.shape(), tensor.data()),
+                ([3, 1].as_slice(), numbers.as_slice())
+            );
         }
         let error = Weight::new([2, 2], Saved::F16(&half)).unwrap_err();
-        assert_eq!(error.to_string(), "weight has shape [2, 2], expected 3 numbers");
+        assert_eq!(
+            error.to_string(),
+            "weight has shape [2, 2], expected 3 numbers"
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::str::FromStr;
 
-use imagegen_engine::{CpuBackend, Tensor};
+use imagegen_engine::{Backend, CpuBackend, Tensor};
 use imagegen_model::spans::Span;
 use imagegen_model::upscaler::Upscaler;
 use imagegen_picture::{Filter, Picture, Size, from_unit, resize};
@@ -101,9 +101,9 @@ impl Enlarge {
     /// breaks.
     ///
     /// The same on every CPU. Fails with [`Error::Model`] and [`Error::Result`], which would be faults of this program.
-    pub(crate) fn carry_out(
+    pub(crate) fn carry_out<B: Backend>(
         self,
-        engine: &CpuBackend,
+        engine: &B,
         picture: &Picture,
         progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<Option<Picture>, Error> {
@@ -121,13 +121,13 @@ impl Enlarge {
 }
 
 /// The upscaler at work on one picture.
-struct Drawing<'a> {
-    engine: &'a CpuBackend,
+struct Drawing<'a, B: Backend> {
+    engine: &'a B,
     picture: &'a Picture,
     by: usize,
 }
 
-impl Drawing<'_> {
+impl<B: Backend> Drawing<'_, B> {
     /// `plain`, the picture at its new size, with colours drawn by the network wherever it is opaque: what lies hidden beside holes is
     /// nothing to draw from.
     fn over(

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError};
 
-use imagegen_engine::{CpuBackend, Tensor};
+use imagegen_engine::Tensor;
 use imagegen_picture::advice::of_result;
 use imagegen_picture::fidelity::{Fidelity, compare};
 use imagegen_picture::{
@@ -18,7 +18,7 @@ use imagegen_pipeline::{
 
 use crate::hires::{Counted, PlannedHires};
 use crate::loras;
-use crate::model::{Adapted, BoundCodec};
+use crate::model::{Adapted, BoundCodec, Engine};
 use crate::prompts::{Hearing, NegativeSay, ReadPrompt, ReadTexts};
 use crate::recipe::{EnlargeMark, FidelityMark, Recipe, SourceMark, VariationMark};
 use crate::refiner::Refined;
@@ -272,7 +272,9 @@ impl Model {
             at = (window, windows);
             watcher.window(window, windows)
         };
-        let enlarged = enlarge.carry_out(self.engine(), source, &mut progress)?;
+        let enlarged = enlarge.carry_out(self.engine(), source, &mut progress);
+        self.engine().inner().rest();
+        let enlarged = enlarged?;
         let (step, steps) = at;
         let enlarged = enlarged.ok_or(imagegen_pipeline::Error::Cancelled { step, steps })?;
         Ok(Cow::Owned(enlarged))
@@ -628,9 +630,9 @@ impl Model {
         let mut progress = |record: &StepRecord<'_>| -> ControlFlow<()> { watcher.step(record) };
         let outcome = pipeline(resolved, &mut networks, &mut progress);
         // Another model, or nothing at all, may run next.
-        self.engine().rest();
+        self.engine().inner().rest();
         if let Some(refined) = aids.refined {
-            refined.model.engine().rest();
+            refined.model.engine().inner().rest();
         }
         Ok(outcome?)
     }
@@ -713,7 +715,7 @@ pub(crate) fn without_hires(settings: &Settings) -> Result<(), Error> {
 
 /// What a run takes beside the model's networks.
 pub(crate) struct Aids<'m> {
-    codec: BoundCodec<'m, CpuBackend>,
+    codec: BoundCodec<'m, Engine>,
     refined: Option<Refined<'m>>,
 }
 

@@ -217,6 +217,30 @@ fn a_files_hash_is_its_own() {
 }
 
 #[test]
+fn a_file_that_changed_is_never_taken_for_what_it_was() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("m.safetensors");
+    let source = file(&path, &SingleFile::read("sd2"), |_| true, Dtype::F16);
+    let before = load(&source).unwrap().sha256().to_owned();
+    assert_eq!(
+        ModelInfo::read(&source).unwrap().sha256,
+        Some(before.clone())
+    );
+    // Another number in the last tensor, in the same file, of the same size and time.
+    let time = fs::metadata(&path).unwrap().modified().unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    std::io::Write::write_all(&mut &file, &bytes).unwrap();
+    file.set_modified(time).unwrap();
+    drop(file);
+    assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), time);
+    let after = load(&source).unwrap().sha256().to_owned();
+    assert_ne!(before, after);
+    assert_eq!(ModelInfo::read(&source).unwrap().sha256, Some(after));
+}
+
+#[test]
 fn a_pickle_is_never_opened_and_the_way_out_is_said() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("m.ckpt");

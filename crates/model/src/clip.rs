@@ -301,6 +301,7 @@ impl<B: Backend> ClipText<B> {
                 expected: format!("0 to {}", self.layers.len()),
             });
         };
+        engine.enter("text encoder");
         let tokens = self.embedded(engine, tokens, ids)?;
         let places: Vec<u32> = (0..ids.len() as u32).collect();
         let mut states = engine.add(&tokens, &engine.embedding(&self.positions, &places, 1)?)?;

@@ -261,12 +261,7 @@ impl<'l, 'a, B: Backend> Place<'l, 'a, B> {
         })
     }
 
-    fn linear_layer(
-        &self,
-        shape: [usize; 2],
-        bias: Bias,
-        pack: Pack,
-    ) -> Result<B::Linear, Error> {
+    fn linear_layer(&self, shape: [usize; 2], bias: Bias, pack: Pack) -> Result<B::Linear, Error> {
         self.note_shape(&shape);
         self.layer(Layer::Linear, Layer::linear, || {
             let weight = self.saved("weight", &shape)?;

@@ -81,6 +81,7 @@ impl<B: Backend> Upscaler<B> {
             padding: Padding::all(1),
             ..ConvCall::default()
         };
+        engine.enter("upscaler");
         let input = engine.upload(pixels);
         let mut hidden = input.clone();
         for layer in &self.hidden {

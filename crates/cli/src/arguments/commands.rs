@@ -28,6 +28,10 @@ pub(crate) struct TransformArguments {
     #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) count: u16,
 
+    /// Say what each operation of the networks took, on standard error and under `profile` in --json
+    #[arg(long)]
+    pub(crate) profile: bool,
+
     #[command(flatten)]
     pub(crate) prompted: Prompted,
 

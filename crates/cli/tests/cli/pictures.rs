@@ -236,3 +236,37 @@ fn exif_orientation_is_applied_once() {
     assert_eq!(decoder.dimensions(), (40, 64));
     assert_eq!(decoder.orientation().unwrap(), Orientation::NoTransforms);
 }
+
+#[test]
+fn a_profile_adds_up_and_changes_nothing() {
+    let place = Place::with_source();
+    let line = "transform a.png -p winter -s 0.9 --steps 2 --seed 1 --json";
+    place.succeed(&format!("{line} -o plain.png"));
+    let done = place.succeed(&format!("{line} --profile -o timed.png"));
+    assert_eq!(place.bytes("timed.png"), place.bytes("plain.png"));
+    let result = &done.json()["results"][0];
+    let profile = &result["profile"];
+    let number = |value: &serde_json::Value| value.as_f64().unwrap();
+    assert_eq!(profile["steps"], result["steps_run"]);
+    let mut within = 0.0;
+    let mut names = Vec::new();
+    for network in profile["networks"].as_array().unwrap() {
+        names.push(network["network"].as_str().unwrap());
+        let operations = network["operations"].as_array().unwrap();
+        let sum = |field: &str| -> f64 { operations.iter().map(|one| number(&one[field])).sum() };
+        let seconds = number(&network["seconds"]);
+        assert!((sum("seconds") - seconds).abs() < 1e-6 && (sum("share") - 1.0).abs() < 1e-6);
+        within += seconds;
+    }
+    assert!(
+        names.contains(&"unet") && names.contains(&"text encoder"),
+        "{names:?}"
+    );
+    let whole = number(&profile["seconds"]);
+    let rest = number(&profile["outside_seconds"]);
+    assert!(rest > 0.0 && (within + rest - whole).abs() < 1e-6);
+    assert!(done.stderr.contains("unet, one of "), "{}", done.stderr);
+    assert!(done.stderr.contains("GFLOP/s") && done.stderr.contains("attention of "));
+    let plain = place.succeed(&format!("{line} -o again.png"));
+    assert_eq!(plain.json()["results"][0].get("profile"), None);
+}

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::CpuBackend;
 use super::math::{activate, gelu};
 use super::memory::Recycler;
-use super::CpuBackend;
 use super::numbers::{Numbers, Order};
 use super::simd::{Group, Kernel, LANES, Lanes, Rect, TILE_MAX, Tile};
 use crate::{Activation, Error, Tensor, Weight};
@@ -92,7 +92,13 @@ impl Order for PanelOrder {
     }
 
     #[inline(always)]
-    fn write<E: Copy, T>(&self, panel: usize, numbers: &[E], narrow: impl Fn(E) -> T, out: &mut [T]) {
+    fn write<E: Copy, T>(
+        &self,
+        panel: usize,
+        numbers: &[E],
+        narrow: impl Fn(E) -> T,
+        out: &mut [T],
+    ) {
         let (taps, width) = (self.taps, self.width);
         // Inputs of all of a panel's outputs that are moved at a time, so that what is written stays near.
         let few = (256 / taps).max(1);

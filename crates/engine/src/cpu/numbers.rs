@@ -86,7 +86,11 @@ impl<T, F: Fn(&T) -> bool> Kernel for All<'_, T, F> {
     #[inline(always)]
     fn run<L: Lanes>(self, _: L) -> bool {
         let mut blocks = self.items.chunks(1 << 10);
-        blocks.all(|block| block.iter().fold(true, |all, item| all & (self.holds)(item)))
+        blocks.all(|block| {
+            block
+                .iter()
+                .fold(true, |all, item| all & (self.holds)(item))
+        })
     }
 }
 
@@ -139,7 +143,13 @@ pub(super) trait Order: Sync {
     /// How many are written in one go, by one thread; at least 1.
     fn piece(&self) -> usize;
     /// Writes the piece `index` of `numbers`, each by `narrow`, into `out`, which is zero.
-    fn write<E: Copy, T>(&self, index: usize, numbers: &[E], narrow: impl Fn(E) -> T, out: &mut [T]);
+    fn write<E: Copy, T>(
+        &self,
+        index: usize,
+        numbers: &[E],
+        narrow: impl Fn(E) -> T,
+        out: &mut [T],
+    );
 }
 
 /// All numbers as they stand.
@@ -155,7 +165,13 @@ impl Order for AsTheyStand {
     }
 
     #[inline(always)]
-    fn write<E: Copy, T>(&self, index: usize, numbers: &[E], narrow: impl Fn(E) -> T, out: &mut [T]) {
+    fn write<E: Copy, T>(
+        &self,
+        index: usize,
+        numbers: &[E],
+        narrow: impl Fn(E) -> T,
+        out: &mut [T],
+    ) {
         let numbers = &numbers[index * self.piece()..];
         for (out, &number) in out.iter_mut().zip(numbers) {
             *out = narrow(number);
@@ -280,7 +296,8 @@ impl<E: Copy, T, O: Order, F: Fn(E) -> T> Kernel for Written<'_, E, T, O, F> {
     type Output = ();
     #[inline(always)]
     fn run<L: Lanes>(self, _: L) {
-        self.order.write(self.index, self.numbers, self.narrow, self.out);
+        self.order
+            .write(self.index, self.numbers, self.narrow, self.out);
     }
 }
 
@@ -368,7 +385,9 @@ mod tests {
     }
 
     fn weight(numbers: &[f32]) -> Weight<'static> {
-        Tensor::new([numbers.len()], numbers.to_vec()).unwrap().into()
+        Tensor::new([numbers.len()], numbers.to_vec())
+            .unwrap()
+            .into()
     }
 
     fn kept_bytes(numbers: &[f32]) -> usize {
@@ -456,7 +475,10 @@ mod tests {
             half.extend(odd);
             half.iter().map(|v| v.to_le_bytes()).collect::<Vec<_>>()
         };
-        let brain: Vec<_> = numbers.iter().map(|&v| bf16::from_f32(v).to_le_bytes()).collect();
+        let brain: Vec<_> = numbers
+            .iter()
+            .map(|&v| bf16::from_f32(v).to_le_bytes())
+            .collect();
         let saved = |saved: Saved<'_>, len: usize| {
             let kept = kept(&Weight::new([len], saved).unwrap());
             let mut read = vec![0.0; len];
@@ -464,9 +486,18 @@ mod tests {
             assert_eq!(read[..5000], numbers[..]);
             (kept, read)
         };
-        assert!(matches!(saved(Saved::F32(&single), 5000).0, Numbers::F16(_)));
-        assert!(matches!(saved(Saved::F16(&half(None)), 5000).0, Numbers::F16(_)));
-        assert!(matches!(saved(Saved::Bf16(&brain), 5000).0, Numbers::Bf16(_)));
+        assert!(matches!(
+            saved(Saved::F32(&single), 5000).0,
+            Numbers::F16(_)
+        ));
+        assert!(matches!(
+            saved(Saved::F16(&half(None)), 5000).0,
+            Numbers::F16(_)
+        ));
+        assert!(matches!(
+            saved(Saved::Bf16(&brain), 5000).0,
+            Numbers::Bf16(_)
+        ));
         for odd in [f16::INFINITY, f16::NAN] {
             let (kept, read) = saved(Saved::F16(&half(Some(odd))), 5001);
             assert!(matches!(kept, Numbers::F32(_)));

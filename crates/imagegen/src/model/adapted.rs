@@ -2,22 +2,21 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use imagegen_engine::CpuBackend;
 use imagegen_model::UNet;
 use imagegen_model::lora::{Changes, Network, Target};
 
 use super::files::{ModelFiles, Stamp};
 use super::parts::Parts;
 use super::texts::Texts;
-use super::{Encoded, Model, ModelChoice};
+use super::{Encoded, Engine, Model, ModelChoice};
 use crate::{Error, LoraUse, Warning};
 
 /// A model's UNet and text encoders with LoRAs in them.
 #[derive(Debug)]
 pub(crate) struct Adapted {
     loras: Vec<LoraUse>,
-    pub(super) unet: UNet<CpuBackend>,
-    pub(super) texts: Texts<CpuBackend>,
+    pub(super) unet: UNet<Engine>,
+    pub(super) texts: Texts<Engine>,
     /// The last few texts that these encoders encoded.
     pub(super) encoded: Mutex<Encoded>,
 }

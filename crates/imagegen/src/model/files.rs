@@ -94,7 +94,10 @@ pub(super) struct Unhashed(Vec<Bytes>);
 impl Unhashed {
     /// SHA-256 over the SHA-256 of each file, in hexadecimal.
     pub(super) fn hash(&self) -> String {
-        let hashes = self.0.iter().map(|bytes| Sha256::digest((**bytes).as_ref()));
+        let hashes = self
+            .0
+            .iter()
+            .map(|bytes| Sha256::digest((**bytes).as_ref()));
         // One file's hash is its own, which other programs show too.
         match hashes.collect::<Vec<_>>().as_slice() {
             [one] => hex(one),

@@ -32,6 +32,7 @@ use std::iter;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use imagegen_engine::cpu::Level;
+use imagegen_engine::profile::{Operation, Profiled};
 use imagegen_engine::{Backend, CpuBackend, Tensor};
 use imagegen_model::{AddedInput, TextEncoding, UNetInput};
 use imagegen_picture::advice::{Measures, Tokens};
@@ -86,6 +87,9 @@ pub struct Defaults {
 /// Texts that were encoded, the newest first.
 type Encoded = VecDeque<(Said, Arc<Encoding>)>;
 
+/// What networks run on.
+pub(crate) type Engine = Profiled<CpuBackend>;
+
 type Encoding = TextEncoding<<CpuBackend as Backend>::Tensor>;
 
 /// What decides an encoding: weighted words, how they are cut, how many layers are left out, and what words stand for.
@@ -95,8 +99,8 @@ type Said = (PromptMode, Vec<Piece>, usize, Embeddings);
 #[derive(Debug)]
 pub struct Model {
     pub(crate) mark: ModelMark,
-    engine: CpuBackend,
-    networks: Networks<CpuBackend>,
+    engine: Engine,
+    networks: Networks<Engine>,
     footprint: Footprint,
     native: Native,
     scheduler: SchedulerFile,
@@ -137,7 +141,7 @@ impl Model {
         footprint.check_load(room)?;
         let native = parts.native(&files)?;
         let side = info::native_side(native.pixels, footprint.grid());
-        let engine = engine.keeping(footprint.spare(side, room)?);
+        let engine = Profiled::new(engine.keeping(footprint.spare(side, room)?));
         let mark = Unmarked::of(&parts, &files, &choice)?.begin();
         let networks = Networks::load(&engine, &files, &parts)?;
         Ok(Self {
@@ -228,7 +232,23 @@ impl Model {
     /// Bytes that it and its refiner hold between runs, for the next one: no request takes less for another before it.
     pub fn held_bytes(&self) -> u64 {
         let refiner = self.refiner.as_deref().map_or(0, Self::held_bytes);
-        self.engine.held_bytes() as u64 + refiner
+        self.engine.inner().held_bytes() as u64 + refiner
+    }
+
+    /// Does `work`, and says what each operation of its networks and of its refiner's took in it: by network, the longest
+    /// first. Results are the same.
+    pub fn profiled<T>(&self, work: impl FnOnce() -> T) -> (T, Vec<Operation>) {
+        let refiner = self.refiner.as_deref();
+        self.engine.start("");
+        if let Some(refiner) = refiner {
+            refiner.engine.start("refiner's ");
+        }
+        let done = work();
+        let mut operations = self.engine.stop();
+        if let Some(refiner) = refiner {
+            operations.extend(refiner.engine.stop());
+        }
+        (done, operations)
     }
 
     /// Fails with [`Error::Memory`] where carrying out a request surely takes more memory than there is: what fits
@@ -266,8 +286,8 @@ impl Model {
     /// The instruction set and the threads it runs on.
     pub fn cpu(&self) -> Cpu {
         Cpu {
-            level: self.engine.level(),
-            threads: self.engine.threads(),
+            level: self.engine.inner().level(),
+            threads: self.engine.inner().threads(),
         }
     }
 
@@ -321,12 +341,12 @@ impl Model {
     }
 
     /// Between pixels and latents.
-    pub(crate) fn codec(&self) -> BoundCodec<'_, CpuBackend> {
+    pub(crate) fn codec(&self) -> BoundCodec<'_, Engine> {
         self.networks.codec.on(&self.engine)
     }
 
     /// The same for a run, with what is asked for of its tiles.
-    pub(crate) fn codec_of(&self, settings: &Settings) -> BoundCodec<'_, CpuBackend> {
+    pub(crate) fn codec_of(&self, settings: &Settings) -> BoundCodec<'_, Engine> {
         let tiling = settings.sampling.vae_tiling.unwrap_or_default();
         let side = VaeTiling::side(self.native_side());
         self.codec().tiled(tiling, side)
@@ -355,7 +375,7 @@ impl Model {
                 used,
             });
         }
-        if self.engine.level() == Level::Portable && cfg!(target_arch = "x86_64") {
+        if self.engine.inner().level() == Level::Portable && cfg!(target_arch = "x86_64") {
             warnings.push(Warning::SlowCpu);
         }
         warnings
@@ -484,7 +504,7 @@ impl Model {
     }
 
     /// What it computes with.
-    pub(crate) fn engine(&self) -> &CpuBackend {
+    pub(crate) fn engine(&self) -> &Engine {
         &self.engine
     }
 

@@ -18,8 +18,8 @@ use super::scheduler::SchedulerFile;
 use super::vae::{Vae, scaling_factor};
 use super::words::PromptWords;
 use super::{ModelChoice, ModelKind, ModelSource};
-use crate::files::base_name;
 use crate::Error;
+use crate::files::base_name;
 
 /// Everything a model's files say.
 pub(super) struct Parts {

@@ -120,6 +120,7 @@ impl<B: Backend> Autoencoder<B> {
             let expected = format!("[N, H, W, 3] with H and W multiples of {grid}");
             return Err(imagegen_engine::Error::shape("pixels", pixels.shape(), expected).into());
         }
+        engine.enter("encoder");
         match (&self.network, window) {
             (Network::Kl(network), None) => network.encode(engine, pixels),
             (Network::Kl(network), Some(window)) => network.encode_in_tiles(engine, pixels, window),
@@ -134,6 +135,7 @@ impl<B: Backend> Autoencoder<B> {
     ///
     /// Fails with [`Error::Engine`] for other shapes.
     pub fn decode(&self, engine: &B, latents: &Tensor) -> Result<Tensor, Error> {
+        engine.enter("decoder");
         match &self.network {
             Network::Kl(network) => network.decode(engine, latents),
             Network::Tiny(network) => network.decode(engine, latents, None),
@@ -149,6 +151,7 @@ impl<B: Backend> Autoencoder<B> {
         latents: &Tensor,
         window: usize,
     ) -> Result<Tensor, Error> {
+        engine.enter("decoder");
         match &self.network {
             Network::Kl(network) => network.decode_in_tiles(engine, latents, window),
             Network::Tiny(network) => network.decode(engine, latents, Some(window)),

@@ -155,6 +155,7 @@ impl<B: Backend> UNet<B> {
     /// [`Error::Unsupported`] when class labels, pooled text or guidance scales are absent from or foreign
     /// to the model.
     pub fn run(&self, engine: &B, input: &UNetInput<'_, B>) -> Result<B::Tensor, Error> {
+        engine.enter("unet");
         let context = self.context(engine, input)?;
         let call = ConvCall {
             padding: Padding::all(1),

@@ -257,9 +257,9 @@ class Pictures:
         places = (self._styled.shape[1] - size) // PIXEL_CELL + 1
         crop = Crop(rng.randrange(places) * PIXEL_CELL, rng.randrange(places) * PIXEL_CELL, size)
         share = rng.random()
-        if share < 0.83:
+        if share < 0.86:
             sample = self._styled_pair(rng, crop)
-        elif share < 0.86:
+        elif share < 0.88:
             sample = self._real_picture(rng, crop)
         elif share < 0.95 or not self._sketches:
             sample = self._repair(rng, crop)

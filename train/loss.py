@@ -1,9 +1,10 @@
 """The training loss: what is noised, how it is weighted, what counts as an error.
 
-Three errors are counted, each relative to what leaving the source as it is would cost: of the
-latents themselves, of texture (how much detail there is and which way it runs, wherever exactly its
-lines fall), and of the seams between patches. Without the second, strokes and hatching, which no network can foresee,
-are averaged away; without the third, the patches show as a grid.
+Four errors are counted, each relative to what leaving the source as it is would cost: of the
+latents themselves, of their colour apart from lightness, of texture (how much detail there is and
+which way it runs, wherever exactly its lines fall), and of the seams between patches. Without the
+second, tints stay that the squared error hardly sees; without the third, strokes and hatching,
+which no network can foresee, are averaged away; without the fourth, the patches show as a grid.
 """
 
 from dataclasses import dataclass
@@ -18,10 +19,13 @@ from model import PATCH, alphas_cumprod, from_latents, to_latents
 
 # Of the noise levels; with more, the last steps crowd out those where the text decides.
 MAX_WEIGHT = 2.0
-START_SHARE = 0.75  # samples that are noised on their way from the source, see `_on_the_way`
+STARTS = ((400, 550, 0.5), (550, 780, 0.3), (780, 1000, 0.2))  # timesteps from, below, share
+AT_START_SHARE = 0.4
 PATCH_CHANGE, DETAIL_CHANGE = 0.02, 0.01  # keep styles that change almost nothing from exploding
 
-TEXTURE_SHARE, SEAM_SHARE = 0.6, 0.1  # beside 1 for the error of the latents
+# Beside 1 for the error of the latents.
+COLOUR_SHARE, TEXTURE_SHARE, SEAM_SHARE = 0.5, 0.3, 0.1
+COLOUR_CHANGE = 0.01
 TEXTURE_CHANGE, SEAM_CHANGE = 0.03, 0.02
 TEXTURE_OCTAVES, TEXTURE_WINDOW = 3, 8
 
@@ -50,15 +54,21 @@ class Losses:
     timesteps: Tensor
 
 
-def draw_timesteps(has_source: Tensor) -> Tensor:
-    """Draw timesteps: all of them, but more where image-to-image starts and where it ends."""
+def draw_timesteps(has_source: Tensor) -> tuple[Tensor, Tensor]:
+    """Draw where samplers start and where they are, both `[N]`; they move from high to low.
+
+    With a source at hand most starts are those of strengths 0.4 to 0.8, and many samples are at
+    their start, since the text decides there. Without a source every timestep is as likely.
+    """
     count = len(has_source)
-    share = torch.rand(count)
-    anywhere, low = torch.randint(0, 1000, (count,)), torch.randint(0, 450, (count,))
-    timesteps = torch.where(share < 0.35, low, anywhere)
-    # With a source at hand the text decides at the noise that strengths 0.4 to 0.8 start from.
-    starts = (share > 0.6) & has_source.cpu()
-    return torch.where(starts, torch.randint(350, 750, (count,)), timesteps)
+    starts = torch.stack([torch.randint(low, high, (count,)) for low, high, _ in STARTS])
+    kinds = torch.multinomial(torch.tensor([share for *_, share in STARTS]), count, True)
+    start = starts.gather(0, kinds[None])[0]
+    below = (torch.rand(count) * (start + 1)).long()
+    timesteps = torch.where(torch.rand(count) < AT_START_SHARE, start, below)
+    anywhere = torch.randint(0, 1000, (count,))
+    source = has_source.cpu()
+    return torch.where(source, start, anywhere), torch.where(source, timesteps, anywhere)
 
 
 def _energy(latents: Tensor) -> tuple[Tensor, Tensor]:
@@ -81,6 +91,13 @@ def _gradients(pixels: Tensor) -> Tensor:
         ((after, before), (before, after)),
     )
     return torch.cat([padded[..., *high] - padded[..., *low] for high, low in pairs], 1)
+
+
+def _tint(latents: Tensor) -> Tensor:
+    """Return how the patch means' colours differ from their grey, `[N, 3, H, W]`."""
+    count, _, height, width = latents.shape
+    means = latents.view(count, 3, PATCH**2, height, width).mean(2)
+    return means - means.mean(1, keepdim=True)
 
 
 def _texture(pixels: Tensor) -> Tensor:
@@ -125,22 +142,18 @@ class Loss:
         self._alphas = alphas_cumprod().to(device)
         self._sigmas = ((1 - self._alphas) / self._alphas).sqrt().float()
 
-    def _on_the_way(self, timesteps: Tensor, has_source: Tensor) -> Tensor:
+    def _on_the_way(self, start: Tensor, timesteps: Tensor, has_source: Tensor) -> Tensor:
         """Return how much of the source is left in the noised picture, `[N, 1, 1, 1]`.
 
         Image-to-image begins with the noised source, not with a noised target. A deterministic
         sampler that starts at t0 and predicts the target then sees, at t,
-        target + sigma(t) / sigma(t0) * (source - target), noised. Learning from such inputs for
-        t0 >= 400 makes strengths from about 0.4 on transform colour and light as well; strengths
-        below 0.4 never saw them and keep to the source's colours.
+        target + sigma(t) / sigma(t0) * (source - target), noised. All samples with a source are
+        such: were some of them noised targets, the network would copy colour and light from what it
+        is fed, and results would stay half way. Starts below 400, strengths below 0.4, are never
+        seen; there the network takes the noised source for the target and keeps its colours.
         """
-        count, device = len(timesteps), self._device
-        start = torch.maximum(timesteps, torch.randint(400, 1000, (count,), device=device))
-        at_start = (timesteps >= 380) & (torch.rand(count, device=device) < 0.4)
-        start = torch.where(at_start, timesteps, start)
-        chosen = has_source & (torch.rand(count, device=device) < START_SHARE)
         left = self._sigmas[timesteps] / self._sigmas[start]
-        return torch.where(chosen, left, torch.zeros_like(left))[:, None, None, None]
+        return torch.where(has_source, left, torch.zeros_like(left))[:, None, None, None]
 
     def _predict(self, noised: Tensor, source: Tensor, timesteps: Tensor, tokens: Tensor) -> Tensor:
         """Return the clean latents less the source's, as the network sees them."""
@@ -181,8 +194,8 @@ class Loss:
         source = to_latents(batch.condition) * batch.has_source[:, None, None, None]
         mixed = target
         if timesteps is None:
-            timesteps = draw_timesteps(batch.has_source).to(self._device)
-            left = self._on_the_way(timesteps, batch.has_source)
+            start, timesteps = (t.to(self._device) for t in draw_timesteps(batch.has_source))
+            left = self._on_the_way(start, timesteps, batch.has_source)
             mixed = target + left * (to_latents(batch.source) - target)
         noise = torch.randn(target.shape, generator=generator).to(self._device)
         alphas = self._alphas[timesteps].float()[:, None, None, None]
@@ -190,6 +203,9 @@ class Loss:
         change = self._predict(noised, source, timesteps, batch.tokens)
         estimate = change + source
         relative = self._latent_error(estimate, target, source)
+        tints = [_tint(latents) for latents in (estimate, target, source)]
+        error, leaving = ((tints[i] - tints[1]).pow(2).mean((1, 2, 3)) for i in (0, 2))
+        relative = relative + COLOUR_SHARE * error / (COLOUR_CHANGE + leaving)
         pixels = [from_latents(latents) for latents in (estimate, target, source)]
         textures = [_texture(picture) for picture in pixels]
         relative = relative + TEXTURE_SHARE * _relative(*textures, TEXTURE_CHANGE)

@@ -9,9 +9,6 @@ use crate::arguments::{GenerateArguments, HiresChoice};
 use crate::output::{Amount, Output};
 use crate::session::{Session, seeds};
 
-/// Strength of a second pass where none is named: keeps the composition and draws detail.
-const STRENGTH: f64 = 0.5;
-
 pub(crate) fn run(arguments: &GenerateArguments) -> Result<ExitCode> {
     let amount = Amount {
         sources: &[],
@@ -57,7 +54,7 @@ fn hires(choice: &HiresChoice) -> Result<Option<Hires>> {
     };
     let strength = match choice.hires_strength {
         Some(strength) => strength,
-        None => Strength::new(STRENGTH).map_err(imagegen::Error::from)?,
+        None => Strength::new(Hires::STRENGTH).map_err(imagegen::Error::from)?,
     };
     Ok(Some(Hires {
         by,

@@ -11,9 +11,6 @@ use crate::output::{Amount, Output, STANDARD};
 use crate::report::Usage;
 use crate::session::{Session, read_source, seeds};
 
-/// How far the pass with a prompt moves where nobody says: it draws detail and keeps everything else.
-const STRENGTH: f64 = 0.2;
-
 pub(crate) fn run(arguments: &UpscaleArguments) -> Result<ExitCode> {
     let sources = &arguments.sources;
     let standard = sources.iter().filter(|path| path.as_os_str() == STANDARD);
@@ -54,8 +51,7 @@ fn strength(arguments: &UpscaleArguments) -> Result<Strength> {
             Err(Usage(fault).into())
         }
         Some(pass) => Ok(pass),
-        None if prompt.is_empty() => Ok(Strength::new(0.0).map_err(imagegen::Error::from)?),
-        None => Ok(Strength::new(STRENGTH).map_err(imagegen::Error::from)?),
+        None => Ok(Strength::new(Enlarge::strength(prompt)).map_err(imagegen::Error::from)?),
     }
 }
 

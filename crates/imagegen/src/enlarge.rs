@@ -81,6 +81,15 @@ impl Enlarge {
         }
     }
 
+    /// How far the pass after it moves where nobody says, 0 to 1: with a `prompt` 0.2, which draws detail and keeps everything
+    /// else; without one 0, since there is nothing to draw and so no pass.
+    pub fn strength(prompt: &str) -> f64 {
+        match prompt.trim() {
+            "" => 0.0,
+            _ => 0.2,
+        }
+    }
+
     /// By what each side is multiplied.
     pub fn by(self) -> u32 {
         self.by

@@ -291,6 +291,9 @@ impl Model {
 }
 
 impl Hires {
+    /// Strength of a second pass where nobody says: it keeps the composition and draws detail.
+    pub const STRENGTH: f64 = 0.5;
+
     /// The size that `size` comes to. Fails with [`Error::Setting`] for factors and strengths out of range and results
     /// that are too large.
     fn size(self, size: Size) -> Result<Size, Error> {

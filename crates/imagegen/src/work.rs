@@ -14,12 +14,29 @@ pub struct Work {
     pub calls: usize,
     /// Pixels that the network sees in a call, all windows taken together; of two passes the mean.
     pub pixels: u64,
+    /// Steps of the first of two passes, and its calls times pixels.
+    first: Option<(usize, u64)>,
 }
 
 impl Work {
     /// One figure that grows about as the time does, for requests to one model: calls times pixels.
     pub fn amount(self) -> f64 {
         self.calls as f64 * self.pixels as f64
+    }
+
+    /// What part of it is done after `step` of its steps, 0 to 1: a step of a second pass counts as much more as it has more
+    /// pixels.
+    pub fn share(self, step: usize) -> f64 {
+        let part = |step: usize, steps: usize| step as f64 / steps.max(1) as f64;
+        let Some((steps, amount)) = self.first else {
+            return part(step, self.runs);
+        };
+        let first = amount as f64 / self.amount().max(1.0);
+        match step.checked_sub(steps) {
+            None | Some(0) => first * part(step, steps),
+            Some(second) => first + (1.0 - first) * part(second, self.runs - steps),
+        }
+        .min(1.0)
     }
 }
 
@@ -38,11 +55,13 @@ impl Model {
             runs,
             calls: runs * calls,
             pixels: self.seen_pixels(recipe.work_size, recipe.tiles.is_some())?,
+            first: None,
         };
         if let (Request::Generate(request), Some(mark)) = (request, &recipe.hires) {
             let (runs, calls) = hires_calls(self, request)?;
             let (calls, first) = ((runs * calls) as u64, work.calls as u64);
             let pixels = self.seen_pixels(mark.work_size, mark.tiles.is_some())?;
+            work.first = Some((work.runs, first * work.pixels));
             // The mean of both passes, so that the amount is their sum.
             work.pixels = (first * work.pixels + calls * pixels) / (first + calls).max(1);
             work.runs += runs;

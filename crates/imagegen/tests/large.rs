@@ -222,6 +222,11 @@ fn a_second_pass_makes_the_same_picture_larger_and_is_replayed() {
         let work = model.work(&Request::Generate(request)).unwrap();
         assert_eq!(work.runs, 5);
         assert!(work.pixels > 96 * 64 && work.pixels < 144 * 96);
+        // Three steps, and two of the second pass with 2.25 times the pixels each.
+        let shares = (0..=5).map(|step| work.share(step)).collect::<Vec<_>>();
+        for (share, part) in shares.iter().zip([0.0, 1.0, 2.0, 3.0, 5.25, 7.5]) {
+            assert!((share - part / 7.5).abs() < 1e-4, "{shares:?}");
+        }
         // The composition is that of the first pass.
         let enlarged = imagegen_picture::resize(
             &first.picture,

@@ -40,11 +40,12 @@ pub struct StepDone {
     pub picture: usize,
     /// Pictures in all.
     pub pictures: usize,
-    /// The step, counted from 1.
+    /// Steps of this picture that are done, over both passes where there are two. Where a source is only enlarged, windows count
+    /// as steps; where steps come before or after them, windows leave the count as it is.
     pub step: usize,
     /// Steps of this picture.
     pub steps: usize,
-    /// The noise level the step started from.
+    /// The noise level the step started from; 0 for a window.
     pub sigma: f64,
     /// How long it took, in seconds.
     pub seconds: f64,

@@ -7,6 +7,7 @@
 mod clock;
 mod error;
 mod event;
+mod hires;
 mod inpainting;
 mod job;
 mod limits;
@@ -29,6 +30,7 @@ mod worker;
 
 pub use error::Error;
 pub use event::{Event, StepDone};
+pub use hires::Hires;
 pub use inpainting::Inpainting;
 pub use job::{AdviceMark, Failure, Job, JobId, JobResult, NoJobId, PictureKind, Progress, State};
 pub use limits::Limits;

@@ -19,9 +19,6 @@ const MOST_LORAS: usize = 16;
 /// Longest side that can be asked for, in pixels.
 const SIDE: u32 = 16_384;
 
-/// How far the pass that draws detail moves where nobody says.
-const DETAIL_STRENGTH: f64 = 0.2;
-
 /// The order with model, seed and strength filled in, so that it means the same after a restart.
 pub(crate) fn filled_in(
     order: &Order,
@@ -34,11 +31,11 @@ pub(crate) fn filled_in(
     order.sampling.fill_in(draw());
     let mode = PromptMode::default().name();
     order.prompt_mode.get_or_insert_with(|| mode.to_owned());
-    let prompted = !order.prompt.trim().is_empty();
+    let detail = Enlarge::strength(&order.prompt);
     match &mut order.kind {
         Kind::Upscale { with, strength, .. } => {
             with.get_or_insert_with(|| Enlarger::default().name().to_owned());
-            strength.get_or_insert(if prompted { DETAIL_STRENGTH } else { 0.0 });
+            strength.get_or_insert(detail);
         }
         Kind::Inpaint {
             strength, painting, ..
@@ -185,6 +182,7 @@ pub(crate) fn work(
     // The further seeds of variations need no check of their own, and may not be run.
     for request in requests.iter().take(order.kind.pictures()) {
         let field = match request {
+            Request::Generate(request) if request.settings.sampling.hires.is_some() => "hires",
             Request::Generate(_) => "width",
             Request::Transform(request) if request.enlarge.is_some() => "by",
             Request::Transform(_) => "size",
@@ -195,7 +193,16 @@ pub(crate) fn work(
                 subject,
                 got,
                 expected,
-            } if subject == "size" => Error::value(field, got, expected),
+            } if subject == "size" => match request {
+                // The first pass is too large already.
+                Request::Generate(_) => Error::value("width", got, expected),
+                _ => Error::value(field, got, expected),
+            },
+            imagegen::Error::Setting {
+                subject,
+                got,
+                expected,
+            } if subject == "the second pass's size" => Error::value(field, got, expected),
             imagegen::Error::Setting {
                 subject,
                 got,

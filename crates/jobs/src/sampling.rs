@@ -3,7 +3,7 @@
 use imagegen::{NoiseKind, Spacing, Variation};
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::{Error, Hires};
 use crate::named::read;
 
 /// Finer choices of an order. `None` takes the model's or the sampler's own, and is not stored.
@@ -38,6 +38,15 @@ pub struct Sampling {
     /// How far to that seed's noise, 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variation_strength: Option<f64>,
+    /// What is done about pictures larger than the model works at: `off` or `on`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tiles: Option<String>,
+    /// Whether a learned autoencoder looks at the picture in tiles: `auto`, `on` or `off`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vae_tiling: Option<String>,
+    /// A second pass, for pictures from text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hires: Option<Hires>,
 }
 
 impl Sampling {
@@ -46,11 +55,12 @@ impl Sampling {
         *self == Self::default()
     }
 
-    /// Names the variation's seed where none is named and one is needed.
+    /// Names the variation's seed where none is named and one is needed, and what the second pass does.
     pub(crate) fn fill_in(&mut self, drawn_seed: u64) {
         if self.variation_strength.is_some_and(|share| share > 0.0) {
             self.variation_seed.get_or_insert(drawn_seed);
         }
+        self.hires.iter_mut().for_each(Hires::fill_in);
     }
 
     fn variation(&self) -> Result<Option<Variation>, Error> {
@@ -90,6 +100,9 @@ impl Sampling {
             clip_skip: self.clip_skip,
             noise: noise.unwrap_or(NoiseKind::Cpu),
             variation: self.variation()?,
+            tiles: read("tiles", self.tiles.as_deref(), "off or on")?,
+            vae_tiling: read("vae_tiling", self.vae_tiling.as_deref(), "auto, on or off")?,
+            hires: self.hires.as_ref().map(Hires::pass).transpose()?,
             ..imagegen::Sampling::default()
         })
     }

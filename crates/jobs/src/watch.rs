@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use imagegen::{Format, Model, Stage, StepRecord, Warning, Watcher};
+use imagegen::{Format, Model, Stage, StepRecord, Warning, Watcher, Work};
 use imagegen_picture::{Metadata, encode};
 
 use crate::shared::{Running, Shared};
@@ -113,6 +113,9 @@ pub(crate) struct Watch<'a> {
     model: &'a Model,
     running: &'a Arc<Running>,
     pace: &'a mut Pace,
+    work: Work,
+    /// The step that was told last, and of how many.
+    told: [usize; 2],
     step_since: Instant,
 }
 
@@ -121,7 +124,7 @@ impl<'a> Watch<'a> {
         shared: &'a Shared,
         model: &'a Model,
         running: &'a Arc<Running>,
-        pace: &'a mut Pace,
+        (pace, work): (&'a mut Pace, Work),
     ) -> Self {
         running.stands(pace.progress(0, 0), pace.left_s());
         Self {
@@ -129,6 +132,8 @@ impl<'a> Watch<'a> {
             model,
             running,
             pace,
+            told: [0, work.runs],
+            work,
             step_since: Instant::now(),
         }
     }
@@ -139,8 +144,9 @@ impl<'a> Watch<'a> {
         tally.steps.fetch_add(1, Ordering::Relaxed);
         let micros = u64::try_from(seconds.as_micros()).unwrap_or(u64::MAX);
         tally.step_micros.fetch_add(micros, Ordering::Relaxed);
-        self.pace.share = record.step as f64 / record.steps as f64;
-        self.tell_progress([record.step, record.steps], record.sigma);
+        self.pace.share = self.work.share(record.step);
+        self.told = [record.step, record.steps];
+        self.tell_progress(self.told, record.sigma);
     }
 
     /// Says that `step` of `steps` is done; `sigma` is the noise level it started from, 0 for a window of an enlarged source.
@@ -206,7 +212,12 @@ impl Watcher for Watch<'_> {
     fn warning(&mut self, _: &Warning) {}
 
     fn window(&mut self, window: usize, windows: usize) -> ControlFlow<()> {
-        self.tell_progress([window, windows], 0.0);
+        // Where steps come before or after it, these alone are counted, so that what is done never grows less.
+        let told = match self.work.runs {
+            0 => [window, windows],
+            _ => self.told,
+        };
+        self.tell_progress(told, 0.0);
         self.step_since = Instant::now();
         self.go_on()
     }

@@ -360,7 +360,7 @@ impl<'s> Work<'s> {
 
     /// Makes a picture, or finds it where an earlier attempt made it.
     fn look(&mut self, request: &Request<'_>, index: usize) -> Result<Made, Error> {
-        let work = self.model.work(request)?.amount();
+        let work = self.model.work(request)?;
         let plan = self.model.plan(request)?;
         let known = self.results.iter().find(|result| {
             result.recipe.row_seed() == plan.row_seed() && result.strength == plan.strength
@@ -369,7 +369,7 @@ impl<'s> Work<'s> {
             let name = pictures::result(&self.row.id, known.index);
             if let Some(picture) = self.recalled(&name)? {
                 let recipe = known.recipe.clone();
-                self.pace.pass(work);
+                self.pace.pass(work.amount());
                 return Ok(Made {
                     picture,
                     recipe,
@@ -395,13 +395,14 @@ impl<'s> Work<'s> {
         Ok(decode(&bytes, &unlimited).ok().map(|found| found.picture))
     }
 
-    fn run(&mut self, request: &Request<'_>, index: usize, work: f64) -> Result<Made, Error> {
+    fn run(&mut self, request: &Request<'_>, index: usize, work: imagegen::Work) -> Result<Made, Error> {
         #[cfg(test)]
         if let Some(trap) = *crate::shared::locked(&self.shared.trap) {
             trap(&self.row.order);
         }
-        self.pace.begin(index + 1, work);
-        let mut watch = Watch::new(self.shared, &self.model, self.running, &mut self.pace);
+        self.pace.begin(index + 1, work.amount());
+        let aim = (&mut self.pace, work);
+        let mut watch = Watch::new(self.shared, &self.model, self.running, aim);
         let mut outcome = self.model.run(request, &mut watch)?;
         self.pace.end();
         // Two owners may call one source by different names.

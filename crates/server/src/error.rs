@@ -168,7 +168,7 @@ pub(crate) fn ending() -> ApiError {
 /// A number that is out of its range has a code of its own.
 fn value_code(field: &str, got: &str) -> String {
     match got.parse::<f64>() {
-        Ok(_) => format!("{field}_out_of_range"),
+        Ok(_) => format!("{}_out_of_range", field.replace('.', "_")),
         Err(_) => "invalid_value".to_owned(),
     }
 }
@@ -239,6 +239,8 @@ fn request_field(subject: &str) -> Option<&'static str> {
         "prompt" => "prompt",
         "negative prompt" => "negative_prompt",
         "prompt mode" => "prompt_mode",
+        "tiles" => "tiles",
+        "vae tiling" => "vae_tiling",
         _ => return None,
     })
 }

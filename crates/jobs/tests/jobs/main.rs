@@ -4,6 +4,7 @@
 mod crash;
 mod history;
 mod kinds;
+mod large;
 mod orders;
 mod place;
 mod queue;

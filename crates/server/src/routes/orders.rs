@@ -86,19 +86,29 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     }
 }
 
-/// Order pictures from a source
-#[utoipa::path(
-    post, path = "/transforms", tag = "orders", operation_id = "transform", request_body = TransformRequest,
-    params(("Idempotency-Key" = Option<String>, Header, description = "The same key again gives the same job")),
-    responses(Answers)
-)]
-pub(crate) async fn transform(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-    Json(request): Json<TransformRequest>,
-) -> Result<Response, ApiError> {
-    submit(app, caller, &headers, request.order()).await
+/// The address of orders of one kind.
+macro_rules! orders {
+    ($(#[$about:meta])* $name:ident($request:ident) at $path:literal) => {
+        $(#[$about])*
+        #[utoipa::path(
+            post, path = $path, tag = "orders", operation_id = stringify!($name), request_body = $request,
+            params(("Idempotency-Key" = Option<String>, Header, description = "The same key again gives the same job")),
+            responses(Answers)
+        )]
+        pub(crate) async fn $name(
+            State(app): State<Arc<App>>,
+            Extension(caller): Extension<Caller>,
+            headers: HeaderMap,
+            Json(request): Json<$request>,
+        ) -> Result<Response, ApiError> {
+            submit(app, caller, &headers, request.order()).await
+        }
+    };
+}
+
+orders! {
+    /// Order pictures from a source
+    transform(TransformRequest) at "/transforms"
 }
 
 /// Order pictures from text alone
@@ -124,70 +134,30 @@ pub(crate) async fn generate(
     submit(app, caller, &headers, request.order(native)).await
 }
 
-/// Order a ladder
-///
-/// One source, one seed, several strengths, and a sheet of them.
-#[utoipa::path(
-    post, path = "/ladders", tag = "orders", operation_id = "ladder", request_body = LadderRequest,
-    params(("Idempotency-Key" = Option<String>, Header, description = "The same key again gives the same job")),
-    responses(Answers)
-)]
-pub(crate) async fn ladder(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-    Json(request): Json<LadderRequest>,
-) -> Result<Response, ApiError> {
-    submit(app, caller, &headers, request.order()).await
+orders! {
+    /// Order a ladder
+    ///
+    /// One source, one seed, several strengths, and a sheet of them.
+    ladder(LadderRequest) at "/ladders"
 }
 
-/// Order variations
-///
-/// One source, several seeds without near-duplicates, and a sheet of them.
-#[utoipa::path(
-    post, path = "/variations", tag = "orders", operation_id = "vary", request_body = VariationRequest,
-    params(("Idempotency-Key" = Option<String>, Header, description = "The same key again gives the same job")),
-    responses(Answers)
-)]
-pub(crate) async fn vary(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-    Json(request): Json<VariationRequest>,
-) -> Result<Response, ApiError> {
-    submit(app, caller, &headers, request.order()).await
+orders! {
+    /// Order variations
+    ///
+    /// One source, several seeds without near-duplicates, and a sheet of them.
+    vary(VariationRequest) at "/variations"
 }
 
-/// Order a part of a picture made anew
-///
-/// Wherever the mask is 0, results are the source bit for bit. Mask pictures are put as sources are.
-#[utoipa::path(
-    post, path = "/inpaintings", tag = "orders", operation_id = "inpaint", request_body = InpaintRequest,
-    params(("Idempotency-Key" = Option<String>, Header, description = "The same key again gives the same job")),
-    responses(Answers)
-)]
-pub(crate) async fn inpaint(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-    Json(request): Json<InpaintRequest>,
-) -> Result<Response, ApiError> {
-    submit(app, caller, &headers, request.order()).await
+orders! {
+    /// Order a part of a picture made anew
+    ///
+    /// Wherever the mask is 0, results are the source bit for bit. Mask pictures are put as sources are.
+    inpaint(InpaintRequest) at "/inpaintings"
 }
 
-/// Order a larger picture
-///
-/// Without a prompt the source is enlarged and no model runs; with one the model draws its detail anew, in windows.
-#[utoipa::path(
-    post, path = "/upscales", tag = "orders", operation_id = "upscale", request_body = UpscaleRequest,
-    params(("Idempotency-Key" = Option<String>, Header, description = "The same key again gives the same job")),
-    responses(Answers)
-)]
-pub(crate) async fn upscale(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-    Json(request): Json<UpscaleRequest>,
-) -> Result<Response, ApiError> {
-    submit(app, caller, &headers, request.order()).await
+orders! {
+    /// Order a larger picture
+    ///
+    /// Without a prompt the source is enlarged and no model runs; with one the model draws its detail anew, in windows.
+    upscale(UpscaleRequest) at "/upscales"
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::inpainting::InpaintingBody;
-use super::{AdviceBody, LoraBody, Seed};
+use super::{AdviceBody, HiresBody, LoraBody, Seed};
 
 /// A job as it stands.
 #[derive(Debug, Serialize, ToSchema)]
@@ -79,6 +79,10 @@ pub(crate) struct OrderBody {
     noise: Option<String>,
     variation_seed: Option<Seed>,
     variation_strength: Option<f64>,
+    /// The second pass.
+    hires: Option<HiresBody>,
+    tiles: Option<String>,
+    vae_tiling: Option<String>,
     strength_rule: Option<String>,
     steps: Option<usize>,
     guidance_scale: Option<f64>,
@@ -253,6 +257,9 @@ impl From<&Order> for OrderBody {
             noise: order.sampling.noise.clone(),
             variation_seed: order.sampling.variation_seed.map(Seed),
             variation_strength: order.sampling.variation_strength,
+            hires: order.sampling.hires.as_ref().map(HiresBody::from),
+            tiles: order.sampling.tiles.clone(),
+            vae_tiling: order.sampling.vae_tiling.clone(),
             strength_rule: order.strength_rule.clone(),
             steps: order.steps,
             guidance_scale: order.guidance_scale,

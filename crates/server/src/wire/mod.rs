@@ -1,6 +1,7 @@
 //! What goes over the wire: the only types here that are JSON.
 
 mod advice;
+mod hires;
 mod inpainting;
 mod job;
 mod model;
@@ -11,6 +12,7 @@ mod shelf;
 mod source;
 
 pub(crate) use advice::{AdviceBody, AdviceRequest, ForecastBody};
+pub(crate) use hires::HiresBody;
 pub(crate) use job::{EventBody, JobBody, PageBody, QueuedBody, StepBody};
 pub(crate) use model::ModelBody;
 pub(crate) use order::{

@@ -1,26 +1,82 @@
 //! Requests for pictures.
 
-use imagegen_jobs::{Inpainting, Kind, Order, OrderedLora, Sampling};
+use imagegen_jobs::{Hires, Inpainting, Kind, Order, OrderedLora, Sampling};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::inpainting::InpaintingBody;
-use super::{LoraBody, Seed};
+use super::{HiresBody, LoraBody, Seed};
 
 /// Strengths of a ladder where none are named.
 const RUNGS: [f64; 3] = [0.35, 0.5, 0.65];
 
-/// A kind of request: its own fields, and those that all kinds have.
+/// A kind of request: its own fields, those that all kinds have, and the groups of fields that it names after them.
 macro_rules! request {
-    ($(#[$about:meta])* $name:ident { $($(#[$note:meta])* $field:ident: $of:ty,)* }) => {
+    // A group moves its fields to those of the kind, and what they say into the order.
+    (@ $kind:tt [$($fields:tt)*] [$($fill:expr,)*] prompt $($rest:ident)*) => {
+        request! {
+            @ $kind
+            [
+                $($fields)*
+                /// What to make, in words.
+                #[schema(example = "oil painting, impressionist style, warm palette")]
+                prompt: String,
+            ]
+            [$($fill,)*] $($rest)*
+        }
+    };
+    (@ $kind:tt [$($fields:tt)*] [$($fill:expr,)*] detail $($rest:ident)*) => {
+        request! {
+            @ $kind
+            [
+                $($fields)*
+                /// What to draw in detail, in words; the picture is only enlarged where absent.
+                #[serde(default)]
+                prompt: String,
+            ]
+            [$($fill,)*] $($rest)*
+        }
+    };
+    (@ $kind:tt [$($fields:tt)*] [$($fill:expr,)*] strength_rule $($rest:ident)*) => {
+        request! {
+            @ $kind
+            [
+                $($fields)*
+                /// What strength means: `share` (where absent), `exact`, `diffusers` or `a1111`.
+                strength_rule: Option<String>,
+            ]
+            [$($fill,)* |request, order| order.strength_rule.clone_from(&request.strength_rule),] $($rest)*
+        }
+    };
+    (@ $kind:tt [$($fields:tt)*] [$($fill:expr,)*] tiles $($rest:ident)*) => {
+        request! {
+            @ $kind
+            [
+                $($fields)*
+                /// What is done about pictures larger than the model works at: `off` (where absent), or `on`: they are worked on
+                /// at their own size, in windows.
+                tiles: Option<String>,
+            ]
+            [$($fill,)* |request, order| order.sampling.tiles.clone_from(&request.tiles),] $($rest)*
+        }
+    };
+    (@ $kind:tt [$($fields:tt)*] [$($fill:expr,)*] hires $($rest:ident)*) => {
+        request! {
+            @ $kind
+            [
+                $($fields)*
+                /// A second pass over the picture, enlarged; none where absent.
+                hires: Option<HiresBody>,
+            ]
+            [$($fill,)* |request, order| order.sampling.hires = request.hires.as_ref().map(Hires::from),] $($rest)*
+        }
+    };
+    (@ [$(#[$about:meta])* $name:ident] [$($fields:tt)*] [$($fill:expr,)*]) => {
         $(#[$about])*
         #[derive(Debug, Clone, PartialEq, Deserialize, ToSchema)]
         #[serde(deny_unknown_fields)]
         pub(crate) struct $name {
-            $($(#[$note])* pub(crate) $field: $of,)*
-            /// What to make, in words.
-            #[schema(example = "oil painting, impressionist style, warm palette")]
-            prompt: String,
+            $($fields)*
             /// What to keep away from, in words.
             #[serde(default)]
             negative_prompt: String,
@@ -65,8 +121,9 @@ macro_rules! request {
             /// How far from the noise of `seed` to that of `variation_seed`.
             #[schema(minimum = 0, maximum = 1)]
             variation_strength: Option<f64>,
-            /// What strength means: `share` (where absent), `exact`, `diffusers` or `a1111`.
-            strength_rule: Option<String>,
+            /// Whether a learned autoencoder looks at the picture in tiles, which saves memory and changes it a little: `auto` (where
+            /// absent) beyond 1.5 megapixels, `on` or `off`.
+            vae_tiling: Option<String>,
             /// The model, by its name; the default one where absent.
             model: Option<String>,
         }
@@ -83,12 +140,14 @@ macro_rules! request {
                     noise: self.noise.clone(),
                     variation_seed: self.variation_seed.map(|seed| seed.0),
                     variation_strength: self.variation_strength,
+                    vae_tiling: self.vae_tiling.clone(),
+                    ..Sampling::default()
                 }
             }
 
             /// The order that this request is, of `kind`.
             fn with(&self, kind: Kind) -> Order {
-                Order {
+                let mut order = Order {
                     model: self.model.clone(),
                     prompt: self.prompt.clone(),
                     negative_prompt: self.negative_prompt.clone(),
@@ -99,17 +158,23 @@ macro_rules! request {
                     seed: self.seed.map(|seed| seed.0),
                     sampler: self.sampler.clone(),
                     sampling: self.sampling(),
-                    strength_rule: self.strength_rule.clone(),
+                    strength_rule: None,
                     kind,
-                }
+                };
+                let fill: &[fn(&Self, &mut Order)] = &[$($fill,)*];
+                fill.iter().for_each(|fill| fill(self, &mut order));
+                order
             }
         }
+    };
+    ($(#[$about:meta])* $name:ident: $($group:ident)*; {$($own:tt)*}) => {
+        request! { @ [$(#[$about])* $name] [$($own)*] [] $($group)* }
     };
 }
 
 request! {
     /// Pictures from a source.
-    TransformRequest {
+    TransformRequest: prompt strength_rule tiles; {
         /// SHA-256 of the source, as `POST /sources` gave it.
         #[schema(pattern = "^[0-9a-f]{64}$")]
         source: String,
@@ -128,7 +193,7 @@ request! {
 
 request! {
     /// Pictures from text alone.
-    GenerationRequest {
+    GenerationRequest: prompt strength_rule tiles hires; {
         /// Width in pixels; the model's native side where absent.
         #[schema(minimum = 1, maximum = 16384)]
         width: Option<u32>,
@@ -143,7 +208,7 @@ request! {
 
 request! {
     /// One source at several strengths, and a sheet of them.
-    LadderRequest {
+    LadderRequest: prompt strength_rule tiles; {
         /// SHA-256 of the source, as `POST /sources` gave it.
         #[schema(pattern = "^[0-9a-f]{64}$")]
         source: String,
@@ -159,7 +224,7 @@ request! {
 
 request! {
     /// One source with several seeds and without near-duplicates, and a sheet of them.
-    VariationRequest {
+    VariationRequest: prompt strength_rule tiles; {
         /// SHA-256 of the source, as `POST /sources` gave it.
         #[schema(pattern = "^[0-9a-f]{64}$")]
         source: String,
@@ -178,7 +243,7 @@ request! {
 
 request! {
     /// A part of a source made anew.
-    InpaintRequest {
+    InpaintRequest: prompt strength_rule; {
         /// SHA-256 of the source, as `POST /sources` gave it.
         #[schema(pattern = "^[0-9a-f]{64}$")]
         source: String,
@@ -206,100 +271,31 @@ impl InpaintRequest {
     }
 }
 
-/// A source, larger; with a prompt its detail is drawn anew.
-#[derive(Debug, Clone, PartialEq, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct UpscaleRequest {
-    /// SHA-256 of the source, as `POST /sources` gave it.
-    #[schema(pattern = "^[0-9a-f]{64}$")]
-    source: String,
-    /// By what each side is multiplied, 2 or 4; 2 where absent.
-    #[schema(minimum = 2, maximum = 4, example = 2)]
-    by: Option<u32>,
-    /// What enlarges: `realesr-animevideov3` (where absent) or `lanczos`.
-    with: Option<String>,
-    /// What to draw in detail, in words; the picture is only enlarged where absent.
-    #[serde(default)]
-    prompt: String,
-    /// What to keep away from, in words.
-    #[serde(default)]
-    negative_prompt: String,
-    /// What brackets and keywords in both mean: `a1111` (where absent) or `plain`.
-    prompt_mode: Option<String>,
-    /// LoRAs that change the model, besides those that the prompt names; their names are those of `GET /loras`.
-    #[serde(default)]
-    loras: Vec<LoraBody>,
-    /// How far the model moves from the enlarged source; 0.2 with a prompt, 0 without, where absent.
-    #[schema(minimum = 0, maximum = 1)]
-    strength: Option<f64>,
-    /// Steps of the full schedule; the model's own where absent.
-    #[schema(minimum = 1, maximum = 1000)]
-    steps: Option<usize>,
-    /// Weight of the prompt over the negative prompt; the model's own where absent.
-    #[schema(minimum = 0, maximum = 100)]
-    guidance_scale: Option<f64>,
-    /// Seed of the noise; drawn where absent.
-    seed: Option<Seed>,
-    /// The algorithm, by a name that the model lists; the model's own where absent.
-    sampler: Option<String>,
-    /// How noise levels are laid out, by a name that the model lists; the model's own where absent.
-    schedule: Option<String>,
-    /// Share of fresh noise in each step, with samplers that have such a choice; the sampler's own where absent.
-    #[schema(minimum = 0, maximum = 1)]
-    eta: Option<f64>,
-    /// Share of guidance's contrast to take back; 0 where absent.
-    #[schema(minimum = 0, maximum = 1)]
-    guidance_rescale: Option<f64>,
-    /// Weight of the source, with models that edit as told; the model's own where absent.
-    #[schema(minimum = 0, maximum = 100)]
-    image_guidance: Option<f64>,
-    /// Colours that a learned autoencoder shifts: `kept` (where absent) or `decoded`.
-    colours: Option<String>,
-    /// Which layer of the text encoder is read: 1 (where absent) the model's own, 2 the one before it.
-    #[schema(minimum = 1)]
-    clip_skip: Option<usize>,
-    /// Whose random numbers seeds stand for: `cpu` (where absent) or `nv`.
-    noise: Option<String>,
-    /// Another seed, whose noise the picture starts from in part. Drawn where absent and `variation_strength` is above 0.
-    variation_seed: Option<Seed>,
-    /// How far from the noise of `seed` to that of `variation_seed`.
-    #[schema(minimum = 0, maximum = 1)]
-    variation_strength: Option<f64>,
-    /// The model, by its name; the default one where absent.
-    model: Option<String>,
+request! {
+    /// A source, larger; with a prompt its detail is drawn anew.
+    UpscaleRequest: detail; {
+        /// SHA-256 of the source, as `POST /sources` gave it.
+        #[schema(pattern = "^[0-9a-f]{64}$")]
+        source: String,
+        /// By what each side is multiplied, 2 or 4; 2 where absent.
+        #[schema(minimum = 2, maximum = 4, example = 2)]
+        by: Option<u32>,
+        /// What enlarges: `realesr-animevideov3` (where absent) or `lanczos`.
+        with: Option<String>,
+        /// How far the model moves from the enlarged source; 0.2 with a prompt, 0 without, where absent.
+        #[schema(minimum = 0, maximum = 1)]
+        strength: Option<f64>,
+    }
 }
 
 impl UpscaleRequest {
     pub(crate) fn order(self) -> Order {
-        Order {
-            model: self.model,
-            prompt: self.prompt,
-            negative_prompt: self.negative_prompt,
-            prompt_mode: self.prompt_mode,
-            loras: self.loras.iter().map(OrderedLora::from).collect(),
-            steps: self.steps,
-            guidance_scale: self.guidance_scale,
-            seed: self.seed.map(|seed| seed.0),
-            sampler: self.sampler,
-            sampling: Sampling {
-                schedule: self.schedule,
-                eta: self.eta,
-                guidance_rescale: self.guidance_rescale,
-                image_guidance: self.image_guidance,
-                colours: self.colours,
-                clip_skip: self.clip_skip,
-                noise: self.noise,
-                variation_seed: self.variation_seed.map(|seed| seed.0),
-                variation_strength: self.variation_strength,
-            },
-            strength_rule: None,
-            kind: Kind::Upscale {
-                source: self.source,
-                by: self.by.unwrap_or(2),
-                with: self.with,
-                strength: self.strength,
-            },
-        }
+        self.with(Kind::Upscale {
+            source: self.source.clone(),
+            by: self.by.unwrap_or(2),
+            with: self.with.clone(),
+            strength: self.strength,
+        })
     }
 }
 

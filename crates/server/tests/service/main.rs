@@ -6,6 +6,7 @@ mod ending;
 mod guards;
 mod hall;
 mod jobs;
+mod large;
 mod limits;
 mod loras;
 mod page;

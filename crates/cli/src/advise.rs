@@ -50,6 +50,7 @@ fn advise(session: &mut Session<'_>, arguments: &AdviseArguments, path: &Path) -
             loras: session.loras.clone(),
             loras_settled: false,
             embeddings: Vec::new(),
+            refiner: None,
             rule: arguments.rule.strength_rule,
         },
     };

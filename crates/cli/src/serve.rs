@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use imagegen::ModelChoice;
+use imagegen::{ModelChoice, ModelFolders};
 use imagegen_server::{Config, JobLimits, Offer, Offered};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -18,11 +18,12 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode> {
     log(arguments.quiet);
     let folder = data::folder(&arguments.data)?;
     data::make(&folder)?;
+    let folders = ModelFolders::new(arguments.folders.all());
+    let count = found(&folders);
     let models = Offered {
         named: models(arguments)?,
-        found: found(arguments),
+        folders: Some(folders),
     };
-    let count = models.found.len();
     let offer = Offer {
         models,
         shelves: arguments.shelves.open()?,
@@ -54,18 +55,15 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The models that lie in folders, by their names. Those without an autoencoder would need one named.
-fn found(arguments: &ServeArguments) -> Vec<(String, ModelChoice)> {
-    let listing = arguments.folders.catalogue().list();
+/// How many models lie in folders. Those without an autoencoder would need one named.
+fn found(folders: &ModelFolders) -> usize {
+    let listing = folders.list();
     for broken in &listing.unusable {
         let (path, why) = (broken.path.display().to_string(), &broken.why);
         report::warning(Some(&path), format_args!("it is not offered: {why}"));
     }
-    let models = listing.models.into_iter();
-    let whole = models.filter(|found| found.has_autoencoder);
-    whole
-        .map(|found| (found.name, found.source.into()))
-        .collect()
+    let models = listing.models.iter();
+    models.filter(|found| found.has_autoencoder).count()
 }
 
 /// The models that were named.

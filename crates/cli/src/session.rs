@@ -136,6 +136,7 @@ impl<'a> Session<'a> {
             loras: self.loras.clone(),
             loras_settled: false,
             embeddings: Vec::new(),
+            refiner: None,
             steps: prompted.steps.steps.map(usize::from),
             guidance_scale: prompted.guidance,
             seed: 0, // each has its own

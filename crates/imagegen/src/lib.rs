@@ -53,9 +53,9 @@ pub use loras::{Lora, LoraMark, LoraUse};
 pub use machine::Room;
 pub use masks::{MadeMask, MaskRequest, OtherSize, Region};
 pub use model::{
-    Catalogue, CodecKind, Cpu, Defaults, Family, FoundAutoencoder, FoundModel, Listing, Memory,
-    Model, ModelChoice, ModelInfo, ModelKind, ModelSource, NetworkInfo, ScheduleInfo, Sees,
-    Unusable, VaeTiling,
+    Catalogue, CodecKind, Cpu, Defaults, Family, FoundAutoencoder, FoundModel, LatentsInfo,
+    Listing, Memory, Model, ModelChoice, ModelFolders, ModelInfo, ModelKind, ModelSource,
+    NetworkInfo, ScheduleInfo, Sees, Unusable, VaeTiling,
 };
 pub use outcome::{Facts, Outcome, Stage, Unwatched, Watcher};
 pub use prompts::{PartFacts, PromptFacts, PromptMode, ReadingFacts};
@@ -63,6 +63,7 @@ pub use recipe::{
     EnlargeMark, FidelityMark, ModelMark, Recipe, RefinerMark, SourceMark, VariationMark,
 };
 pub use record::{PaintedRecord, PartRecord, PieceRecord, PromptRecord, ReadingRecord, SeamRecord};
+pub use refiner::RefinerUse;
 pub use replay::{Agreement, parse_fit, parse_wanted};
 pub use request::{Generate, Request, Sampling, Settings, Source, Transform};
 pub use sheet::{Cell, Sheet, contact_sheet};

@@ -7,9 +7,27 @@ use imagegen_pipeline::{Conditioning, Plan};
 use crate::recipe::RefinerMark;
 use crate::{Error, Model, Settings};
 
-/// Share of the noise levels that is left to the model before the refiner where none is named, as SDXL's authors and
-/// diffusers' documentation have it.
-const AT: f64 = 0.8;
+/// A model that runs the last steps of a request.
+#[derive(Debug, Clone)]
+pub struct RefinerUse(Arc<Model>);
+
+impl RefinerUse {
+    /// Share of the noise levels that is left to the model before the refiner where none is named, as SDXL's authors and
+    /// diffusers' documentation have it.
+    pub const AT: f64 = 0.8;
+
+    /// Lets `model` run them. Whether it can is known with the model before it.
+    pub fn new(model: Arc<Model>) -> Self {
+        Self(model)
+    }
+}
+
+/// The same files, read the same way.
+impl PartialEq for RefinerUse {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.mark == other.0.mark
+    }
+}
 
 /// A refiner, and when it takes over.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +50,7 @@ impl Refined<'_> {
 /// The settings without a refiner.
 pub(crate) fn alone(settings: &Settings) -> Settings {
     let mut settings = settings.clone();
+    settings.refiner = None;
     settings.sampling.refiner_at = Some(1.0);
     settings
 }
@@ -43,6 +62,13 @@ impl Model {
     /// Fails with [`Error::Setting`] unless both work on the same latents, and the refiner sees nothing of a source or
     /// what this model sees.
     pub fn refine_with(&mut self, refiner: Arc<Self>) -> Result<(), Error> {
+        self.check_refiner(&refiner)?;
+        self.refiner = Some(refiner);
+        Ok(())
+    }
+
+    /// Fails as [`Model::refine_with`].
+    fn check_refiner(&self, refiner: &Self) -> Result<(), Error> {
         let (ours, theirs) = (self.latent_space(), refiner.latent_space());
         if ours != theirs {
             let words = |(channels, downscale, scaling)| {
@@ -58,8 +84,13 @@ impl Model {
             let expected = "nothing, or what the model before it sees";
             return Err(Error::setting(subject, "other channels", expected));
         }
-        self.refiner = Some(refiner);
         Ok(())
+    }
+
+    /// The refiner that `settings` name, or its own.
+    pub(crate) fn refiner_of<'m>(&'m self, settings: &'m Settings) -> Option<&'m Self> {
+        let named = settings.refiner.as_ref().map(|named| &*named.0);
+        named.or(self.refiner.as_deref())
     }
 
     /// Name and SHA-256 of its refiner, if it has one.
@@ -69,17 +100,23 @@ impl Model {
     }
 
     /// The refiner of a request, where one has a say.
-    pub(crate) fn refined(&self, settings: &Settings) -> Result<Option<Refined<'_>>, Error> {
+    pub(crate) fn refined<'m>(
+        &'m self,
+        settings: &'m Settings,
+    ) -> Result<Option<Refined<'m>>, Error> {
+        if let Some(RefinerUse(model)) = &settings.refiner {
+            self.check_refiner(model)?;
+        }
         let at = settings.sampling.refiner_at;
         if let Some(at) = at.filter(|at| !(*at > 0.0 && *at <= 1.0)) {
             let expected = "above 0, up to 1";
             return Err(Error::setting("the refiner's start", at, expected));
         }
-        match (self.refiner.as_deref(), at) {
+        match (self.refiner_of(settings), at) {
             (_, Some(1.0)) | (None, None) => Ok(None),
             (Some(model), at) => Ok(Some(Refined {
                 model,
-                at: at.unwrap_or(AT),
+                at: at.unwrap_or(RefinerUse::AT),
             })),
             (None, Some(at)) => {
                 let expected = format!("a model that takes over at {at}");
@@ -95,6 +132,10 @@ impl Model {
             let expected =
                 "off where a part is repainted; the model sees that part at its own size";
             return Err(Error::setting("tiles", "on", expected));
+        }
+        if let Some(RefinerUse(model)) = &settings.refiner {
+            let expected = "none where a part is repainted, which one model does";
+            return Err(Error::setting("refiner", model.name(), expected));
         }
         match settings.sampling.refiner_at {
             None | Some(1.0) => Ok(()),

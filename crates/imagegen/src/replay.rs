@@ -32,6 +32,7 @@ impl Recipe {
             loras: Vec::new(),
             loras_settled: true,
             embeddings: Vec::new(),
+            refiner: None,
             steps: Some(self.steps),
             guidance_scale: Some(self.guidance_scale),
             seed: self.seed,

@@ -6,7 +6,9 @@ use imagegen_picture::{Decoded, Fit, Limits, Picture, Size, Wanted, decode};
 use imagegen_pipeline::{Colours, NoiseKind, Sampler, Spacing, Strength, StrengthRule, Variation};
 use sha2::{Digest, Sha256};
 
-use crate::{Embedding, Enlarge, Error, Hires, Inpaint, LoraUse, PromptMode, Tiles, VaeTiling};
+use crate::{
+    Embedding, Enlarge, Error, Hires, Inpaint, LoraUse, PromptMode, RefinerUse, Tiles, VaeTiling,
+};
 
 /// A source picture, decoded, and the hash of its file.
 #[derive(Debug, Clone)]
@@ -61,8 +63,8 @@ pub struct Sampling {
     /// What is done about colours that an autoencoder shifts. Kept where none is named, but under rules that do as other
     /// programs do.
     pub colours: Option<Colours>,
-    /// Share of the noise levels, above 0, from which the model's refiner takes over; 1 leaves it out. An error with
-    /// models that have none.
+    /// Share of the noise levels, above 0, from which the refiner takes over, the request's or else the model's; 1 leaves it
+    /// out. An error where there is none.
     pub refiner_at: Option<f64>,
     /// Which layer of the text encoders is read, counted from the one that the model reads by itself: 1 that one, 2 the one
     /// before it.
@@ -105,6 +107,8 @@ pub struct Settings {
     /// Textual inversions that words of both may stand for, besides those the model has learned. What is made for other
     /// text encoders is left out, with a warning where a text names it.
     pub embeddings: Vec<Arc<Embedding>>,
+    /// The model that runs the last steps, in place of the model's own refiner; see [`Sampling::refiner_at`].
+    pub refiner: Option<RefinerUse>,
     /// Steps of the full schedule, 1 to 1000.
     pub steps: Option<usize>,
     /// Weight of the prompt over the negative prompt, 0 to 100.
@@ -193,6 +197,15 @@ pub enum Request<'a> {
 }
 
 impl Request<'_> {
+    /// Its settings.
+    pub fn settings(&self) -> &Settings {
+        match self {
+            Self::Transform(request) => &request.settings,
+            Self::Generate(request) => &request.settings,
+            Self::Inpaint(request) => &request.settings,
+        }
+    }
+
     /// Its settings.
     pub fn settings_mut(&mut self) -> &mut Settings {
         match self {

@@ -437,7 +437,7 @@ impl Model {
             return Err(Error::setting(name, guidance_rescale, "0 to 1"));
         }
         let image_guidance = self.image_guidance(settings.sampling.image_guidance)?;
-        let most = self.most_clip_skip();
+        let most = self.most_clip_skip(settings);
         if let Some(skip) = settings.sampling.clip_skip
             && !(1..=most).contains(&skip)
         {
@@ -562,7 +562,7 @@ impl Model {
     }
 
     /// What a request asks for beside the model's networks.
-    pub(crate) fn aids(&self, settings: &Settings) -> Result<Aids<'_>, Error> {
+    pub(crate) fn aids<'m>(&'m self, settings: &'m Settings) -> Result<Aids<'m>, Error> {
         Ok(Aids {
             codec: self.codec_of(settings),
             refined: self.refined(settings)?,

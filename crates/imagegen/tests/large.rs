@@ -38,6 +38,7 @@ fn settings(sampling: Sampling) -> Settings {
         loras: Vec::new(),
         loras_settled: false,
         embeddings: Vec::new(),
+        refiner: None,
         rule: StrengthRule::Share,
     }
 }

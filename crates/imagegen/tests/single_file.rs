@@ -42,6 +42,7 @@ fn picture(model: &Model) -> Picture {
             loras: Vec::new(),
             loras_settled: false,
             embeddings: Vec::new(),
+            refiner: None,
             prompt_mode: imagegen::PromptMode::default(),
             rule: StrengthRule::Share,
         },

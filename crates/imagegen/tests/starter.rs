@@ -43,6 +43,7 @@ fn settings(prompt: &str, seed: u64) -> Settings {
         loras: Vec::new(),
         loras_settled: false,
         embeddings: Vec::new(),
+        refiner: None,
         prompt_mode: imagegen::PromptMode::default(),
         rule: StrengthRule::Share,
     }

@@ -1,10 +1,13 @@
 //! From an order's texts to requests that a model can carry out. Every value is checked here, by the name
 //! of its field.
 
+use std::sync::Arc;
+
 use imagegen::files::Shelves;
 use imagegen::{
-    Enlarge, Enlarger, Fit, Format, Generate, LoraUse, Model, PromptMode, Request, Sampler,
-    Settings, Source, Strength, StrengthRule, Transform, Variety, Wanted, parse_fit, parse_wanted,
+    Enlarge, Enlarger, Fit, Format, Generate, LoraUse, Model, PromptMode, RefinerUse, Request,
+    Sampler, Settings, Source, Strength, StrengthRule, Transform, Variety, Wanted, parse_fit,
+    parse_wanted,
 };
 
 use crate::named::{quoted, read};
@@ -55,15 +58,17 @@ pub(crate) fn filled_in(
 /// Every request that an order may need, in the order they are carried out: for variations also those of
 /// the seeds that replace near-duplicates.
 ///
-/// `order` must be filled in, `source` be given for all kinds but pictures from text alone, and `mask` where
+/// `order` must be filled in, `source` be given for all kinds but pictures from text alone, and `mask` and `refiner` where
 /// the order names one. Fails with [`Error::Value`].
 pub(crate) fn requests<'a>(
     order: &Order,
     source: Option<&'a Source>,
     mask: Option<&'a Source>,
-    shelves: &Shelves,
+    (shelves, refiner): (&Shelves, Option<&Arc<Model>>),
 ) -> Result<Vec<Request<'a>>, Error> {
-    let settings = settings(order, shelves)?;
+    let mut settings = settings(order, shelves)?;
+    settings.refiner = refiner.cloned().map(RefinerUse::new);
+    let settings = settings;
     let counted = |count: u8| 0..u64::from(count);
     let from = |(strength, size, fit): (f64, &Option<String>, &Option<String>)| {
         Ok::<_, Error>(Transform {
@@ -265,6 +270,7 @@ fn settings(order: &Order, shelves: &Shelves) -> Result<Settings, Error> {
         loras: loras(&order.loras, shelves)?,
         loras_settled: false,
         embeddings: Vec::new(),
+        refiner: None,
         rule: read("strength_rule", rule, rules)?.unwrap_or(StrengthRule::Share),
     };
     shelves.fill(&mut settings)?;

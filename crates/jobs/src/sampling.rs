@@ -1,10 +1,10 @@
 //! Finer choices of how noise is taken away, as they are ordered.
 
-use imagegen::{NoiseKind, Spacing, Variation};
+use imagegen::{NoiseKind, RefinerUse, Spacing, Variation};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Hires};
 use crate::named::read;
+use crate::{Error, Hires};
 
 /// Finer choices of an order. `None` takes the model's or the sampler's own, and is not stored.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -47,6 +47,13 @@ pub struct Sampling {
     /// A second pass, for pictures from text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hires: Option<Hires>,
+    /// The model that runs the last steps, by its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refiner: Option<String>,
+    /// Share of the noise levels that is left to the model before it, above 0, up to 1. Stored orders with a refiner always
+    /// have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refiner_at: Option<f64>,
 }
 
 impl Sampling {
@@ -55,12 +62,16 @@ impl Sampling {
         *self == Self::default()
     }
 
-    /// Names the variation's seed where none is named and one is needed, and what the second pass does.
+    /// Names the variation's seed where none is named and one is needed, what the second pass does, and when the refiner
+    /// takes over.
     pub(crate) fn fill_in(&mut self, drawn_seed: u64) {
         if self.variation_strength.is_some_and(|share| share > 0.0) {
             self.variation_seed.get_or_insert(drawn_seed);
         }
         self.hires.iter_mut().for_each(Hires::fill_in);
+        if self.refiner.is_some() {
+            self.refiner_at.get_or_insert(RefinerUse::AT);
+        }
     }
 
     fn variation(&self) -> Result<Option<Variation>, Error> {
@@ -87,6 +98,11 @@ impl Sampling {
             in_range(field, share, 1.0, "0 to 1")?;
         }
         in_range("image_guidance", self.image_guidance, 100.0, "0 to 100")?;
+        if let Some(at) = self.refiner_at
+            && !(at > 0.0 && at <= 1.0)
+        {
+            return Err(Error::value("refiner_at", at, "above 0, up to 1"));
+        }
         let schedules: Vec<_> = Spacing::ALL.iter().map(|spacing| spacing.name()).collect();
         let schedule = read("schedule", self.schedule.as_deref(), &schedules.join(", "))?;
         let colours = read("colours", self.colours.as_deref(), "kept or decoded")?;
@@ -103,7 +119,7 @@ impl Sampling {
             tiles: read("tiles", self.tiles.as_deref(), "off or on")?,
             vae_tiling: read("vae_tiling", self.vae_tiling.as_deref(), "auto, on or off")?,
             hires: self.hires.as_ref().map(Hires::pass).transpose()?,
-            ..imagegen::Sampling::default()
+            refiner_at: self.refiner_at,
         })
     }
 }

@@ -101,9 +101,16 @@ impl Jobs {
         self.0.close(wait);
     }
 
-    /// The models that orders may name, the default one first.
+    /// The models that orders may name, the default one first. Blocks while folders are looked into.
     pub fn models(&self) -> Vec<ModelEntry> {
         self.shared().models.list()
+    }
+
+    /// The model of this name, or the default one, as it is known before it is loaded.
+    ///
+    /// Fails with [`Error::UnknownModel`].
+    pub fn known_model(&self, name: Option<&str>) -> Result<ModelEntry, Error> {
+        self.shared().models.told(name)
     }
 
     /// LoRAs that orders may name; `None` where none are offered. Blocks while headers are read.
@@ -198,7 +205,9 @@ impl Jobs {
         let source = source.map(|sha256| shared.decoded(sha256)).transpose()?;
         let mask = order.kind.mask();
         let mask = mask.map(|sha256| shared.decoded(sha256)).transpose()?;
-        let requests = plan::requests(&order, source.as_deref(), mask.as_deref(), &shared.shelves)?;
+        let refiner = shared.models.refiner(&order, &name)?;
+        let beside = (&shared.shelves, refiner.as_ref());
+        let requests = plan::requests(&order, source.as_deref(), mask.as_deref(), beside)?;
         let work = plan::work(&model, &order, &requests, shared.limits.result_pixels)?;
         let new = NewJob {
             id: JobId::new(),

@@ -142,6 +142,11 @@ fn guarded(shared: &Shared, claimed: &Claimed, running: &Arc<Running>) -> End {
         Err(panic) => {
             // Whatever it left half changed goes with the model.
             shared.models.forget(&claimed.model);
+            if let Ok(Some(row)) = shared.database.job(&claimed.id)
+                && let Some(refiner) = &row.order.sampling.refiner
+            {
+                shared.models.forget(refiner);
+            }
             let message = format!("the program made a mistake: {}", words(&*panic));
             tracing::error!(job = %claimed.id, message, "a job panicked");
             let code = "panicked".to_owned();
@@ -225,6 +230,8 @@ struct Work<'s> {
     model: Arc<Model>,
     source: Option<Arc<Source>>,
     mask: Option<Arc<Source>>,
+    /// The model that runs the last steps.
+    refiner: Option<Arc<Model>>,
     /// Results of an earlier attempt and of this one.
     results: Vec<JobResult>,
     pace: Pace,
@@ -244,6 +251,7 @@ impl<'s> Work<'s> {
             running.stop(Stop::Cancel);
         }
         let model = shared.models.get(Some(&claimed.model))?;
+        let refiner = shared.models.refiner(&row.order, &claimed.model)?;
         let source = row.order.kind.source();
         let source = source.map(|sha256| shared.decoded(sha256)).transpose()?;
         let mask = row.order.kind.mask();
@@ -259,14 +267,15 @@ impl<'s> Work<'s> {
             model,
             source,
             mask,
+            refiner,
         }))
     }
 
     fn carry_out(mut self) -> Result<End, Error> {
         let (source, mask) = (self.source.clone(), self.mask.clone());
-        let shelves = &self.shared.shelves;
-        let requests =
-            plan::requests(&self.row.order, source.as_deref(), mask.as_deref(), shelves)?;
+        let refiner = self.refiner.clone();
+        let beside = (&self.shared.shelves, refiner.as_ref());
+        let requests = plan::requests(&self.row.order, source.as_deref(), mask.as_deref(), beside)?;
         let sheet = match requests.first() {
             Some(Request::Transform(first)) if self.row.order.kind.has_sheet() => {
                 Some(Sheet::of(&self.model.framed_source(first)?))
@@ -277,8 +286,8 @@ impl<'s> Work<'s> {
             Kind::Vary { count, .. } => self.vary(&requests, usize::from(count), sheet)?,
             _ => self.make_all(&requests, sheet)?,
         };
-        // What enlarging takes is no work of the model's.
-        if !matches!(self.row.order.kind, Kind::Upscale { .. }) {
+        // What enlarging and another model take is no work of the model's.
+        if !matches!(self.row.order.kind, Kind::Upscale { .. }) && self.refiner.is_none() {
             self.learn();
         }
         Ok(end)
@@ -395,7 +404,12 @@ impl<'s> Work<'s> {
         Ok(decode(&bytes, &unlimited).ok().map(|found| found.picture))
     }
 
-    fn run(&mut self, request: &Request<'_>, index: usize, work: imagegen::Work) -> Result<Made, Error> {
+    fn run(
+        &mut self,
+        request: &Request<'_>,
+        index: usize,
+        work: imagegen::Work,
+    ) -> Result<Made, Error> {
         #[cfg(test)]
         if let Some(trap) = *crate::shared::locked(&self.shared.trap) {
             trap(&self.row.order);

@@ -241,6 +241,12 @@ fn request_field(subject: &str) -> Option<&'static str> {
         "prompt mode" => "prompt_mode",
         "tiles" => "tiles",
         "vae tiling" => "vae_tiling",
+        "refiner" => "refiner",
+        "the refiner's start" => "refiner_at",
+        // What it is, and what it sees of a source.
+        _ if subject.starts_with("the refiner ") || subject.starts_with("what the refiner ") => {
+            "refiner"
+        }
         _ => return None,
     })
 }

@@ -65,7 +65,8 @@ impl Model {
         let canvas = canvas(request, &planned.mask);
         let (picture, run) = match &planned.seen {
             Some((rect, fit)) if planned.runs > 0 => {
-                let aids = self.aids(&alone(&request.settings))?;
+                let alone = alone(&request.settings);
+                let aids = self.aids(&alone)?;
                 let (painted, run) =
                     self.paint(&planned, (&canvas, *rect, fit), (aids, watcher))?;
                 watcher.stage(Stage::Finish);

@@ -23,8 +23,20 @@ pub(super) struct Footprint {
     networks: Networks<Meter>,
     /// Least bytes of its weights.
     weights: u64,
-    /// Bytes of a run at the last size that was asked for.
-    last: Mutex<Option<([[u32; 2]; 2], u64)>>,
+    /// Bytes of a run at the last size that was asked for: of the picture, where it is decoded, and of what the UNet sees.
+    last: Mutex<Option<(Seen, u64)>>,
+}
+
+/// Size of the picture, where it is decoded, and of what the UNet sees of it.
+type Seen = (Option<[u32; 2]>, [u32; 2]);
+
+/// What is in memory beside a model's own weights.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Beside {
+    /// Bytes of another model's weights.
+    pub(super) weights: u64,
+    /// Bytes that earlier runs left behind, to be used again.
+    pub(super) held: u64,
 }
 
 impl Footprint {
@@ -44,6 +56,11 @@ impl Footprint {
         })
     }
 
+    /// Least bytes of its weights.
+    pub(super) fn weights(&self) -> u64 {
+        self.weights
+    }
+
     /// Sides of pictures are multiples of this, in pixels.
     pub(super) fn grid(&self) -> u32 {
         self.networks.codec.grid() as u32
@@ -52,15 +69,18 @@ impl Footprint {
     /// Bytes that the networks' tensors take in a run at `size`, at one time, where the UNet sees windows of at most `window`
     /// pixels each way.
     fn run(&self, size: [u32; 2], window: u32) -> Result<u64, Error> {
-        let seen = size.map(|side| side.min(window));
+        self.tensors((Some(size), size.map(|side| side.min(window))))
+    }
+
+    fn tensors(&self, seen: Seen) -> Result<u64, Error> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, bytes)) = *last
-            && known == [size, seen]
+            && known == seen
         {
             return Ok(bytes);
         }
-        let bytes = run_tensors(&self.meter, &self.networks, size, seen)?;
-        *last = Some(([size, seen], bytes));
+        let bytes = run_tensors(&self.meter, &self.networks, seen.0, seen.1)?;
+        *last = Some((seen, bytes));
         Ok(bytes)
     }
 
@@ -94,18 +114,40 @@ impl Footprint {
     }
 
     /// Fails with [`Error::Memory`] where a run at `size` in windows of at most `window` pixels each way surely takes more than
-    /// there is beside the weights; `held` bytes are there from earlier runs, to be used again.
+    /// there is beside all weights.
     pub(super) fn check_run(
         &self,
         size: [u32; 2],
         window: u32,
         room: Room,
-        held: u64,
+        beside: Beside,
     ) -> Result<(), Error> {
-        let Some(left) = room.left(self.weights, held) else {
+        self.check(size, room, beside, |size| self.run(size, window))
+    }
+
+    /// The same of a run whose pictures another model encodes and decodes.
+    pub(super) fn check_steps(
+        &self,
+        size: [u32; 2],
+        window: u32,
+        room: Room,
+        beside: Beside,
+    ) -> Result<(), Error> {
+        let steps = |size: [u32; 2]| self.tensors((None, size.map(|side| side.min(window))));
+        self.check(size, room, beside, steps)
+    }
+
+    fn check(
+        &self,
+        size: [u32; 2],
+        room: Room,
+        beside: Beside,
+        bytes: impl Fn([u32; 2]) -> Result<u64, Error>,
+    ) -> Result<(), Error> {
+        let Some(left) = room.left(self.weights + beside.weights, beside.held) else {
             return Ok(());
         };
-        let need = self.run(size, window)?;
+        let need = bytes(size)?;
         if need <= left {
             return Ok(());
         }
@@ -113,12 +155,17 @@ impl Footprint {
             what: format!("{}x{} with model {}", size[0], size[1], self.name),
             need,
             left,
-            fits: self.largest(size, window, left)?,
+            fits: self.largest(size, left, bytes)?,
         })
     }
 
     /// The largest size of this shape that fits, if any does.
-    fn largest(&self, size: [u32; 2], window: u32, left: u64) -> Result<Option<[u32; 2]>, Error> {
+    fn largest(
+        &self,
+        size: [u32; 2],
+        left: u64,
+        bytes: impl Fn([u32; 2]) -> Result<u64, Error>,
+    ) -> Result<Option<[u32; 2]>, Error> {
         let grid = self.grid();
         let scaled = |part: u32| {
             let side =
@@ -128,7 +175,7 @@ impl Footprint {
         let (mut fits, mut over) = (0, 64);
         while over - fits > 1 {
             let middle = (fits + over) / 2;
-            match self.run(scaled(middle), window)? <= left {
+            match bytes(scaled(middle))? <= left {
                 true => fits = middle,
                 false => over = middle,
             }

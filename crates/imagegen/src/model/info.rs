@@ -17,7 +17,7 @@ use super::networks::Networks;
 use super::parts::{CodecPart, Parts};
 use super::vae::Vae;
 use super::vae_tiling::VaeTiling;
-use super::{Defaults, ModelChoice, ModelKind, defaults};
+use super::{Defaults, ModelChoice, ModelKind, Sees, defaults};
 use crate::{Error, PromptMode, SourceMark};
 
 /// A model's facts.
@@ -42,6 +42,8 @@ pub struct ModelInfo {
     pub kind: ModelKind,
     /// What makes latents of pixels.
     pub codec: CodecKind,
+    /// What its latents are.
+    pub latents: LatentsInfo,
     /// Weight of the source over no source where a request names none; `None` where the model is not instructed.
     pub image_guidance: Option<f64>,
     /// Tokens it reads of a prompt, both ends included.
@@ -71,6 +73,17 @@ pub enum CodecKind {
     Patches,
     /// A learned autoencoder.
     Autoencoder,
+}
+
+/// What a model's latents are. Two models can work on one picture where theirs are the same.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LatentsInfo {
+    /// Numbers of each latent.
+    pub channels: usize,
+    /// Pixels per latent each way.
+    pub downscale: usize,
+    /// What they are multiplied by.
+    pub scaling: f64,
 }
 
 /// One network of a model.
@@ -136,6 +149,17 @@ impl ModelInfo {
         Self::describe(&choice.into(), false)
     }
 
+    /// Whether it can run the last steps of what the model of `first` begins: by what both files say, before either is loaded;
+    /// see [`Model::refine_with`](crate::Model::refine_with).
+    pub fn may_refine(&self, first: &Self) -> bool {
+        let sees = match (first.kind.sees, self.kind.sees) {
+            (Sees::Mask, _) | (_, Sees::Mask) => false,
+            (_, Sees::Nothing) => true,
+            (first, own) => first == own,
+        };
+        sees && self.latents == first.latents
+    }
+
     fn describe(choice: &ModelChoice, whole: bool) -> Result<Self, Error> {
         let files = ModelFiles::open(&choice.source)?;
         let mut parts = Parts::read(&files, choice)?;
@@ -165,6 +189,11 @@ impl ModelInfo {
             codec: match parts.codec {
                 CodecPart::Patches(_) => CodecKind::Patches,
                 CodecPart::Autoencoder(_) => CodecKind::Autoencoder,
+            },
+            latents: LatentsInfo {
+                channels: networks.codec.channels(),
+                downscale: networks.codec.downscale(),
+                scaling: networks.codec.scaling(networks.unet.config()),
             },
             image_guidance: networks.image_guidance(),
             prompt_tokens: networks.texts.max_tokens(),
@@ -228,19 +257,19 @@ fn run_bytes(meter: &Meter, networks: &Networks<Meter>, side: u32) -> Result<u64
     // On the host: source, working picture and result as bytes, pixels in and out, and latents of
     // sampler and guidance, each about as many numbers as there are values in the picture.
     let values = u64::from(side) * u64::from(side) * 3;
-    let tensors = run_tensors(meter, networks, [side; 2], [side; 2])?;
+    let tensors = run_tensors(meter, networks, Some([side; 2]), [side; 2])?;
     Ok(buffer_bytes(tensors) + values * (3 + 8 * 4))
 }
 
-/// Most bytes that networks' tensors take at one time in a run on a picture of so many pixels each way, of which the UNet
-/// sees windows of `seen` pixels.
+/// Most bytes that networks' tensors take at one time in a run on a picture of `decoded` pixels each way, of which the UNet
+/// sees windows of `seen` pixels; `None` where another model encodes and decodes it.
 pub(super) fn run_tensors(
     meter: &Meter,
     networks: &Networks<Meter>,
-    size: [u32; 2],
+    decoded: Option<[u32; 2]>,
     seen: [u32; 2],
 ) -> Result<u64, Error> {
-    tensors(meter, networks, size, seen).map_err(|source| {
+    tensors(meter, networks, decoded, seen).map_err(|source| {
         Error::from(imagegen_pipeline::Error::Failed {
             stage: imagegen_pipeline::Stage::Network,
             source,
@@ -251,7 +280,7 @@ pub(super) fn run_tensors(
 fn tensors(
     meter: &Meter,
     networks: &Networks<Meter>,
-    size: [u32; 2],
+    decoded: Option<[u32; 2]>,
     seen: [u32; 2],
 ) -> Result<u64, BoxedError> {
     let standing = meter.live();
@@ -281,6 +310,9 @@ fn tensors(
         };
         networks.unet.run(meter, &input)?;
     }
+    let Some(size) = decoded else {
+        return Ok(meter.peak() - standing);
+    };
     // Tiles as small as they are: a model of a larger size takes more for them.
     let tiles = VaeTiling::side(0);
     let mut codec = networks.codec.on(meter).tiled(VaeTiling::Auto, tiles);

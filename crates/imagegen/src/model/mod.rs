@@ -20,10 +20,10 @@ mod vae_tiling;
 mod words;
 
 pub(crate) use adapted::Adapted;
-pub use catalogue::{Catalogue, FoundAutoencoder, FoundModel, Listing, Unusable};
+pub use catalogue::{Catalogue, FoundAutoencoder, FoundModel, Listing, ModelFolders, Unusable};
 pub use choice::ModelChoice;
 pub use files::ModelSource;
-pub use info::{CodecKind, Memory, ModelInfo, NetworkInfo, ScheduleInfo};
+pub use info::{CodecKind, LatentsInfo, Memory, ModelInfo, NetworkInfo, ScheduleInfo};
 pub use kind::{Family, ModelKind, Sees};
 pub use vae_tiling::VaeTiling;
 
@@ -50,7 +50,7 @@ use crate::run::Prepared;
 use crate::{Embedding, EmbeddingMark, Error, PromptMode, Request, Room, Settings, Size, Warning};
 use adapted::Origin;
 use files::ModelFiles;
-use footprint::Footprint;
+use footprint::{Beside, Footprint};
 use mark::Unmarked;
 use native::Native;
 pub(crate) use networks::BoundCodec;
@@ -231,8 +231,12 @@ impl Model {
 
     /// Bytes that it and its refiner hold between runs, for the next one: no request takes less for another before it.
     pub fn held_bytes(&self) -> u64 {
-        let refiner = self.refiner.as_deref().map_or(0, Self::held_bytes);
-        self.engine.inner().held_bytes() as u64 + refiner
+        self.held_with(self.refiner.as_deref())
+    }
+
+    fn held_with(&self, refiner: Option<&Self>) -> u64 {
+        let held = |model: &Self| model.engine.inner().held_bytes() as u64;
+        held(self) + refiner.map_or(0, held)
     }
 
     /// Does `work`, and says what each operation of its networks and of its refiner's took in it: by network, the longest
@@ -259,18 +263,31 @@ impl Model {
         if room == Room::Any || self.work(request)?.runs == 0 {
             return Ok(()); // without a step networks see nothing
         }
-        let (recipe, held) = (self.plan(request)?, self.held_bytes());
+        let recipe = self.plan(request)?;
+        let refiner = recipe.refiner.as_ref();
+        let refiner = refiner.and_then(|_| self.refiner_of(request.settings()));
+        let beside = Beside {
+            weights: refiner.map_or(0, |refiner| refiner.footprint.weights()),
+            held: self.held_with(refiner),
+        };
         // Enlarged pictures are always seen in windows.
         let enlarged = recipe.enlarge.as_ref().map(|_| self.native_side());
-        let window = recipe.tiles.or(enlarged).unwrap_or(u32::MAX);
-        self.footprint
-            .check_run(recipe.work_size, window, room, held)?;
-        let Some(second) = &recipe.hires else {
-            return Ok(());
-        };
-        let window = second.tiles.unwrap_or(u32::MAX);
-        self.footprint
-            .check_run(second.work_size, window, room, held)
+        let window = recipe.tiles.or(enlarged);
+        let second = recipe.hires.as_ref();
+        let second = second.map(|second| (second.work_size, second.tiles));
+        for (size, window) in iter::once((recipe.work_size, window)).chain(second) {
+            let window = window.unwrap_or(u32::MAX);
+            self.footprint.check_run(size, window, room, beside)?;
+            if let Some(refiner) = refiner {
+                // The other way round it runs beside this one.
+                let beside = Beside {
+                    weights: self.footprint.weights(),
+                    ..beside
+                };
+                refiner.footprint.check_steps(size, window, room, beside)?;
+            }
+        }
+        Ok(())
     }
 
     /// Its name.
@@ -322,10 +339,10 @@ impl Model {
     }
 
     /// Most that a request's `clip_skip` can be; a refiner hears the same texts.
-    pub(crate) fn most_clip_skip(&self) -> usize {
-        let own = self.networks.texts.most_left_out() + 1;
-        let refiner = self.refiner.as_deref();
-        refiner.map_or(own, |refiner| own.min(refiner.most_clip_skip()))
+    pub(crate) fn most_clip_skip(&self, settings: &Settings) -> usize {
+        let most = |model: &Self| model.networks.texts.most_left_out() + 1;
+        let refiner = self.refiner_of(settings).map_or(usize::MAX, most);
+        most(self).min(refiner)
     }
 
     /// Weight of the source over no source where none is named; `None` where it is not instructed.

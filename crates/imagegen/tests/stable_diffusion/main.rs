@@ -17,9 +17,9 @@ use std::path::Path;
 
 use imagegen::{
     Area, CodecKind, Cpu, Defaults, Edge, Embedding, Expand, Fit, Generate, Inpaint, Intent, Level,
-    MaskRequest, Model, ModelInfo, ModelSource, Outcome, Picture, PromptMode, Rect, Request,
-    Sampling, Sees, Settings, Source, Stage, StepRecord, Strength, StrengthRule, Transform,
-    Unwatched, Wanted, Warning, Watcher,
+    MaskRequest, Model, ModelInfo, ModelSource, Outcome, Picture, PromptMode, Rect, RefinerUse,
+    Request, Sampling, Sees, Settings, Source, Stage, StepRecord, Strength, StrengthRule,
+    Transform, Unwatched, Wanted, Warning, Watcher,
 };
 use imagegen_conformance::weights::{reference, write_folder};
 use imagegen_picture::Limits;
@@ -81,6 +81,7 @@ fn settings(run: &Value) -> Settings {
             .collect(),
         loras_settled: false,
         embeddings: Vec::new(),
+        refiner: None,
         sampling: Sampling {
             schedule: run["schedule"].as_str().map(|name| name.parse().unwrap()),
             eta: run["eta"].as_f64(),

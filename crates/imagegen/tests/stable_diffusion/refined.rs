@@ -212,3 +212,98 @@ fn words_that_a_refiner_reads_as_text_are_said_and_those_it_alone_knows_recorded
     let names: Vec<_> = names.map(|mark| mark.name.as_str()).collect();
     assert_eq!(names, ["big-fur", "lake-toy"]);
 }
+
+#[test]
+fn a_request_brings_a_refiner_of_its_own() {
+    let (folders, pair) = pair();
+    let at = |index: usize| ModelSource::Folder(folders[index].path().to_owned());
+    let (source, refiner_source) = (at(0), at(1));
+    let base = Model::load(&source, cpu()).unwrap();
+    let refiner = Arc::new(Model::load(&refiner_source, cpu()).unwrap());
+    let run = &runs()[0];
+    let request = |refiner: Option<&Arc<Model>>, at| {
+        let mut settings = settings(run);
+        settings.refiner = refiner.cloned().map(RefinerUse::new);
+        settings.sampling.refiner_at = at;
+        Request::Generate(Generate {
+            width: 96,
+            height: 64,
+            settings,
+        })
+    };
+    let made = |model: &Model, request: &Request<'_>| model.run(request, &mut Unwatched).unwrap();
+    let expected = made(&pair, &request(None, Some(0.6)));
+    let plain = request(None, None);
+    let alone = made(&base, &plain);
+    let refined = request(Some(&refiner), Some(0.6));
+    let brought = made(&base, &refined);
+    assert_eq!(brought.facts.recipe, expected.facts.recipe);
+    assert!(brought.picture == expected.picture);
+    // It stays with its request, and 1 leaves it out.
+    assert!(made(&base, &plain).picture == alone.picture);
+    assert!(made(&base, &request(Some(&refiner), Some(1.0))).picture == alone.picture);
+    let usual = base.plan(&request(Some(&refiner), None)).unwrap();
+    assert_eq!(usual.refiner.unwrap().at, RefinerUse::AT);
+
+    // Both are in memory.
+    let least = |request: &Request<'_>| {
+        let (mut short, mut enough) = (0, 1u64 << 32);
+        while enough - short > 1 {
+            let middle = (short + enough) / 2;
+            match base.check_room(request, imagegen::Room::Within(middle)) {
+                Ok(()) => enough = middle,
+                Err(_) => short = middle,
+            }
+        }
+        enough
+    };
+    let weights = ModelInfo::outline(&refiner_source).unwrap().memory.weights;
+    let (one, both) = (least(&plain), least(&refined));
+    assert!(both >= one + weights, "{one} {both} {weights}");
+
+    // What does not fit is known before either is loaded, and refused.
+    let [first, second] =
+        [&source, &refiner_source].map(|source| ModelInfo::outline(source).unwrap());
+    assert!(second.may_refine(&first) && first.may_refine(&second));
+    let (_other, source, _) = folder_of("sd");
+    let info = ModelInfo::outline(&source).unwrap();
+    assert!(!info.may_refine(&first));
+    let other = Arc::new(Model::load(&source, cpu()).unwrap());
+    let error = base.plan(&request(Some(&other), None)).unwrap_err();
+    assert!(
+        error.to_string().contains("latents is 4 channels"),
+        "{error}"
+    );
+    let (_masked, masked, _) = folder_of("sd_masked");
+    let masked = ModelInfo::outline(&masked).unwrap();
+    assert!(!masked.may_refine(&info) && !info.may_refine(&masked));
+}
+
+#[test]
+fn parts_are_repainted_without_a_refiner() {
+    let (_folder, model_source, _) = folder_of("sd");
+    let model = Arc::new(Model::load(&model_source, cpu()).unwrap());
+    let mut run = runs()[0].clone();
+    run.as_object_mut().unwrap().remove("at");
+    let mut settings = settings(&run);
+    settings.refiner = Some(RefinerUse::new(Arc::clone(&model)));
+    let source = source();
+    let request = Inpaint {
+        source: &source,
+        mask: MaskRequest::default(),
+        expand: Expand::default(),
+        intent: Intent::Change,
+        strength: None,
+        content: None,
+        area: None,
+        edge: Edge::default(),
+        settings,
+    };
+    let error = model.plan(&Request::Inpaint(request)).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("expected none where a part is repainted, which one model does"),
+        "{error}"
+    );
+}

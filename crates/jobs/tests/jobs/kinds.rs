@@ -24,6 +24,7 @@ fn settings(order: &Order, seed: u64) -> Settings {
         loras: Vec::new(),
         loras_settled: false,
         embeddings: Vec::new(),
+        refiner: None,
         rule: StrengthRule::Share,
     }
 }

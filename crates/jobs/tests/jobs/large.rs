@@ -1,9 +1,12 @@
 //! Pictures larger than their model works at: second passes and windows.
 
-use imagegen::{Between, Generate, Request, Settings, Strength, StrengthRule, Tiles, Unwatched};
+use imagegen::{
+    Between, Generate, ModelSource, Request, Settings, Strength, StrengthRule, Tiles, Unwatched,
+};
 use imagegen_jobs::{Error, Event, Hires, Jobs, Kind, Limits, Order, PictureKind, State};
 
-use crate::place::{ANNA, Place, order, over, pixels, said, source, transform};
+use crate::place::{ANNA, Place, cpu, order, over, pixels, said, source, transform};
+use crate::storage::starter_at;
 
 fn hires(by: f64) -> Hires {
     Hires {
@@ -69,6 +72,7 @@ fn a_second_pass_is_the_librarys_and_is_filled_in() {
             loras: Vec::new(),
             loras_settled: false,
             embeddings: Vec::new(),
+            refiner: None,
             rule: StrengthRule::Share,
         },
     });
@@ -152,7 +156,8 @@ fn what_cannot_be_is_refused_by_its_field() {
         result_pixels: 20_000,
         ..Limits::default()
     });
-    let second = |second: Hires| refused(&jobs, generate(|order| order.sampling.hires = Some(second)));
+    let second =
+        |second: Hires| refused(&jobs, generate(|order| order.sampling.hires = Some(second)));
     for by in [1.0, 4.5, f64::NAN] {
         assert_eq!(second(hires(by)), ("hires.by", by.to_string()));
     }
@@ -175,7 +180,10 @@ fn what_cannot_be_is_refused_by_its_field() {
     assert_eq!(with, ("hires.with", "\"esrgan\"".to_owned()));
     // 96x64 are within the service's limit, 192x128 are not.
     assert_eq!(second(hires(2.0)), ("hires", "192x128".to_owned()));
-    let (field, _) = refused(&jobs, generate(|order| order.sampling.tiles = Some("2".to_owned())));
+    let (field, _) = refused(
+        &jobs,
+        generate(|order| order.sampling.tiles = Some("2".to_owned())),
+    );
     assert_eq!(field, "tiles");
     let tiling = |order: &mut Order| order.sampling.vae_tiling = Some("yes".to_owned());
     assert_eq!(refused(&jobs, generate(tiling)).0, "vae_tiling");
@@ -191,21 +199,53 @@ fn what_cannot_be_is_refused_by_its_field() {
 }
 
 #[test]
-fn steps_of_a_second_pass_take_as_much_more_as_it_has_pixels() {
+fn another_model_runs_the_last_steps_and_both_stay_loaded() {
     let place = Place::new();
-    let jobs = place.open();
+    let folder = place.path().join("second");
+    starter_at(&folder);
+    let models = vec![
+        ModelSource::Starter.into(),
+        ModelSource::Folder(folder).into(),
+    ];
+    // Room for neither beside the other, but for those of one order.
+    let limits = Limits {
+        memory: 1,
+        ..Limits::default()
+    };
+    let jobs = Jobs::open(&place.data(), limits, cpu(), models).unwrap();
+    let refined = |at: Option<f64>| {
+        generate(|order| {
+            order.sampling.refiner = Some("second".to_owned());
+            order.sampling.refiner_at = at;
+        })
+    };
+    let taken = jobs.submit(ANNA, refined(None), None).unwrap().job;
+    assert_eq!(taken.order.sampling.refiner_at, Some(0.8));
+    let job = over(&jobs, &taken.id);
+    assert_eq!((job.state, &job.failure), (State::Done, &None));
+    let mark = job.results[0].recipe.refiner.as_ref().unwrap();
+    assert_eq!((&*mark.name, mark.at), ("second", 0.8));
+    assert!(jobs.models().iter().all(|model| model.loaded));
+    let speeds = || -> u32 {
+        let sql = "SELECT count(*) FROM speeds";
+        place
+            .database()
+            .query_row(sql, [], |row| row.get(0))
+            .unwrap()
+    };
+    assert_eq!(speeds(), 0, "what two models took tells nothing of one");
     let plain = jobs.submit(ANNA, generate(|_| {}), None).unwrap().job;
     over(&jobs, &plain.id);
-    let estimate = |order| {
-        let job = jobs.submit(ANNA, order, None).unwrap().job;
-        let (estimate, job) = (job.estimate_s, over(&jobs, &job.id));
-        assert_eq!(job.state, State::Done);
-        estimate.unwrap()
-    };
-    // Four steps; then four, and two with four times the pixels: three times as long, as far as speeds hold.
-    let (once, twice) = (
-        estimate(generate(|_| {})),
-        estimate(generate(|order| order.sampling.hires = Some(hires(2.0)))),
+    assert_eq!(speeds(), 1);
+    for at in [0.0, 1.5, f64::NAN] {
+        assert_eq!(refused(&jobs, refined(Some(at))).0, "refiner_at");
+    }
+    let unknown = generate(|order| order.sampling.refiner = Some("third".to_owned()));
+    assert_eq!(refused(&jobs, unknown), ("refiner", "\"third\"".to_owned()));
+    let alone = generate(|order| order.sampling.refiner_at = Some(0.5));
+    let error = jobs.submit(ANNA, alone, None).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "refiner is none, expected a model that takes over at 0.5"
     );
-    assert!(twice > 1.2 * once, "{once} {twice}");
 }

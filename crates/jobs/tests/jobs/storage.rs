@@ -1,8 +1,9 @@
 //! Folders and files that are not as they should be.
 
 use std::fs;
+use std::path::Path;
 
-use imagegen::ModelSource;
+use imagegen::{ModelFolders, ModelSource};
 use imagegen_jobs::{Error, Jobs, Limits, Offered, State};
 
 use crate::place::{ANNA, Place, cpu, files, open, order, over, short, source, transform, until};
@@ -97,28 +98,63 @@ fn models_have_names_of_their_own() {
     assert!(jobs.models()[0].loaded);
 }
 
-#[test]
-fn models_that_were_found_are_loaded_when_they_are_asked_for() {
-    let place = Place::new();
-    let folder = place.path().join("other");
+/// Puts a model that is the starter into a folder.
+pub(crate) fn starter_at(folder: &Path) {
     for (name, bytes) in imagegen_starter::FILES {
         let path = folder.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
     }
-    let found = |name: &str, folder: &std::path::Path| {
-        (
-            name.to_owned(),
-            ModelSource::Folder(folder.to_owned()).into(),
-        )
-    };
+}
+
+#[test]
+fn models_that_come_into_folders_later_are_offered_and_those_that_go_are_not() {
+    let place = Place::new();
+    let root = place.path().join("models");
     let offered = Offered {
         named: vec![ModelSource::Starter.into()],
-        found: vec![
-            found("shelf/other", &folder),
-            found("broken", place.path()),
-            found("starter", &folder),
-        ],
+        folders: Some(ModelFolders::new(vec![root.clone()])),
+    };
+    let jobs = Jobs::open(&place.data(), Limits::default(), cpu(), offered).unwrap();
+    let names = || {
+        let models = jobs.models().into_iter();
+        models.map(|model| model.name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(), ["starter"]);
+    let mut asked = order("x", 1, transform(&source(&jobs, 1), 1));
+    asked.model = Some("late".to_owned());
+    let submit = || jobs.submit(ANNA, asked.clone(), None);
+    assert!(matches!(submit(), Err(Error::UnknownModel { .. })));
+    starter_at(&root.join("late"));
+    // Asked for by name before anybody asked what there is.
+    let job = submit().unwrap().job;
+    assert_eq!(over(&jobs, &job.id).state, State::Done);
+    assert_eq!(names(), ["starter", "late"]);
+    let loaded = jobs.model(Some("late")).unwrap();
+    starter_at(&root.join("another"));
+    assert_eq!(names(), ["starter", "late", "another"]);
+    assert!(
+        std::sync::Arc::ptr_eq(&loaded, &jobs.model(Some("late")).unwrap()),
+        "what did not change stays loaded"
+    );
+    fs::remove_dir_all(root.join("late")).unwrap();
+    assert_eq!(names(), ["starter", "another"]);
+    assert!(matches!(submit(), Err(Error::UnknownModel { .. })));
+}
+
+#[test]
+fn models_that_were_found_are_loaded_when_they_are_asked_for() {
+    let place = Place::new();
+    let root = place.path().join("models");
+    let folder = root.join("shelf/other");
+    starter_at(&folder);
+    // No model, and one without what every model has.
+    fs::write(root.join("broken.safetensors"), "<html>").unwrap();
+    fs::create_dir_all(root.join("hollow")).unwrap();
+    fs::write(root.join("hollow/model_index.json"), "{}").unwrap();
+    let offered = Offered {
+        named: vec![ModelSource::Starter.into()],
+        folders: Some(ModelFolders::new(vec![root])),
     };
     let jobs = Jobs::open(&place.data(), Limits::default(), cpu(), offered).unwrap();
     until(|| jobs.queue().unwrap().ready.then_some(()));
@@ -128,27 +164,27 @@ fn models_that_were_found_are_loaded_when_they_are_asked_for() {
             .map(|model| (model.name, model.loaded))
             .collect::<Vec<_>>()
     };
-    let want = |other| {
-        vec![
-            ("starter".to_owned(), true),
-            ("shelf/other".to_owned(), other),
-        ]
-    };
+    let want = |other| vec![("starter".to_owned(), true), ("other".to_owned(), other)];
     assert_eq!(listed(), want(false));
     let mut asked = order("x", 1, transform(&source(&jobs, 1), 1));
-    asked.model = Some("shelf/other".to_owned());
+    asked.model = Some("other".to_owned());
     let id = jobs.submit(ANNA, asked.clone(), None).unwrap().job.id;
     let done = over(&jobs, &id);
-    assert_eq!(done.order.model.as_deref(), Some("shelf/other"));
+    assert_eq!(done.order.model.as_deref(), Some("other"));
     // A picture tells no folders.
     assert_eq!(done.results[0].recipe.model.name, "other");
     assert_eq!(listed(), want(true));
     // Names are all that can be asked for: no path, and no other model in its place.
-    for name in [folder.to_str().unwrap(), "other", "../other", "broken"] {
+    for name in [
+        folder.to_str().unwrap(),
+        "shelf/other",
+        "../other",
+        "broken",
+    ] {
         asked.model = Some(name.to_owned());
         let error = jobs.submit(ANNA, asked.clone(), None).unwrap_err();
         assert!(
-            matches!(&error, Error::UnknownModel { known, .. } if known == "starter or shelf/other"),
+            matches!(&error, Error::UnknownModel { known, .. } if known == "starter or other"),
             "{error}"
         );
     }
@@ -158,11 +194,7 @@ fn models_that_were_found_are_loaded_when_they_are_asked_for() {
 fn memory_is_kept_within_its_limit_and_no_model_stands_in_for_another() {
     let place = Place::new();
     let folder = place.path().join("other");
-    for (name, bytes) in imagegen_starter::FILES {
-        let path = folder.join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
-    }
+    starter_at(&folder);
     let limits = Limits {
         memory: 1,
         ..Limits::default()

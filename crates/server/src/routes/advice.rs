@@ -62,6 +62,7 @@ pub(crate) async fn advise(
                 loras: Vec::new(),
                 loras_settled: false,
                 embeddings: Vec::new(),
+                refiner: None,
                 rule: StrengthRule::default(),
             },
         };

@@ -11,7 +11,7 @@ use crate::wire::ModelBody;
 
 /// List the models
 ///
-/// The default one first.
+/// The default one first. Folders of models are looked into again.
 #[utoipa::path(
     get, path = "/models", tag = "models", operation_id = "list_models",
     responses(
@@ -22,5 +22,6 @@ use crate::wire::ModelBody;
 pub(crate) async fn list(State(app): State<Arc<App>>) -> Result<Json<Vec<ModelBody>>, ApiError> {
     let jobs = app.jobs.clone();
     let models = blocking(move || Ok::<_, ApiError>(jobs.models())).await?;
-    Ok(Json(models.iter().map(ModelBody::from).collect()))
+    let bodies = models.iter().map(|entry| ModelBody::of(entry, &models));
+    Ok(Json(bodies.collect()))
 }

@@ -124,13 +124,10 @@ pub(crate) async fn generate(
     Json(request): Json<GenerationRequest>,
 ) -> Result<Response, ApiError> {
     let jobs = app.jobs.clone();
-    let models = blocking(move || Ok::<_, ApiError>(jobs.models())).await?;
-    let meant = models.iter().find(|entry| match request.model() {
-        Some(name) => entry.name == name,
-        None => entry.is_default,
-    });
+    let name = request.model().map(str::to_owned);
+    let meant = blocking(move || Ok::<_, ApiError>(jobs.known_model(name.as_deref()))).await?;
     // A model that is not there is refused with the order.
-    let native = meant.map_or(1, |entry| entry.info.native_side);
+    let native = meant.map_or(1, |meant| meant.info.native_side);
     submit(app, caller, &headers, request.order(native)).await
 }
 

@@ -42,6 +42,8 @@ pub(crate) struct ModelBody {
     clip_skip: usize,
     /// Tokens it reads of a prompt.
     prompt_tokens: usize,
+    /// Models here that can be its `refiner`: they work on the same latents.
+    refiners: Vec<String>,
 }
 
 /// What holds where an order says nothing.
@@ -56,9 +58,11 @@ pub(crate) struct DefaultsBody {
     image_guidance: Option<f64>,
 }
 
-impl From<&ModelEntry> for ModelBody {
-    fn from(entry: &ModelEntry) -> Self {
+impl ModelBody {
+    /// `entry` among `all` models.
+    pub(crate) fn of(entry: &ModelEntry, all: &[ModelEntry]) -> Self {
         let info = &entry.info;
+        let refines = |other: &&ModelEntry| other.name != entry.name && other.info.may_refine(info);
         let parameters = info.networks.iter().map(|network| network.parameters);
         Self {
             name: entry.name.clone(),
@@ -90,6 +94,11 @@ impl From<&ModelEntry> for ModelBody {
             parameters: parameters.sum(),
             clip_skip: info.clip_skip,
             prompt_tokens: info.prompt_tokens,
+            refiners: all
+                .iter()
+                .filter(refines)
+                .map(|other| other.name.clone())
+                .collect(),
         }
     }
 }

@@ -71,6 +71,28 @@ macro_rules! request {
             [$($fill,)* |request, order| order.sampling.hires = request.hires.as_ref().map(Hires::from),] $($rest)*
         }
     };
+    (@ $kind:tt [$($fields:tt)*] [$($fill:expr,)*] refiner $($rest:ident)*) => {
+        request! {
+            @ $kind
+            [
+                $($fields)*
+                /// The model that runs the last steps on the same latents, by its name; none where absent. `GET /models` says which
+                /// models can.
+                refiner: Option<String>,
+                /// Share of the noise levels that is left to the model before it, above 0; 0.8 where absent, 1 leaves the refiner out.
+                #[schema(exclusive_minimum = 0, maximum = 1)]
+                refiner_at: Option<f64>,
+            ]
+            [
+                $($fill,)*
+                |request, order| {
+                    order.sampling.refiner.clone_from(&request.refiner);
+                    order.sampling.refiner_at = request.refiner_at;
+                },
+            ]
+            $($rest)*
+        }
+    };
     (@ [$(#[$about:meta])* $name:ident] [$($fields:tt)*] [$($fill:expr,)*]) => {
         $(#[$about])*
         #[derive(Debug, Clone, PartialEq, Deserialize, ToSchema)]
@@ -174,7 +196,7 @@ macro_rules! request {
 
 request! {
     /// Pictures from a source.
-    TransformRequest: prompt strength_rule tiles; {
+    TransformRequest: prompt strength_rule tiles refiner; {
         /// SHA-256 of the source, as `POST /sources` gave it.
         #[schema(pattern = "^[0-9a-f]{64}$")]
         source: String,
@@ -193,7 +215,7 @@ request! {
 
 request! {
     /// Pictures from text alone.
-    GenerationRequest: prompt strength_rule tiles hires; {
+    GenerationRequest: prompt strength_rule tiles refiner hires; {
         /// Width in pixels; the model's native side where absent.
         #[schema(minimum = 1, maximum = 16384)]
         width: Option<u32>,
@@ -208,7 +230,7 @@ request! {
 
 request! {
     /// One source at several strengths, and a sheet of them.
-    LadderRequest: prompt strength_rule tiles; {
+    LadderRequest: prompt strength_rule tiles refiner; {
         /// SHA-256 of the source, as `POST /sources` gave it.
         #[schema(pattern = "^[0-9a-f]{64}$")]
         source: String,
@@ -224,7 +246,7 @@ request! {
 
 request! {
     /// One source with several seeds and without near-duplicates, and a sheet of them.
-    VariationRequest: prompt strength_rule tiles; {
+    VariationRequest: prompt strength_rule tiles refiner; {
         /// SHA-256 of the source, as `POST /sources` gave it.
         #[schema(pattern = "^[0-9a-f]{64}$")]
         source: String,
@@ -273,7 +295,7 @@ impl InpaintRequest {
 
 request! {
     /// A source, larger; with a prompt its detail is drawn anew.
-    UpscaleRequest: detail; {
+    UpscaleRequest: detail refiner; {
         /// SHA-256 of the source, as `POST /sources` gave it.
         #[schema(pattern = "^[0-9a-f]{64}$")]
         source: String,

@@ -1,13 +1,17 @@
 //! Models that lie in folders, found by name. What else lies there (LoRAs, autoencoders, embeddings) is told apart,
 //! by folders' names and by tensors' names: of weights no more than headers is read.
 
+mod folders;
 mod inspect;
 mod walk;
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::{ModelKind, ModelSource};
 use crate::Error;
+pub use folders::ModelFolders;
+use folders::Stamp;
 use inspect::Finding;
 use walk::{Form, Place, Shelf};
 
@@ -43,6 +47,8 @@ pub struct FoundModel {
     pub kind: ModelKind,
     /// Bytes of its weights.
     pub bytes: u64,
+    /// When its files were last changed, where the system tells.
+    pub changed: Option<SystemTime>,
     /// Whether it comes with an autoencoder. One without needs one from elsewhere.
     pub has_autoencoder: bool,
     /// Where it is.
@@ -94,6 +100,7 @@ impl Catalogue {
                     name,
                     kind,
                     bytes,
+                    changed: Stamp::of(&place.path).changed,
                     has_autoencoder,
                     source: place.source(),
                 }),

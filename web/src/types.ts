@@ -83,6 +83,8 @@ export interface Model {
   /** Most that `clip_skip` can be. */
   clip_skip: number;
   styles: string[];
+  /** Models here that can run its last steps. */
+  refiners: string[];
 }
 
 /** A LoRA or an embedding that orders may name. */
@@ -121,6 +123,15 @@ export interface Inpaint {
   feather: number;
 }
 
+/** A second pass over a picture from text. `null` is the usual. */
+export interface Hires {
+  /** By what each side is multiplied. */
+  by: number;
+  strength: number | null;
+  steps: number | null;
+  with: string | null;
+}
+
 /** What was asked for. Fields that do not belong to the kind are null. */
 export interface Order {
   prompt: string;
@@ -149,6 +160,13 @@ export interface Order {
   noise: string | null;
   variation_seed: Seed | null;
   variation_strength: number | null;
+  hires: Hires | null;
+  /** Whether pictures larger than the model works at are worked on in windows. */
+  tiles: string | null;
+  vae_tiling: string | null;
+  /** The model that runs the last steps. */
+  refiner: string | null;
+  refiner_at: number | null;
   strength_rule: string | null;
   steps: number | null;
   guidance_scale: number | null;

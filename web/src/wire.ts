@@ -2,7 +2,7 @@
 
 import { seedOf } from "./lib/seed";
 import type {
-  Advice, Example, Fidelity, Inpaint, Job, JobResult, Kind, Limits, LoraChoice, Model, Order, Page, Progress, Session, Shelved, Source,
+  Advice, Example, Fidelity, Hires, Inpaint, Job, JobResult, Kind, Limits, LoraChoice, Model, Order, Page, Progress, Session, Shelved, Source,
   SourceAdvice, State, StepEvent, Suggestion,
 } from "./types";
 
@@ -108,6 +108,7 @@ export const toModels = (value: unknown): Model[] =>
       colours: texts(it.colours),
       clip_skip: maybeNumber(it.clip_skip) ?? 1,
       styles: texts(it.styles),
+      refiners: texts(it.refiners),
     };
   });
 
@@ -139,12 +140,23 @@ export function toOrder(value: unknown): Order {
     // A recipe has both in one place.
     variation_seed: seedOf(it.variation_seed ?? fields(it.variation).seed),
     variation_strength: maybeNumber(it.variation_strength ?? fields(it.variation).strength),
+    hires: toHires(it.hires),
+    // A recipe has sides in place of choices.
+    tiles: typeof it.tiles === "number" ? "on" : maybeText(it.tiles),
+    vae_tiling: maybeText(it.vae_tiling),
+    refiner: maybeText(it.refiner) ?? maybeText(fields(it.refiner).name),
+    refiner_at: maybeNumber(it.refiner_at ?? fields(it.refiner).at),
     strength_rule: maybeText(it.strength_rule),
     steps: maybeNumber(it.steps),
     guidance_scale: maybeNumber(it.guidance_scale),
     seed: seedOf(it.seed),
     inpaint: toInpaint(it.inpaint),
   };
+}
+
+function toHires(value: unknown): Hires | null {
+  if (!isFields(value)) return null;
+  return { by: number(value.by), strength: maybeNumber(value.strength), steps: maybeNumber(value.steps), with: maybeText(value.with) };
 }
 
 /** Names and weights; null for none. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { beyondOrders, differences, fresh, modelLabel, NEGATIVE, notOpen, orderOfRecipe, posting, relaxed, readDraft, recalled, rungsOf, atStrength, copyText, ladder, parse, settingsOf, untagged, variations } from "../src/lib/settings";
+import { beyondOrders, differences, fresh, isFiner, modelLabel, NEGATIVE, notOpen, orderOfRecipe, posting, relaxed, readDraft, recalled, rungsOf, atStrength, copyText, ladder, parse, settingsOf, untagged, variations } from "../src/lib/settings";
 import { toJob, toModels } from "../src/wire";
 
 const SHA = "79b9d861d077d4333ae27f632155f33a22f2f22c465b5365a99b95678f062a3c";
@@ -15,7 +15,7 @@ const recipe = {
 
 const model = toModels([{
   name: "starter", is_default: true, native_side: 512, samplers: ["ddim", "euler"], eta: { ddim: 0 }, schedules: ["model", "karras"],
-  colours: [], clip_skip: 3, defaults: { steps: 20, guidance_scale: 1.5, strength: 0.5, sampler: "ddim", schedule: "model", image_guidance: null },
+  colours: [], clip_skip: 3, refiners: ["second"], defaults: { steps: 20, guidance_scale: 1.5, strength: 0.5, sampler: "ddim", schedule: "model", image_guidance: null },
 }])[0]!;
 const told = {
   ...model, colours: ["kept", "decoded"],
@@ -105,16 +105,14 @@ describe("settings", () => {
   it("that no order can carry are named", () => {
     expect(beyondOrders(recipe)).toEqual([]);
     const more = {
-      ...recipe, loras: [{ name: "fur", weight: 1 }], embeddings: [{ name: "lake" }], tiles: 512, vae_tiles: 256, refiner: { name: "r", at: 0.8 },
+      ...recipe, loras: [{ name: "fur", weight: 1 }], embeddings: [{ name: "lake" }], tiles: 512, vae_tiles: 256, refiner: { name: "r", at: 0.8 }, hires: { by: 2 },
       enlarge: { by: 2, with: "lanczos" }, model: { ...recipe.model, vae: { name: "v" }, prediction: "v_prediction" },
     };
     const words = [
-      "its embeddings, unless the service has them", "windows over a large picture", "the autoencoder's tiles", "enlarging", "another autoencoder", "what the network predicts",
-      "the refiner",
+      "its embeddings, unless the service has them", "enlarging", "another autoencoder", "what the network predicts",
     ];
     expect(beyondOrders(more)).toEqual(words);
     expect(beyondOrders({ recipe: more })).toEqual(words);
-    expect(beyondOrders({ ...recipe, embeddings: [], hires: { by: 2 } })).toEqual(["the second pass"]);
     for (const other of [parse(copyText(job, job.results[1]!)), null, 1, [], {}]) expect(beyondOrders(other)).toEqual([]);
   });
 
@@ -165,10 +163,13 @@ describe("settings", () => {
 
   it("finer than the sampler go where sampler or model leave no choice", () => {
     expect(notOpen(model, fresh())).toEqual({ imageGuidance: null, colours: null });
-    expect(notOpen(model, { sampler: "euler", clipSkip: 3 })).toEqual({ eta: null, imageGuidance: null, colours: null });
-    expect(notOpen({ ...told, clip_skip: 2 }, { sampler: "ddim", clipSkip: 3 })).toEqual({ clipSkip: null });
-    expect(notOpen(told, { sampler: "ddim", clipSkip: null })).toEqual({});
-    expect(notOpen(null, { sampler: "euler", clipSkip: null })).toEqual({});
+    const chosen = { sampler: "ddim", clipSkip: null, refiner: null };
+    expect(notOpen(model, { ...chosen, sampler: "euler", clipSkip: 3 })).toEqual({ eta: null, imageGuidance: null, colours: null });
+    expect(notOpen({ ...told, clip_skip: 2 }, { ...chosen, clipSkip: 3 })).toEqual({ clipSkip: null });
+    expect(notOpen(told, chosen)).toEqual({});
+    expect(notOpen(null, { ...chosen, sampler: "euler" })).toEqual({});
+    expect(notOpen(told, { ...chosen, refiner: "second" })).toEqual({});
+    expect(notOpen(told, { ...chosen, refiner: "third" })).toEqual({ refiner: null, refinerAt: null });
   });
 
   it("of a picture from text come back to its tab", () => {
@@ -224,6 +225,71 @@ describe("a model in the list", () => {
     const [full, bare] = toModels([{ name: "anime/real", kind: "SDXL", bytes: 6_940_000_000 }, { name: "starter" }]);
     expect(modelLabel(full!)).toMatch(/^anime\/real \(SDXL, 6\.\d+ GB\)$/);
     expect(modelLabel(bare!)).toBe("starter");
+  });
+});
+
+describe("large pictures and two models", () => {
+  const larger = { tiles: "on", vaeTiling: "off", refiner: "second", refinerAt: 0.6 };
+  const sent = { tiles: "on", vae_tiling: "off", refiner: "second", refiner_at: 0.6 };
+  const from = { ...fresh(), tab: "generate" as const, textPrompt: "a lake" };
+
+  it("are ordered where the kind has them, and only what was set", () => {
+    const { body } = posting({ ...from, ...larger, hires: 2, hiresSteps: 12 });
+    expect(body).toMatchObject({ ...sent, hires: { by: 2, steps: 12 } });
+    expect(Object.keys(body.hires as object)).toEqual(["by", "steps"]);
+    const plain = posting({ ...from, refinerAt: 0.5, hiresStrength: 0.3 }).body;
+    for (const name of ["hires", "tiles", "vae_tiling", "refiner", "refiner_at"]) expect(plain, name).not.toHaveProperty(name);
+    const transform = posting({ ...fresh(), source, ...larger, hires: 2 }).body;
+    expect(transform).toMatchObject(sent);
+    expect(transform).not.toHaveProperty("hires");
+    const part = posting({ ...fresh(), source, repaint: true, ...larger }, SHA).body;
+    expect(part).toMatchObject({ vae_tiling: "off" });
+    for (const name of ["tiles", "refiner", "refiner_at"]) expect(part, name).not.toHaveProperty(name);
+  });
+
+  it("come back from an order, and go on to a ladder", () => {
+    const pass = { by: 1.5, strength: 0.3, steps: 9, with: "latent" };
+    const order = { ...job.order, source: null, width: 96, height: 64, ...sent, hires: pass };
+    const read = toJob({ id: "1", kind: "generate", order }).order;
+    expect(read).toMatchObject({ ...sent, hires: pass });
+    const draft = recalled(fresh(), read);
+    expect(draft).toMatchObject({ tab: "generate", ...larger, hires: 1.5, hiresStrength: 0.3, hiresSteps: 9, hiresWith: "latent" });
+    expect(posting(draft).body).toMatchObject({ ...sent, hires: pass, width: 96, height: 64 });
+    expect(isFiner(draft)).toBe(true);
+    expect(isFiner(fresh())).toBe(false);
+    expect(readDraft(JSON.parse(JSON.stringify(draft)))).toEqual(draft);
+    const again = ladder({ ...job.order, ...sent, hires: pass }, [0.1, 0.2]).body;
+    expect(again).toMatchObject(sent);
+    expect(again).not.toHaveProperty("hires");
+    expect(differences(read, { ...read, hires: null, refiner: null })).toEqual([["Refiner", "second", "–"], ["Second pass", "1.5, 0.3, 9, latent", "–"]]);
+  });
+
+  it("that are the service's own way count as unchanged", () => {
+    const usual = { tiles: "off", vae_tiling: "auto", refiner_at: 0.8, hires: { by: 2, strength: 0.5, steps: null, with: "lanczos" } };
+    const order = relaxed({ ...job.order, ...usual }, [told]);
+    expect(order).toMatchObject({ tiles: null, vae_tiling: null, refiner_at: null, hires: { by: 2, strength: null, steps: null, with: null } });
+  });
+
+  it("come back from a recipe, whose size is that of the second pass", () => {
+    const text = { ...recipe, source: null, wanted: null, fit: null, strength: 1 };
+    const hires = { by: 2, strength: 0.5, steps: 20, with: "lanczos", size: [640, 480], work_size: [1280, 960], tiles: 512 };
+    const twice = { ...text, size: [1280, 960], hires, refiner: { name: "second", sha256: "0d", at: 0.6 } };
+    const order = orderOfRecipe(twice)!;
+    expect(order).toMatchObject({ width: 640, height: 480, tiles: null, vae_tiling: null, refiner: "second", refiner_at: 0.6 });
+    expect(recalled(fresh(), relaxed(order, [told]))).toMatchObject({ hires: 2, hiresStrength: null, hiresSteps: null, hiresWith: null });
+    expect(orderOfRecipe({ ...recipe, tiles: 512 })!.tiles).toBe("on");
+  });
+
+  it("read from a recipe what the autoencoder did", () => {
+    const of = (more: object) => orderOfRecipe({ ...recipe, ...more })!.vae_tiling;
+    const large = { work_size: [2048, 1024] };
+    expect(of({})).toBeNull();
+    expect(of({ vae_tiles: 512 })).toBe("on");
+    expect(of({ ...large, vae_tiles: 512 })).toBeNull();
+    expect(of(large)).toBe("off");
+    expect(of({ hires: { by: 4, work_size: [2560, 1920], vae_tiles: 512 } })).toBeNull();
+    expect(of({ vae_tiles: 512, hires: { by: 4, work_size: [2560, 1920], vae_tiles: 512 } })).toBe("on");
+    expect(relaxed(orderOfRecipe({ ...recipe, ...large })!, [model]).vae_tiling).toBeNull();
   });
 });
 

@@ -56,6 +56,8 @@ export function say(error: unknown, most: number): Said {
 const FIELDS: Record<string, string> = {
   prompt: "The prompt", negative_prompt: "What to leave out", strength: "The strength", steps: "The steps",
   guidance_scale: "The guidance", seed: "The seed", size: "The size", width: "The width", height: "The height",
+  hires: "The second pass", "hires.by": "The second pass", "hires.strength": "The second pass's strength", "hires.steps": "The second pass's steps",
+  tiles: "The windows", vae_tiling: "The autoencoder's tiles", refiner: "The refiner", refiner_at: "The refiner's start",
   sampler: "The sampler", model: "The model", count: "The number of pictures", source: "The source", mask: "The mask", expand: "What is added around", feather: "The soft edge", grow: "The mask's growth",
 };
 

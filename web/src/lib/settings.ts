@@ -3,7 +3,7 @@
 import type { Body, Route } from "../api";
 import { bodyOf } from "../api";
 import { toLoras, toOrder } from "../wire";
-import type { Job, JobResult, LoraChoice, Model, Order, Source } from "../types";
+import type { Hires, Job, JobResult, LoraChoice, Model, Order, Source } from "../types";
 import { bytes } from "./format";
 import { freshPainting, inpaintBody, paintingOf, readPainting, type Painting } from "./painting";
 import { parseJson, readSeed, type Seed } from "./seed";
@@ -45,6 +45,17 @@ export interface Draft {
   /** How far from the seed's noise to that of `variationSeed`, which is drawn where it is `""`. */
   variation: number | null;
   variationSeed: Seed;
+  /** How many times larger the second pass makes a picture from text; null for none. */
+  hires: number | null;
+  hiresStrength: number | null;
+  hiresSteps: number | null;
+  hiresWith: string | null;
+  /** Whether pictures larger than the model works at are worked on in windows. */
+  tiles: string | null;
+  vaeTiling: string | null;
+  /** The model that runs the last steps, and the share of the noise levels before it. */
+  refiner: string | null;
+  refinerAt: number | null;
   rule: string | null;
   /** LoRAs besides those that prompts name. */
   loras: LoraChoice[];
@@ -68,16 +79,34 @@ export const MOST_WEIGHT = 10;
 export const NEGATIVE = "blurry, noisy, distorted";
 
 /** Finer choices than the sampler, none of them made. */
-export const FINER = { schedule: null, eta: null, rescale: null, imageGuidance: null, colours: null, clipSkip: null, noise: null, variation: null, variationSeed: "" };
+export const FINER = {
+  schedule: null, eta: null, rescale: null, imageGuidance: null, colours: null, clipSkip: null, noise: null, variation: null, variationSeed: "",
+  hires: null, hiresStrength: null, hiresSteps: null, hiresWith: null, tiles: null, vaeTiling: null, refiner: null, refinerAt: null,
+};
+
+/** Whether any of them is made. */
+export const isFiner = (draft: Draft): boolean =>
+  (Object.keys(FINER) as (keyof typeof FINER)[]).some((name) => name !== "variationSeed" && draft[name] !== null);
+
+/** Strength of a second pass, and when a refiner takes over, where nobody says. */
+export const HIRES_STRENGTH = 0.5;
+export const REFINER_AT = 0.8;
+/** What enlarges between two passes; the first where nobody says. */
+export const ENLARGERS: readonly [string, string][] = [
+  ["lanczos", "its pixels"], ["realesr-animevideov3", "its pixels, edges drawn"], ["latent", "its latents"],
+];
+/** Most pixels that an autoencoder looks at whole by itself. */
+const WHOLE = 1_572_864;
 
 /** The finer choices that neither the draft's sampler nor `model` leaves open, each back at null. */
-export function notOpen(model: Model | null, { sampler, clipSkip }: Pick<Draft, "sampler" | "clipSkip">): Partial<Draft> {
+export function notOpen(model: Model | null, { sampler, clipSkip, refiner }: Pick<Draft, "sampler" | "clipSkip" | "refiner">): Partial<Draft> {
   if (model === null) return {};
   return {
     ...(model.eta[sampler ?? model.defaults.sampler] === undefined ? { eta: null } : {}),
     ...(model.defaults.image_guidance === null ? { imageGuidance: null } : {}),
     ...(model.colours.length === 0 ? { colours: null } : {}),
     ...(model.clip_skip < (clipSkip ?? 1) ? { clipSkip: null } : {}),
+    ...(refiner !== null && !model.refiners.includes(refiner) ? { refiner: null, refinerAt: null } : {}),
   };
 }
 
@@ -112,7 +141,9 @@ export const fresh = (): Draft => ({
 /** Fields of a draft that may be null, and what they are where they are not. */
 const NULLABLE: Record<string, "string" | "number" | "object"> = {
   source: "object", model: "string", sampler: "string", schedule: "string", eta: "number", rescale: "number",
-  imageGuidance: "number", colours: "string", clipSkip: "number", noise: "string", variation: "number", rule: "string", mode: "string", steps: "number", guidance: "number",
+  imageGuidance: "number", colours: "string", clipSkip: "number", noise: "string", variation: "number",
+  hires: "number", hiresStrength: "number", hiresSteps: "number", hiresWith: "string", tiles: "string", vaeTiling: "string", refiner: "string",
+  refinerAt: "number", rule: "string", mode: "string", steps: "number", guidance: "number",
 };
 
 /** A draft out of storage; what does not fit falls back to the start. */
@@ -164,10 +195,24 @@ function shared(draft: Draft): Partial<Order> {
     noise: draft.noise,
     variation_seed: (draft.variation ?? 0) > 0 ? readSeed(draft.variationSeed) : null,
     variation_strength: draft.variation,
+    vae_tiling: draft.vaeTiling,
     steps: draft.steps,
     guidance_scale: draft.guidance,
     seed: draft.locked ? readSeed(draft.seed) : null,
   };
+}
+
+/** What one model alone, at a size it works at, has no choice of. */
+function larger(draft: Draft): Partial<Order> {
+  const { tiles, refiner } = draft;
+  return { tiles, refiner, refiner_at: refiner === null ? null : draft.refinerAt };
+}
+
+/** The second pass that is asked for: only what was set. */
+function secondPass(draft: Draft): Hires | null {
+  if (draft.hires === null) return null;
+  const pass = { by: draft.hires, strength: draft.hiresStrength, steps: draft.hiresSteps, with: draft.hiresWith };
+  return Object.fromEntries(Object.entries(pass).filter(([, value]) => value !== null)) as unknown as Hires;
 }
 
 export interface Posting {
@@ -179,7 +224,7 @@ export interface Posting {
 export function posting(draft: Draft, mask: string | null = null): Posting {
   if (draft.tab === "generate") {
     const { width, height, count } = draft;
-    const order = { ...shared(draft), prompt: draft.textPrompt.trim(), width, height, count };
+    const order = { ...shared(draft), ...larger(draft), hires: secondPass(draft), prompt: draft.textPrompt.trim(), width, height, count };
     return { route: "generations", body: bodyOf(order) };
   }
   const order = {
@@ -199,6 +244,7 @@ export function posting(draft: Draft, mask: string | null = null): Posting {
     route: "transforms",
     body: bodyOf({
       ...order,
+      ...larger(draft),
       strength: draft.strength,
       size: draft.size === "" ? null : draft.size,
       fit: draft.size.includes("x") ? draft.fit : null,
@@ -221,9 +267,10 @@ function again(order: Order): Partial<Order> {
   const { prompt, negative_prompt, prompt_mode, source, size, fit, model, sampler, strength_rule, steps, guidance_scale, seed } = order;
   const { loras } = order;
   const { schedule, eta, guidance_rescale, image_guidance, colours, clip_skip, noise, variation_seed, variation_strength } = order;
+  const { tiles, vae_tiling, refiner, refiner_at } = order;
   return {
     prompt, negative_prompt, prompt_mode, loras, source, size, fit, model, sampler, schedule, eta, guidance_rescale, image_guidance, colours,
-    clip_skip, noise, variation_seed, variation_strength, strength_rule, steps, guidance_scale, seed,
+    clip_skip, noise, variation_seed, variation_strength, tiles, vae_tiling, refiner, refiner_at, strength_rule, steps, guidance_scale, seed,
   };
 }
 
@@ -266,6 +313,14 @@ export function recalled(draft: Draft, order: Order): Draft {
     noise: order.noise,
     variation: order.variation_strength,
     variationSeed: order.variation_seed ?? "",
+    hires: order.hires?.by ?? null,
+    hiresStrength: order.hires?.strength ?? null,
+    hiresSteps: order.hires?.steps ?? null,
+    hiresWith: order.hires?.with ?? null,
+    tiles: order.tiles,
+    vaeTiling: order.vae_tiling,
+    refiner: order.refiner,
+    refinerAt: order.refiner_at,
     rule: order.strength_rule,
     loras: order.loras ?? [],
     mode: order.prompt_mode,
@@ -311,6 +366,15 @@ export function relaxed(order: Order, models: readonly Model[]): Order {
     clip_skip: unless(order.clip_skip, 1),
     noise: unless(order.noise, "cpu"),
     variation_strength: unless(order.variation_strength, 0),
+    hires: order.hires === null ? null : {
+      by: order.hires.by,
+      strength: unless(order.hires.strength, HIRES_STRENGTH),
+      steps: unless(order.hires.steps, order.steps ?? model?.defaults.steps),
+      with: unless(order.hires.with, ENLARGERS[0]![0]),
+    },
+    tiles: unless(order.tiles, "off"),
+    vae_tiling: model?.colours.length === 0 ? null : unless(order.vae_tiling, "auto"),
+    refiner_at: unless(order.refiner_at, REFINER_AT),
     strength_rule: unless(order.strength_rule, "share"),
     prompt_mode: unless(order.prompt_mode, "a1111"),
   };
@@ -340,7 +404,9 @@ export function orderOfRecipe(value: unknown): Order | null {
   // A recipe counts those that its prompt names among the others.
   const loras = mode === "plain" ? read.loras : untagged(read.prompt, read.loras);
   const order = { ...read, prompt_mode: mode, loras };
+  const hires = typeof it.hires === "object" && it.hires !== null ? (it.hires as Record<string, unknown>) : null;
   if (typeof it.model === "object") {
+    order.vae_tiling = tilingOf(hires === null ? [it] : [it, hires]);
     // What a recipe does not name was the plain thing, whatever the model's own is.
     order.schedule ??= "model";
     order.colours ??= "decoded";
@@ -349,13 +415,26 @@ export function orderOfRecipe(value: unknown): Order | null {
     const wanted = typeof it.wanted === "string" ? it.wanted : order.size;
     return { ...order, size: wanted, width: null, height: null };
   }
-  const [width, height] = Array.isArray(it.size) ? (it.size as unknown[]) : [order.width, order.height];
+  // The size of a picture of two passes is the second one's.
+  const size = hires?.size ?? it.size;
+  const [width, height] = Array.isArray(size) ? (size as unknown[]) : [order.width, order.height];
   return {
     ...order,
     strength: null,
     width: typeof width === "number" ? width : null,
     height: typeof height === "number" ? height : null,
   };
+}
+
+/** What gives the autoencoder's tiles that a recipe tells of its passes: null where it did as it does by itself. */
+function tilingOf(passes: Record<string, unknown>[]): string | null {
+  const tiled = passes.map((pass) => typeof pass.vae_tiles === "number");
+  const byItself = passes.map((pass) => {
+    const [width, height] = Array.isArray(pass.work_size) ? (pass.work_size as unknown[]) : [];
+    return Number(width) * Number(height) > WHOLE;
+  });
+  if (tiled.every((it, at) => it === byItself[at])) return null;
+  return tiled.includes(true) ? "on" : "off";
 }
 
 /** What a recipe says that no order of this page can: words for a person, in the recipe's order. */
@@ -367,13 +446,9 @@ export function beyondOrders(value: unknown): string[] {
   const model = it.model as { vae?: unknown; prediction?: unknown };
   const fields: [string, unknown][] = [
     ["its embeddings, unless the service has them", Array.isArray(it.embeddings) && it.embeddings.length > 0],
-    ["the second pass", it.hires],
-    ["windows over a large picture", it.tiles],
-    ["the autoencoder's tiles", it.vae_tiles],
     ["enlarging", it.enlarge],
     ["another autoencoder", model.vae],
     ["what the network predicts", model.prediction],
-    ["the refiner", it.refiner],
   ];
   return fields.filter(([, said]) => said !== undefined && said !== null && said !== false).map(([words]) => words);
 }
@@ -397,13 +472,16 @@ export function differences(first: Order, second: Order): [string, string, strin
     ["prompt", "Prompt"], ["negative_prompt", "Leave out"], ["strength", "Strength"], ["seed", "Seed"],
     ["steps", "Steps"], ["guidance_scale", "Guidance"], ["sampler", "Sampler"], ["schedule", "Noise levels"], ["eta", "Fresh noise"],
     ["guidance_rescale", "Guidance rescale"], ["image_guidance", "Image guidance"], ["colours", "Colours"],
-    ["clip_skip", "Clip skip"], ["noise", "Noise"], ["variation_seed", "Variation seed"], ["variation_strength", "Variation"], ["model", "Model"], ["size", "Size"],
+    ["clip_skip", "Clip skip"], ["noise", "Noise"], ["variation_seed", "Variation seed"], ["variation_strength", "Variation"], ["model", "Model"],
+    ["refiner", "Refiner"], ["refiner_at", "Refiner from"], ["tiles", "Windows"], ["vae_tiling", "Autoencoder's tiles"], ["size", "Size"],
   ];
   const named = (loras: LoraChoice[] | null): string | null => loras?.map((it) => `${it.name} ${it.weight}`).join(", ") ?? null;
   const loras: [string, string | null, string | null] = ["LoRAs", named(first.loras), named(second.loras)];
   const intents: [string, string | null, string | null] = ["Repainted", first.inpaint?.intent ?? null, second.inpaint?.intent ?? null];
+  const pass = (hires: Hires | null): string | null => hires && Object.values(hires).filter((it) => it !== null).join(", ");
+  const passes: [string, string | null, string | null] = ["Second pass", pass(first.hires), pass(second.hires)];
   const shown = (value: unknown): string => (value === null || value === "" ? "–" : String(value));
-  return [...names.map(([name, label]) => [label, first[name], second[name]] as const), loras, intents]
+  return [...names.map(([name, label]) => [label, first[name], second[name]] as const), passes, loras, intents]
     .filter(([, left, right]) => left !== right)
     .map(([label, left, right]) => [label, shown(left), shown(right)]);
 }

@@ -44,6 +44,13 @@ class SessionState {
     if (loras.status === "fulfilled") this.loras = loras.value;
   }
 
+  /** Asks again which models there are; keeps the known ones where there is no answer. */
+  async lookForModels(): Promise<void> {
+    if (this.value === null || this.locked) return;
+    const models = await api.models().catch(() => null);
+    if (models !== null) this.models = models;
+  }
+
   async signIn(key: string): Promise<void> {
     await api.session.open(key);
     await this.load();

@@ -76,11 +76,8 @@ def version(peer):
     if peer.kind == "openvino":
         return f"openvino {installed('openvino')}" + (f", nncf {installed('nncf')}" if peer.ways == ("int8",) else "")
     if peer.kind == "sdcpp":
-        import stable_diffusion_cpp
-
-        told = [getattr(stable_diffusion_cpp, name)().decode() for name in ("sd_version", "sd_commit")]
-        return f"stable-diffusion-cpp-python {installed('stable-diffusion-cpp-python')}, its library {' '.join(told)}"
-    return next(line for line in (HERE / "candle" / "Cargo.toml").read_text().splitlines() if line.startswith("candle-core")).replace("=", " ").replace('"', "")
+        return f"stable-diffusion-cpp-python {installed('stable-diffusion-cpp-python')}"
+    return next(line for line in (HERE / "candle" / "Cargo.toml").read_text().splitlines() if line.startswith("candle-core")).replace(' = "=', " ").rstrip('"')
 
 
 def environment(threads):

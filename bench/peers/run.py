@@ -30,11 +30,14 @@ def read_arguments():
     parser.add_argument("--rounds", type=int, default=3, help="timed runs of each row on each peer [default: 3]")
     parser.add_argument("--warm-ups", type=int, default=1, help="runs before them that are not timed; whole transforms have none [default: 1]")
     parser.add_argument("--long-rounds", type=int, default=1, help="the same for a whole transform of Stable Diffusion [default: 1]")
+    parser.add_argument("--together", type=int, default=2, help="peers that are loaded at one time beside ours [default: 2]")
+    parser.add_argument("--kept", type=float, default=1, help="GiB that our transformed weights may take in rows of one network [default: 1]")
     parser.add_argument("--threads", type=int, default=cores, help="threads of every peer [default: all cores]")
     parser.add_argument("--compile", action="store_true", help="let torch.compile be one of torch's ways; needs a C++ compiler and minutes")
     parser.add_argument("--ways", help='take these ways rather than the fastest: JSON, {"torch": "channels_last"} for example')
     parser.add_argument("--models", type=Path, default=HERE / "models", help="folder for models and inputs [default: beside this script]")
     parser.add_argument("--results", type=Path, default=HERE / "results.json", help="file that rows are added to [default: beside this script]")
+    parser.add_argument("--add", action="store_true", help="add runs to those that the file of results holds rather than replace them")
     parser.add_argument("--markdown", type=Path, help="file to write the tables to")
     parser.add_argument("--hold", help="command that keeps the machine quiet while the command it is given runs; asked for around timed runs")
     parser.add_argument("--scaling", action="store_true", help="instead: what our engine costs by pixels, batch, steps and threads")
@@ -129,10 +132,10 @@ def prepare(peer, name, arguments, models, log):
     wanted = json.loads(arguments.ways or "{}").get(peer.name)
     side = Side(peer, name, None, None)
     try:
-        # As our binary does: transformed weights take what memory is idle, at most 6 GiB.
-        side.process = peers.start(peer, name, arguments.threads, models, log, kept=6 << 30)
+        side.process = peers.start(peer, name, arguments.threads, models, log, int(arguments.kept * 2**30))
         side.way = fastest(side.process, peer, name, warm_ups, wanted, log)
-        side.output = models / "out" / f"{name}.{peer.name.replace(' ', '_')}.{'png' if whole or name == 'starter' else 'safetensors'}"
+        if peer.kind != "sdcpp" or whole:  # a short run of stable-diffusion.cpp is no row's output
+            side.output = models / "out" / f"{name}.{peer.name.replace(' ', '_')}.{'png' if whole or name == 'starter' else 'safetensors'}"
         for _ in range(warm_ups):
             side.process.run()
     except peers.Failed as error:
@@ -142,7 +145,7 @@ def prepare(peer, name, arguments, models, log):
 
 
 def measure(names, chosen, arguments, models):
-    """Runs the rows of one sitting on every peer, in turn; gives sides."""
+    """Runs the rows of one sitting on `chosen` peers, in turn; gives sides."""
     import peer as peers
     from work import WORK
 
@@ -167,6 +170,13 @@ def measure(names, chosen, arguments, models):
         if side.process:
             side.process.end()
     return sides
+
+
+def groups(chosen, names, size):
+    """Peers that have something to do, a few at a time so that they fit into memory together; ours is in each group."""
+    busy = [peer for peer in chosen if any(name in peer.rows for name in names)]
+    ours, others = ([peer for peer in busy if (peer.kind == "ours") == mine] for mine in (True, False))
+    return [ours + others[first : first + size] for first in range(0, max(len(others), 1), size)]
 
 
 def compare(side, models):
@@ -247,9 +257,18 @@ def measure_all(rows, asked, arguments, results):
     (models / "out").mkdir(exist_ok=True)
     for sitting in dict.fromkeys(WORK[name].sitting for name in rows):
         names = [name for name in rows if WORK[name].sitting == sitting]
-        for side in measure(names, chosen, arguments, models):
-            row = results["rows"].setdefault(side.name, {})
-            row[side.peer.name] = {"way": side.way, "error": side.error, "runs": side.runs, "off": compare(side, models)}
+        fresh = {}
+        for group in groups(chosen, names, arguments.together):
+            for side in measure(names, group, arguments, models):
+                row = fresh.setdefault(side.name, {})
+                entry = row.setdefault(side.peer.name, {"way": side.way, "error": side.error, "runs": [], "off": compare(side, models)})
+                entry["runs"] += side.runs
+        for name, row in fresh.items():
+            kept = results["rows"].setdefault(name, {})
+            for peer, entry in row.items():
+                if arguments.add and peer in kept:
+                    entry["runs"] = kept[peer]["runs"] + entry["runs"]
+                kept[peer] = entry
         arguments.results.write_text(json.dumps(results, indent=1))
 
 

@@ -28,7 +28,7 @@ def timed_network(name, arguments, models, log, latents=64, batch=1, threads=Non
     file = work.case_file(models, key)
     if not file.exists():
         save_file(make_inputs(models, key, latents), file)
-    process = peers.Process(OURS, threads or arguments.threads, models, log, kept=6 << 30)
+    process = peers.Process(OURS, threads or arguments.threads, models, log, int(arguments.kept * 2**30))
     process.prepare(key, "")
     process.run()
     runs = [process.run()["seconds"] for _ in range(arguments.rounds)]

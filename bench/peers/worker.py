@@ -164,7 +164,7 @@ class OpenVino:
         if way == "f32":
             settings["INFERENCE_PRECISION_HINT"] = "f32"
         compiled = self.core.compile_model(model, "CPU", settings)
-        self.precision = str(compiled.get_property("INFERENCE_PRECISION_HINT"))
+        self.precision = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
         return compiled.create_infer_request()
 
     def prepare(self, name, way):

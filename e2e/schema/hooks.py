@@ -24,11 +24,17 @@ def chosen(text):
     return isinstance(text, str) and sum(map(ord, text)) % 2 == 0
 
 
-def order(path, body):
+def smaller(body):
     for field, (small, most) in SMALL.items():
         value = body.get(field)
         if isinstance(value, int) and not isinstance(value, bool) and small < value <= most:
             body[field] = small
+
+
+def order(path, body):
+    smaller(body)
+    if isinstance(body.get("hires"), dict):
+        smaller(body["hires"])
     if path == "/generations":
         for field in ("width", "height"):
             if body.get(field) is None:

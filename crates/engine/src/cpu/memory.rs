@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::pages::Pages;
 use crate::DeviceTensor;
 
 /// Buffers nobody uses, to be handed out again.
@@ -18,7 +19,7 @@ pub(super) struct Recycler {
 #[derive(Default)]
 struct Shelf {
     /// Those nobody uses, the oldest first.
-    idle: Vec<Vec<f32>>,
+    idle: Vec<Pages<f32>>,
     idle_len: usize,
     /// In those that are used.
     live_len: usize,
@@ -33,7 +34,7 @@ impl Shelf {
     const SMALL: usize = 1 << 18;
 
     /// The smallest idle buffer for `len` numbers that is not much larger.
-    fn take(&mut self, len: usize) -> Option<Vec<f32>> {
+    fn take(&mut self, len: usize) -> Option<Pages<f32>> {
         let most = match len < Self::SMALL {
             true => 2 * len,
             false => len + len / 8,
@@ -53,7 +54,7 @@ impl Shelf {
     }
 
     /// Takes idle buffers away, the oldest first, until `len` numbers more are no more in all than were ever used.
-    fn make_room(&mut self, len: usize) -> Vec<Vec<f32>> {
+    fn make_room(&mut self, len: usize) -> Vec<Pages<f32>> {
         let used = self.live_len + len;
         let most = self.peak_len.max(used) + Self::SLACK;
         let (mut count, mut left) = (0, self.idle_len);
@@ -88,7 +89,7 @@ impl Recycler {
             shelf.lend(len);
             drop(shelf);
             drop(others); // before the new one is there
-            vec![0.0; len]
+            Pages::zeros(len)
         });
         Buffer {
             numbers,
@@ -112,7 +113,7 @@ impl Recycler {
         drop(idle);
     }
 
-    fn give_back(&self, numbers: Vec<f32>) {
+    fn give_back(&self, numbers: Pages<f32>) {
         if numbers.is_empty() {
             return;
         }
@@ -121,7 +122,7 @@ impl Recycler {
         shelf.idle_len += numbers.len();
         shelf.idle.push(numbers);
         let oldest = (shelf.idle.len() > Self::KEPT).then(|| shelf.idle.remove(0));
-        shelf.idle_len -= oldest.as_ref().map_or(0, Vec::len);
+        shelf.idle_len -= oldest.as_deref().map_or(0, <[f32]>::len);
         drop(shelf);
         drop(oldest);
     }
@@ -139,7 +140,7 @@ impl fmt::Debug for Recycler {
 
 /// Numbers on loan from a [`Recycler`].
 pub(super) struct Buffer {
-    numbers: Vec<f32>,
+    numbers: Pages<f32>,
     len: usize,
     home: Arc<Recycler>,
 }
@@ -214,7 +215,12 @@ mod tests {
     const MIB: usize = 1 << 18;
 
     fn lens(recycler: &Recycler) -> Vec<usize> {
-        recycler.shelf().idle.iter().map(Vec::len).collect()
+        recycler
+            .shelf()
+            .idle
+            .iter()
+            .map(|idle| idle.len())
+            .collect()
     }
 
     #[test]

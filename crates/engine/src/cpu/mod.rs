@@ -12,6 +12,7 @@ mod math;
 mod memory;
 mod norm;
 mod numbers;
+mod pages;
 mod simd;
 mod table;
 

@@ -6,21 +6,23 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytemuck::Pod;
 use half::{bf16, f16};
 use rayon::prelude::*;
 
 use super::CpuBackend;
+use super::pages::Pages;
 use super::simd::{Group, Kernel, LANES, Lanes, Level};
 use crate::{Saved, Weight};
 
 /// Numbers that never change. Clones share them.
 #[derive(Debug, Clone)]
 pub(super) enum Numbers {
-    F32(Arc<Vec<f32>>),
+    F32(Arc<Pages<f32>>),
     /// Bits of IEEE half precision.
-    F16(Arc<Vec<u16>>),
+    F16(Arc<Pages<u16>>),
     /// The upper half of an f32's bits.
-    Bf16(Arc<Vec<u16>>),
+    Bf16(Arc<Pages<u16>>),
 }
 
 /// The smallest format that holds numbers exactly.
@@ -263,13 +265,13 @@ impl Numbers {
 }
 
 /// `numbers` in `order`. Pages of the result are touched first by the thread that fills them.
-fn packed<E: Copy + Sync, T: Copy + Default + Send>(
+fn packed<E: Copy + Sync, T: Pod + Send>(
     engine: &CpuBackend,
     numbers: &[E],
     narrow: impl Fn(E) -> T + Sync,
     order: &impl Order,
-) -> Vec<T> {
-    let mut out = vec![T::default(); order.len()];
+) -> Pages<T> {
+    let mut out = Pages::zeros(order.len());
     let pieces = out.chunks_mut(order.piece()).enumerate().collect();
     engine.each(pieces, |(index, out)| {
         engine.level.run(Written {

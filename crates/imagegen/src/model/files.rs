@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 use imagegen_model::{Bytes, Tokenizer, Weights};
@@ -86,7 +86,12 @@ pub(super) struct ModelFiles {
     place: Place,
     /// What was read: path and size.
     read: RefCell<BTreeMap<String, u64>>,
+    /// Files that are mapped, while anyone reads them.
+    maps: RefCell<BTreeMap<String, Weak<Mapped>>>,
 }
+
+/// What [`Bytes`] points to.
+type Mapped = dyn AsRef<[u8]> + Send + Sync;
 
 /// Files whose hash is not known yet.
 pub(super) struct Unhashed(Vec<Bytes>);
@@ -125,6 +130,7 @@ impl ModelFiles {
                     name: imagegen_starter::NAME.to_owned(),
                     place: Place::Embedded(imagegen_starter::FILES),
                     read: RefCell::default(),
+                    maps: RefCell::default(),
                 });
             }
             ModelSource::Folder(path) => (full(path)?, None),
@@ -148,6 +154,7 @@ impl ModelFiles {
             name: name.unwrap_or_else(own),
             place: Place::Folder(path),
             read: RefCell::default(),
+            maps: RefCell::default(),
         })
     }
 
@@ -321,7 +328,16 @@ impl ModelFiles {
                 if !path.exists() {
                     return Err(self.missing(file));
                 }
-                files::map(&path)?
+                // Who hashes reads the pages that who packs reads.
+                let mut maps = self.maps.borrow_mut();
+                match maps.get(file).and_then(Weak::upgrade) {
+                    Some(mapped) => mapped,
+                    None => {
+                        let mapped = files::map(&path)?;
+                        maps.insert(file.to_owned(), Arc::downgrade(&mapped));
+                        mapped
+                    }
+                }
             }
         };
         self.note(file, (*bytes).as_ref().len());

@@ -6,6 +6,8 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use crate::cpu::pages::Pages;
+
 /// Bytes that may be kept, shared by all layers of a backend.
 #[derive(Debug, Clone)]
 pub(in crate::cpu) struct Budget {
@@ -55,7 +57,7 @@ impl Drop for Loan {
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     used: AtomicBool,
-    filters: OnceLock<(Vec<f32>, Loan)>,
+    filters: OnceLock<(Pages<f32>, Loan)>,
 }
 
 impl Kept {
@@ -65,7 +67,7 @@ impl Kept {
         &self,
         budget: &Budget,
         len: usize,
-        make: impl FnOnce() -> Vec<f32>,
+        make: impl FnOnce() -> Pages<f32>,
     ) -> Option<&[f32]> {
         if let Some((filters, _)) = self.filters.get() {
             return Some(filters);
@@ -82,13 +84,19 @@ impl Kept {
 mod tests {
     use super::*;
 
+    fn full(number: f32, len: usize) -> Pages<f32> {
+        let mut pages = Pages::zeros(len);
+        pages.fill(number);
+        pages
+    }
+
     #[test]
     fn what_is_used_again_is_kept_while_there_is_room() {
         let budget = Budget::new(100);
         let (first, second) = (Kept::default(), Kept::default());
-        assert_eq!(first.get(&budget, 20, || vec![1.0; 20]), None, "used once");
+        assert_eq!(first.get(&budget, 20, || full(1.0, 20)), None, "used once");
         assert_eq!(
-            first.get(&budget, 20, || vec![1.0; 20]),
+            first.get(&budget, 20, || full(1.0, 20)),
             Some([1.0; 20].as_slice())
         );
         assert_eq!(
@@ -106,7 +114,7 @@ mod tests {
         drop(first);
         assert_eq!(budget.kept(), 0);
         assert_eq!(
-            second.get(&budget, 6, || vec![2.0; 6]),
+            second.get(&budget, 6, || full(2.0, 6)),
             Some([2.0; 6].as_slice())
         );
     }

@@ -10,6 +10,7 @@ mod winograd;
 
 use super::linear::{PanelOrder, TileWidth, check_bias, check_sizes, finish_row};
 use super::numbers::Numbers;
+use super::pages::Pages;
 use super::simd::{Lanes, rectangles};
 use super::{CpuBackend, CpuTensor, blocks, check_same, nhwc};
 use crate::backend::ConvCall;
@@ -337,7 +338,7 @@ impl CpuBackend {
         let len = winograd::panel_len(weights);
         let all = weights.outputs.div_ceil(weights.width) * len;
         weights.kept.get(&self.budget, all, || {
-            let mut numbers = vec![0.0; all];
+            let mut numbers = Pages::zeros(all);
             let panels = numbers.chunks_exact_mut(len).enumerate().collect();
             self.each(panels, |(panel, out)| {
                 self.level.run(PanelPiece {

@@ -78,7 +78,8 @@ fn a_folder_is_described_by_its_files() {
     let smaller = describe().json();
     assert_eq!(smaller["native_size"]["side"], 256);
     assert_ne!(smaller["sha256"], json["sha256"]);
-    let run = |json: &serde_json::Value| json["memory_bytes"]["run"].as_u64().unwrap();
+    // Idle buffers may take 32 MiB at any size.
+    let run = |json: &serde_json::Value| json["memory_bytes"]["run"].as_u64().unwrap() - (32 << 20);
     let quarter = run(&json) / 4;
     assert!(
         run(&smaller).abs_diff(quarter) < quarter / 4,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use imagegen_engine::cpu::Precision;
 use imagegen_engine::{Backend, Tensor};
 
 use crate::cases::{Call, Case};
@@ -21,11 +22,16 @@ pub struct Prepared {
 impl Prepared {
     /// Computes the references of `cases` on two threads.
     pub fn all(cases: Vec<Case>) -> Vec<Self> {
+        Self::all_at(cases, Precision::F32)
+    }
+
+    /// The same where products are computed at a precision.
+    pub fn all_at(cases: Vec<Case>, precision: Precision) -> Vec<Self> {
         let prepare = |cases: Vec<Case>| -> Vec<Self> {
             cases
                 .into_iter()
                 .map(|case| Self {
-                    want: case.reference(),
+                    want: case.reference_at(precision),
                     case,
                 })
                 .collect()

@@ -2,6 +2,7 @@
 //!
 //! Nothing here is optimised, on purpose: it must be plain to read, since it decides who is wrong.
 
+use imagegen_engine::cpu::Precision;
 use imagegen_engine::{Activation, Tensor};
 
 /// What one output must be.
@@ -26,6 +27,20 @@ impl Estimate {
         Self {
             value: f64::from(value),
             size: 0.0,
+        }
+    }
+
+    /// A factor, when a product of it and another one is computed at a precision: both are rounded to that first.
+    #[must_use]
+    pub fn factor(self, precision: Precision) -> Self {
+        let roundings = match precision {
+            Precision::F32 => return self,
+            // Eight bits in place of twenty-four.
+            Precision::Bf16 => f64::from(1 << 15) * std::f64::consts::SQRT_2,
+        };
+        Self {
+            size: self.size.hypot(roundings * self.value),
+            ..self
         }
     }
 

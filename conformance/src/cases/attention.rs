@@ -1,5 +1,6 @@
 //! Attention.
 
+use imagegen_engine::cpu::Precision;
 use imagegen_engine::{AttentionMask, Backend, Error, Tensor};
 
 use super::Call;
@@ -87,14 +88,20 @@ impl Attention {
 
     /// One head of one query: its `head_size` outputs. `keys` and `values` hold the rows of this
     /// head that the query sees.
-    fn one_query(&self, query: &[f32], keys: &[&[f32]], values: &[&[f32]]) -> Vec<Estimate> {
+    fn one_query(
+        &self,
+        precision: Precision,
+        query: &[f32],
+        keys: &[&[f32]],
+        values: &[&[f32]],
+    ) -> Vec<Estimate> {
         let root = (self.head_size as f64).sqrt();
         let scores: Vec<Estimate> = keys
             .iter()
             .map(|key| {
                 let mut sum = Sum::default();
                 for (&q, &k) in query.iter().zip(*key) {
-                    sum.add_product(Estimate::exact(q), f64::from(k));
+                    sum.add_product(Estimate::exact(q).factor(precision), f64::from(k));
                 }
                 let sum = sum.total();
                 let value = sum.value / root;
@@ -122,7 +129,7 @@ impl Attention {
             .map(|c| {
                 let mut sum = Sum::default();
                 for (weight, value) in weights.iter().zip(values) {
-                    sum.add_product(*weight, f64::from(value[c]));
+                    sum.add_product(weight.factor(precision), f64::from(value[c]));
                 }
                 sum.total().over(total.total())
             })
@@ -132,6 +139,10 @@ impl Attention {
 
 impl Call for Attention {
     fn reference(&self) -> Vec<Reference> {
+        self.reference_at(Precision::F32)
+    }
+
+    fn reference_at(&self, precision: Precision) -> Vec<Reference> {
         let [query, key, value] = self.parts();
         let ([queries, keys], size) = (self.lengths, self.head_size);
         let channels = self.heads * size;
@@ -152,7 +163,12 @@ impl Call for Attention {
                 let key_rows: Vec<&[f32]> = key_rows.iter().map(Vec::as_slice).collect();
                 let value_rows: Vec<&[f32]> = value_rows.iter().map(Vec::as_slice).collect();
                 let at = (n * queries + i) * channels + head * size;
-                numbers.extend(self.one_query(&query.data()[at..][..size], &key_rows, &value_rows));
+                numbers.extend(self.one_query(
+                    precision,
+                    &query.data()[at..][..size],
+                    &key_rows,
+                    &value_rows,
+                ));
             }
         }
         vec![Reference::new([self.batch, queries, channels], numbers)]

@@ -1,5 +1,6 @@
 //! Linear layers, plain and gated.
 
+use imagegen_engine::cpu::Precision;
 use imagegen_engine::{Activation, Backend, Error, LinearCall, Tensor};
 
 use super::Call;
@@ -41,13 +42,13 @@ impl Default for Linear {
 }
 
 /// `input` `[rows, I]` times row `o` of `weight` `[_, I]`, plus bias.
-fn product(input: &[f32], weight: &[f32], bias: Option<f32>) -> Estimate {
+fn product(precision: Precision, input: &[f32], weight: &[f32], bias: Option<f32>) -> Estimate {
     let mut sum = Sum::default();
     if let Some(bias) = bias {
         sum.add(Estimate::exact(bias));
     }
     for (&value, &weight) in input.iter().zip(weight) {
-        sum.add_product(Estimate::exact(value), f64::from(weight));
+        sum.add_product(Estimate::exact(value).factor(precision), f64::from(weight));
     }
     sum.total()
 }
@@ -74,13 +75,18 @@ impl Linear {
 
 impl Call for Linear {
     fn reference(&self) -> Vec<Reference> {
+        self.reference_at(Precision::F32)
+    }
+
+    fn reference_at(&self, precision: Precision) -> Vec<Reference> {
         let (input, weight, bias, residual) = self.parts();
         let [inputs, outputs] = self.channels;
         let mut numbers = Vec::new();
         for row in input.data().chunks_exact(inputs) {
             for o in 0..outputs {
                 let bias = bias.as_ref().map(|bias| bias.data()[o]);
-                let mut value = product(row, &weight.data()[o * inputs..][..inputs], bias);
+                let mut value =
+                    product(precision, row, &weight.data()[o * inputs..][..inputs], bias);
                 value = activate_if(value, self.activation);
                 if let Some(residual) = &residual {
                     value = value.plus(Estimate::exact(residual.data()[numbers.len()]));
@@ -154,6 +160,10 @@ impl Geglu {
 
 impl Call for Geglu {
     fn reference(&self) -> Vec<Reference> {
+        self.reference_at(Precision::F32)
+    }
+
+    fn reference_at(&self, precision: Precision) -> Vec<Reference> {
         let (input, weight, bias) = self.parts();
         let [inputs, outputs] = self.channels;
         let mut numbers = Vec::new();
@@ -161,7 +171,7 @@ impl Call for Geglu {
             for o in 0..outputs {
                 let [value, gate] = [o, outputs + o].map(|o| {
                     let bias = bias.as_ref().map(|bias| bias.data()[o]);
-                    product(row, &weight.data()[o * inputs..][..inputs], bias)
+                    product(precision, row, &weight.data()[o * inputs..][..inputs], bias)
                 });
                 numbers.push(value.times(activate(gate, Activation::Gelu)));
             }

@@ -11,6 +11,7 @@ mod norm;
 
 use std::fmt;
 
+use imagegen_engine::cpu::Precision;
 use imagegen_engine::{Backend, Error, Tensor};
 
 pub use attention::{Attention, Mask};
@@ -27,6 +28,11 @@ use crate::tolerance::Tolerance;
 pub trait Call: fmt::Debug {
     /// What must come out, in plain loops.
     fn reference(&self) -> Vec<Reference>;
+
+    /// The same where products are computed at a precision: the value is the same, what may be off is more.
+    fn reference_at(&self, _: Precision) -> Vec<Reference> {
+        self.reference()
+    }
 
     /// What `backend` gives.
     fn run<B: Backend>(&self, backend: &B) -> Result<Vec<Tensor>, Error>;
@@ -62,6 +68,10 @@ macro_rules! cases {
         impl Call for Case {
             fn reference(&self) -> Vec<Reference> {
                 match self { $(Self::$kind(case) => case.reference(),)* }
+            }
+
+            fn reference_at(&self, precision: Precision) -> Vec<Reference> {
+                match self { $(Self::$kind(case) => case.reference_at(precision),)* }
             }
 
             fn run<B: Backend>(&self, backend: &B) -> Result<Vec<Tensor>, Error> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use imagegen::{ModelSource, NoiseKind, PromptMode, Recipe, StrengthRule};
+use imagegen::{ModelSource, NoiseKind, Precision, PromptMode, Recipe, StrengthRule};
 
 use crate::arguments::{FitName, ModelChoice, Prompted, Shaping};
 use crate::shown::acts;
@@ -40,6 +40,9 @@ pub(crate) fn transform(
     option("--seed", &recipe.seed.to_string());
     if let Some(skip) = recipe.clip_skip {
         option("--clip-skip", &skip.to_string());
+    }
+    if prompted.precision != Precision::default() {
+        option("--precision", prompted.precision.name());
     }
     if prompted.noise != NoiseKind::default() {
         option("--noise", prompted.noise.name());

@@ -143,6 +143,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
         kind: Kind::Text,
     },
     Setting {
+        key: "precision",
+        kind: Kind::Text,
+    },
+    Setting {
         key: "tiles",
         kind: Kind::Text,
     },

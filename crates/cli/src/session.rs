@@ -103,7 +103,7 @@ impl<'a> Session<'a> {
                 name = format!("{name} and its refiner {}", shown(refiner));
             }
             let (level, threads) = (cpu.level, cpu.threads);
-            say!("loaded {name} in {load_seconds:.2} s (f32, {level}, {threads} threads)");
+            say!("loaded {name} in {load_seconds:.2} s ({level}, {threads} threads)");
         }
         Ok(Self {
             machine,
@@ -338,11 +338,17 @@ impl<'a> Session<'a> {
 
     fn document(&self) -> Map<String, Value> {
         let cpu = self.model.cpu();
+        // One command computes all its results in one way.
+        let arithmetic = self
+            .results
+            .first()
+            .map(|result| &result["recipe"]["arithmetic"]);
+        let arithmetic = arithmetic.and_then(Value::as_str).unwrap_or("f32");
         let document = json!({
             "program": imagegen::PROGRAM,
             "model": {"name": self.model.name(), "sha256": self.model.sha256()},
             "refiner": self.model.refiner().map(|(name, sha256)| json!({"name": name, "sha256": sha256})),
-            "cpu": {"level": cpu.level.name(), "threads": cpu.threads, "arithmetic": "f32"},
+            "cpu": {"level": cpu.level.name(), "threads": cpu.threads, "arithmetic": arithmetic},
             "load_seconds": rounded(self.load_seconds),
             "results": self.results,
             "failures": self.failures,

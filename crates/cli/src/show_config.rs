@@ -101,6 +101,7 @@ fn fallback(key: &str, defaults: &Defaults, model: &str) -> (String, String) {
         "prompt-mode" => "a1111",
         "clip-skip" => "1",
         "noise" => "cpu",
+        "precision" => "f32",
         "vae" => "the model's own",
         "prediction" => "as the model's files say",
         "eta" => "the sampler's own",

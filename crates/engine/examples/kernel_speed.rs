@@ -1,10 +1,10 @@
 //! Speed of single operations at the shapes of the starter and of Stable Diffusion 1.5.
 //!
-//! `cargo run --release -p imagegen-engine --example kernel_speed [threads] [level]`
+//! `cargo run --release -p imagegen-engine --example kernel_speed [threads] [level] [precision]`
 
 use std::time::Instant;
 
-use imagegen_engine::cpu::Level;
+use imagegen_engine::cpu::{Level, Precision};
 use imagegen_engine::{
     Activation, AttentionMask, Backend, ConvCall, CpuBackend, GroupNorm, LinearCall, Padding,
     Tensor,
@@ -41,14 +41,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let level = arguments
         .next()
         .map_or(Ok(Level::best()), |level| level.parse())?;
-    let engine = CpuBackend::new(level, threads)?;
-    println!("{level}, {threads} threads");
+    let precision = arguments
+        .next()
+        .map_or(Ok(Precision::F32), |precision| precision.parse())?;
+    let engine = CpuBackend::new(level, threads)?.at(precision);
+    println!("{level}, {precision}, {threads} threads");
     for (side, inputs, outputs) in [
         (128, 96, 96),
         (128, 192, 96),
         (64, 128, 128),
         (32, 256, 128),
         (64, 320, 320),
+        (32, 640, 640),
         (16, 1280, 1280),
     ] {
         let input = engine.upload(&noise(&[1, side, side, inputs]));
@@ -87,7 +91,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 .expect("the shapes fit");
         });
     }
-    for (rows, inputs, outputs) in [(4096, 128, 128), (4096, 128, 1024), (8192, 320, 320)] {
+    for (rows, inputs, outputs) in [
+        (4096, 128, 128),
+        (4096, 128, 1024),
+        (8192, 320, 320),
+        (8192, 320, 2560),
+    ] {
         let input = engine.upload(&noise(&[rows, inputs]));
         let weights = engine.linear_weights(noise(&[outputs, inputs]), None)?;
         let gflop = 2.0 * (rows * inputs * outputs) as f64 / 1e9;

@@ -205,6 +205,16 @@ pub trait Backend: Debug + Sized {
     /// Keeps a table `weight` `[V, C]` for [`Backend::embedding`].
     fn table<'w>(&self, weight: impl Into<Weight<'w>>) -> Result<Self::Table, Error>;
 
+    /// The same weights for a layer that is sensitive to rounding: a backend that rounds factors leaves it exact.
+    fn exact_conv2d(&self, weights: Self::Conv2d) -> Self::Conv2d {
+        weights
+    }
+
+    /// The same of a linear layer.
+    fn exact_linear(&self, weights: Self::Linear) -> Self::Linear {
+        weights
+    }
+
     /// Keeps the scale `weight` `[C]` and shift `bias` `[C]` of a normalisation.
     fn norm_weights(&self, weight: Tensor, bias: Tensor) -> Result<Self::Norm, Error>;
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::backend::{ConvCall, GroupNorm, LinearCall};
@@ -14,8 +14,8 @@ use crate::{Activation, AttentionMask, Backend, DeviceTensor, Error, Resize, Ten
 #[derive(Debug, Default)]
 pub struct Profiled<B> {
     inner: B,
-    on: AtomicBool,
-    tally: Mutex<Tally>,
+    on: Arc<AtomicBool>,
+    tally: Arc<Mutex<Tally>>,
 }
 
 #[derive(Debug, Default)]
@@ -63,8 +63,17 @@ impl<B: Backend> Profiled<B> {
     pub fn new(inner: B) -> Self {
         Self {
             inner,
-            on: AtomicBool::new(false),
-            tally: Mutex::default(),
+            on: Arc::default(),
+            tally: Arc::default(),
+        }
+    }
+
+    /// Another backend that is timed with this one, to one account.
+    pub fn beside(&self, inner: B) -> Self {
+        Self {
+            inner,
+            on: Arc::clone(&self.on),
+            tally: Arc::clone(&self.tally),
         }
     }
 
@@ -234,6 +243,20 @@ impl<B: Backend> Backend for Profiled<B> {
 
     fn table<'w>(&self, weight: impl Into<Weight<'w>>) -> Result<B::Table, Error> {
         self.inner.table(weight)
+    }
+
+    fn exact_conv2d(&self, weights: Self::Conv2d) -> Self::Conv2d {
+        Layer {
+            packed: self.inner.exact_conv2d(weights.packed),
+            shape: weights.shape,
+        }
+    }
+
+    fn exact_linear(&self, weights: Self::Linear) -> Self::Linear {
+        Layer {
+            packed: self.inner.exact_linear(weights.packed),
+            shape: weights.shape,
+        }
     }
 
     fn norm_weights(&self, weight: Tensor, bias: Tensor) -> Result<B::Norm, Error> {

@@ -40,7 +40,7 @@ pub use enlarge::{Enlarge, Enlarger};
 pub use error::Error;
 pub use faces::{Face, faces};
 pub use hires::{Between, Hires, HiresMark};
-pub use imagegen_engine::cpu::Level;
+pub use imagegen_engine::cpu::{Level, Precision};
 pub use imagegen_engine::profile::Operation;
 pub use imagegen_picture::{Fit, Format, Picture, Rect, Size, Wanted};
 pub use imagegen_pipeline::{

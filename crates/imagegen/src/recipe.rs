@@ -1,5 +1,6 @@
 //! How a picture was made, as it is written into the picture: no clock, no paths.
 
+use imagegen_engine::cpu::Precision;
 use imagegen_picture::fidelity::Fidelity;
 use imagegen_picture::metadata::{self, A1111Fields, DigitalSource, a1111_parameters};
 use imagegen_picture::{EncodeError, Format, Metadata, Size};
@@ -15,7 +16,7 @@ use crate::{EmbeddingMark, Enlarge, Error, HiresMark, InpaintMark, LoraMark, PRO
 pub struct Recipe {
     /// Program and version.
     pub program: String,
-    /// The arithmetic: `f32` gives the same pixels on every CPU.
+    /// The arithmetic: `f32`, or `bf16` for networks that multiply in that. Either gives the same pixels on every CPU.
     pub arithmetic: String,
     /// What to make.
     pub prompt: String,
@@ -337,6 +338,9 @@ impl Recipe {
         }
         let noise = self.noise.as_deref().unwrap_or("cpu");
         extra.push(named("RNG", &noise.to_uppercase()));
+        if self.arithmetic != Precision::F32.name() {
+            extra.push(named("Precision", &self.arithmetic));
+        }
         if let Some(VariationMark { seed, strength }) = self.variation {
             extra.push(named("Variation seed", &seed.to_string()));
             extra.push(named("Variation seed strength", &strength.to_string()));

@@ -61,6 +61,10 @@ impl Recipe {
                     Some(name) => name.parse::<NoiseKind>()?,
                     None => NoiseKind::Cpu,
                 },
+                precision: match self.arithmetic.parse() {
+                    Ok(precision) => precision,
+                    Err(_) => return Err(wrong("arithmetic", &self.arithmetic, "f32 or bf16")),
+                },
                 variation: self
                     .variation
                     .map(|VariationMark { seed, strength }| Variation::new(seed, strength))

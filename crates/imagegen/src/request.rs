@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use imagegen_engine::cpu::Precision;
 use imagegen_picture::{Decoded, Fit, Limits, Picture, Size, Wanted, decode};
 use imagegen_pipeline::{Colours, NoiseKind, Sampler, Spacing, Strength, StrengthRule, Variation};
 use sha2::{Digest, Sha256};
@@ -71,6 +72,8 @@ pub struct Sampling {
     pub clip_skip: Option<usize>,
     /// Whose random numbers seeds stand for.
     pub noise: NoiseKind,
+    /// In what networks multiply, but for text encoders; in other words than f32 a run is faster and a little off.
+    pub precision: Precision,
     /// Another seed, whose noise a run starts from in part.
     pub variation: Option<Variation>,
     /// What is done about pictures larger than the model works at; windows where an enlarged source is.

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError};
 
 use imagegen_engine::Tensor;
+use imagegen_engine::cpu::Precision;
 use imagegen_picture::advice::of_result;
 use imagegen_picture::fidelity::{Fidelity, compare};
 use imagegen_picture::{
@@ -244,7 +245,7 @@ impl Model {
         let read = request.source.decoded.warnings.iter().cloned();
         let mut warnings: Vec<_> = read.map(Warning::Source).collect();
         if request.only_enlarges() {
-            warnings.extend(self.standing_warnings(true));
+            warnings.extend(self.standing_warnings(true, Precision::F32));
             return Ok(warnings);
         }
         warnings.extend(self.warnings(&request.settings, &planned.pipeline, &planned.texts)?);
@@ -534,7 +535,8 @@ impl Model {
         resolved: &imagegen_pipeline::Settings,
         texts: &ReadTexts,
     ) -> Result<Vec<Warning>, Error> {
-        let mut warnings = self.standing_warnings(settings.sampler.is_some());
+        let mut warnings =
+            self.standing_warnings(settings.sampler.is_some(), settings.sampling.precision);
         warnings.extend(loras::bounded(&settings.loras)?);
         warnings.extend(self.fit_loras(&texts.loras)?);
         warnings.extend(self.unfit_embeddings(texts, self.refined(settings)?));
@@ -566,6 +568,7 @@ impl Model {
         Ok(Aids {
             codec: self.codec_of(settings),
             refined: self.refined(settings)?,
+            precision: settings.sampling.precision,
         })
     }
 
@@ -598,7 +601,8 @@ impl Model {
         };
         resolved.guidance_scale = weighed(self);
         let heard = Heard::of((self, adapted), texts, runs)?;
-        let network = |which| heard.network(which, asked);
+        let precision = aids.precision;
+        let network = |which| heard.network(which, asked, precision);
         let training = self.training(resolved.sampler)?;
         let later = aids.refined.map(|refined| {
             let heard = Heard::of((refined.model, None), texts, runs)?;
@@ -606,7 +610,7 @@ impl Model {
         });
         let later = later.transpose()?;
         let later_network = |which| match &later {
-            Some((_, heard, _)) => heard.network(which, asked),
+            Some((_, heard, _)) => heard.network(which, asked, precision),
             None => Err("there is no refiner".into()),
         };
         let weights = texts.weights();
@@ -652,7 +656,7 @@ impl Model {
     ) -> Recipe {
         Recipe {
             program: PROGRAM.to_owned(),
-            arithmetic: "f32".to_owned(),
+            arithmetic: settings.sampling.precision.name().to_owned(),
             prompt: settings.prompt.clone(),
             negative_prompt: settings.negative_prompt.clone(),
             prompt_mode: match settings.prompt_mode {
@@ -717,6 +721,7 @@ pub(crate) fn without_hires(settings: &Settings) -> Result<(), Error> {
 pub(crate) struct Aids<'m> {
     codec: BoundCodec<'m, Engine>,
     refined: Option<Refined<'m>>,
+    precision: Precision,
 }
 
 /// What a model hears of the texts of a run.
@@ -751,6 +756,7 @@ impl<'m> Heard<'m> {
         &self,
         which: Prompt,
         guidance_scale: f64,
+        precision: Precision,
     ) -> Result<Box<dyn Network + 'm>, BoxedError> {
         let heard = match which {
             Prompt::Positive(part) => self.prompt.get(part),
@@ -758,9 +764,10 @@ impl<'m> Heard<'m> {
         };
         let heard = heard.ok_or_else(|| format!("{which:?} was left out"))?;
         let adapted = self.adapted.clone();
-        let network = self
+        let mut network = self
             .model
             .network(which, heard.clone(), guidance_scale, adapted);
+        network.engine = self.model.engine_at(precision);
         Ok(Box::new(network))
     }
 }

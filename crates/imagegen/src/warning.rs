@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use imagegen_engine::cpu::Precision;
+
 use crate::loras::MOST_WEIGHT;
 
 /// Something that was done differently than one may think.
@@ -94,6 +96,11 @@ pub enum Warning {
     },
     /// The portable kernels run on a CPU where each fused multiply-add is a function call.
     SlowCpu,
+    /// This CPU has no instructions of its own for a precision.
+    SlowPrecision {
+        /// What was asked for.
+        precision: Precision,
+    },
 }
 
 /// Something worth a line that asks for nothing.
@@ -194,6 +201,10 @@ impl fmt::Display for Warning {
                     "the model asks for {named}, which is not offered; {used} is used"
                 )
             }
+            Self::SlowPrecision { precision } => write!(
+                f,
+                "this CPU has no instructions for {precision}: the picture is the same, but no faster than with f32"
+            ),
             Self::SlowCpu => f.write_str(
                 "the portable kernels are a correctness path on this CPU and many times slower",
             ),

@@ -31,6 +31,9 @@ pub struct Sampling {
     /// Whose random numbers seeds stand for: `cpu` or `nv`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise: Option<String>,
+    /// In what networks multiply: `f32` or `bf16`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<String>,
     /// Another seed, whose noise a run starts from in part; with several pictures it counts up. Stored orders with a
     /// strength above 0 always have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -107,6 +110,7 @@ impl Sampling {
         let schedule = read("schedule", self.schedule.as_deref(), &schedules.join(", "))?;
         let colours = read("colours", self.colours.as_deref(), "kept or decoded")?;
         let noise = read("noise", self.noise.as_deref(), "cpu or nv")?;
+        let precision = read("precision", self.precision.as_deref(), "f32 or bf16")?;
         Ok(imagegen::Sampling {
             schedule,
             eta: self.eta,
@@ -115,6 +119,7 @@ impl Sampling {
             colours,
             clip_skip: self.clip_skip,
             noise: noise.unwrap_or(NoiseKind::Cpu),
+            precision: precision.unwrap_or_default(),
             variation: self.variation()?,
             tiles: read("tiles", self.tiles.as_deref(), "off or on")?,
             vae_tiling: read("vae_tiling", self.vae_tiling.as_deref(), "auto, on or off")?,

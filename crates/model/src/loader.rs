@@ -283,6 +283,22 @@ impl<'l, 'a, B: Backend> Place<'l, 'a, B> {
         self.conv2d_layer([outputs, inputs, kernel, kernel], Bias::Present)
     }
 
+    /// A convolution with bias that is sensitive to rounding, `kernel` by `kernel`.
+    pub(crate) fn exact_conv2d(
+        &self,
+        inputs: usize,
+        outputs: usize,
+        kernel: usize,
+    ) -> Result<B::Conv2d, Error> {
+        let layer = self.conv2d(inputs, outputs, kernel)?;
+        Ok(self.engine().exact_conv2d(layer))
+    }
+
+    /// A linear layer with bias that is sensitive to rounding.
+    pub(crate) fn exact_linear(&self, inputs: usize, outputs: usize) -> Result<B::Linear, Error> {
+        Ok(self.engine().exact_linear(self.linear(inputs, outputs)?))
+    }
+
     /// A convolution without bias, `kernel` by `kernel`.
     pub(crate) fn conv2d_without_bias(
         &self,

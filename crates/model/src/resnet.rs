@@ -44,7 +44,7 @@ impl<B: Backend> Resnet<B> {
             conv_in: place.at("conv1").conv2d(inputs, outputs, 3)?,
             time: sizes
                 .time
-                .map(|time| place.at("time_emb_proj").linear(time, outputs))
+                .map(|time| place.at("time_emb_proj").exact_linear(time, outputs))
                 .transpose()?,
             norm_out: place.at("norm2").norm(outputs)?,
             conv_out: place.at("conv2").conv2d(outputs, outputs, 3)?,

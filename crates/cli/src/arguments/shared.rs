@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use imagegen::files::{Shelf, Shelves};
 use imagegen::{
-    Colours, Fit, Format, Level, ModelSource, NoiseKind, PredictionType, PromptMode, Room,
-    Sampling, Settings, Source, Spacing, Strength, StrengthRule, Tiles, Transform, VaeTiling,
+    Colours, Fit, Format, Level, ModelSource, NoiseKind, Precision, PredictionType, PromptMode,
+    Room, Sampling, Settings, Source, Spacing, Strength, StrengthRule, Tiles, Transform, VaeTiling,
     Wanted,
 };
 
@@ -80,6 +80,20 @@ pub(crate) struct Prompted {
         value_parser = values::noise
     )]
     pub(crate) noise: NoiseKind,
+
+    /// In what networks multiply: f32 or bf16
+    ///
+    /// bf16 is faster on CPUs that have instructions for it, and a little off: another picture of the same kind, the same one
+    /// on every CPU.
+    #[arg(
+        long,
+        value_name = "KIND",
+        default_value = "f32",
+        env = "IMAGEGEN_PRECISION",
+        hide_env_values = true,
+        value_parser = values::precision
+    )]
+    pub(crate) precision: Precision,
 
     /// Another seed, whose noise the picture starts from in part [default: drawn, and printed]
     ///
@@ -222,6 +236,7 @@ impl Prompted {
             refiner_at: self.refiner_at,
             clip_skip: self.clip_skip.map(usize::from),
             noise: self.noise,
+            precision: self.precision,
             variation: None,
             tiles: self.tiles,
             vae_tiling: self.vae_tiling,

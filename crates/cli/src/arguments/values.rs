@@ -3,8 +3,9 @@
 use std::str::FromStr;
 
 use imagegen::{
-    Area, Enlarge, Enlarger, Expand, Intent, Level, MaskedContent, NoiseKind, PredictionType,
-    PromptMode, Rect, Region, Sampler, Size, Spacing, Strength, StrengthRule, Wanted,
+    Area, Enlarge, Enlarger, Expand, Intent, Level, MaskedContent, NoiseKind, Precision,
+    PredictionType, PromptMode, Rect, Region, Sampler, Size, Spacing, Strength, StrengthRule,
+    Wanted,
 };
 use imagegen_picture::mask::ColourKey;
 
@@ -117,6 +118,11 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
 pub(super) fn noise(text: &str) -> Result<NoiseKind, String> {
     text.parse()
         .map_err(|error: imagegen::RunError| error.to_string())
+}
+
+pub(super) fn precision(text: &str) -> Result<Precision, String> {
+    let names = Precision::ALL.map(Precision::name).join(" or ");
+    text.parse().map_err(|_| format!("expected {names}"))
 }
 
 pub(super) fn prompt_mode(text: &str) -> Result<PromptMode, String> {

@@ -18,6 +18,7 @@ mod pipes;
 #[path = "../cli/place.rs"]
 #[allow(dead_code, reason = "the other suite uses the rest of it")]
 mod place;
+mod precision;
 mod replay;
 mod service;
 mod upscale;

@@ -5,10 +5,12 @@
 //! (Milakov and Gimelshein 2018, "Online normalizer calculation for softmax").
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::blocks;
 use super::math::exp2;
-use super::simd::{Group, Kernel, LANES, Lanes, Rect, Tile};
+use super::memory::{Buffer, Recycler};
+use super::simd::{Group, Kernel, LANES, Lanes, Product, Rect, Tile};
 
 /// Keys per block. Part of the arithmetic.
 pub(super) const KEY_BLOCK: usize = 512;
@@ -52,85 +54,109 @@ impl Geometry {
         })
     }
 
-    /// Size of one head's packed keys: panels of `width` keys, `[panel][depth][width]`.
-    fn packed_keys(&self, width: usize) -> usize {
-        self.keys.div_ceil(width) * width * self.depth
+    /// Items of one head's packed keys: panels of `width` keys, `[panel][items of depth][width]`.
+    fn packed_keys<P: Product>(&self, width: usize) -> usize {
+        self.keys.div_ceil(width) * width * P::items_in(self.depth)
     }
 
-    /// Size of one head's packed values: `[block][column panel][key][width]`.
-    fn packed_values(&self, width: usize) -> usize {
-        self.keys.next_multiple_of(width) * self.depth.next_multiple_of(width)
+    /// Items of one head's packed values: `[block][column panel][items of keys][width]`.
+    fn packed_values<P: Product>(&self, width: usize) -> usize {
+        let columns = self.depth.next_multiple_of(width);
+        self.keys.next_multiple_of(width) / P::DEPTH * columns
     }
 
-    /// Size of one head's packed keys and values.
-    pub(super) fn packed(&self, width: usize) -> usize {
-        self.packed_keys(width) + self.packed_values(width)
+    /// Items of one head's packed keys and values.
+    pub(super) fn packed<P: Product>(&self, width: usize) -> usize {
+        self.packed_keys::<P>(width) + self.packed_values::<P>(width)
     }
 }
 
 /// Packs the keys and values of one head of one picture.
-pub(super) struct PackHead<'a> {
+pub(super) struct PackHead<'a, P: Product> {
     pub(super) geometry: Geometry,
     /// `[N, T, heads * depth]`.
     pub(super) key: &'a [f32],
     pub(super) value: &'a [f32],
     pub(super) picture: usize,
     pub(super) head: usize,
-    /// [`Geometry::packed`] numbers.
-    pub(super) out: &'a mut [f32],
+    pub(super) memory: &'a Arc<Recycler>,
+    /// [`Geometry::packed`] items.
+    pub(super) out: &'a mut [P::Item],
 }
 
-impl Kernel for PackHead<'_> {
+impl<P: Product> Kernel for PackHead<'_, P> {
+    const BF16: bool = P::BF16;
     type Output = ();
 
     #[inline(always)]
-    fn run<L: Lanes>(self, _: L) {
+    fn run<L: Lanes>(self, lanes: L) {
         let geometry = self.geometry;
         let (depth, width) = (geometry.depth, L::WIDTH);
         let start =
             |t: usize| (self.picture * geometry.keys + t) * geometry.row() + self.head * depth;
-        let (keys, values) = self.out.split_at_mut(geometry.packed_keys(width));
-        keys.fill(0.0);
-        values.fill(0.0);
-        for t in 0..geometry.keys {
-            let panel = &mut keys[t / width * width * depth..];
-            for (k, &number) in self.key[start(t)..][..depth].iter().enumerate() {
-                panel[k * width + t % width] = number;
-            }
-        }
+        let (keys, values) = self.out.split_at_mut(geometry.packed_keys::<P>(width));
         let columns = depth.next_multiple_of(width);
+        let deepest = KEY_BLOCK.next_multiple_of(width) * columns;
+        let mut numbers = self.memory.take(deepest.max(width * depth));
+        let numbers = numbers.as_mut_slice();
+        let mut room = self.memory.take(P::room(deepest.max(width * depth)));
+        let room = P::items(room.as_mut_slice());
+        let packed = width * P::items_in(depth);
+        for (panel, out) in keys.chunks_exact_mut(packed).enumerate() {
+            let first = panel * width;
+            let numbers = &mut numbers[..width * depth];
+            numbers.fill(0.0);
+            for t in 0..width.min(geometry.keys - first) {
+                let row = &self.key[start(first + t)..][..depth];
+                for (numbers, &number) in numbers.chunks_exact_mut(width).zip(row) {
+                    numbers[t] = number;
+                }
+            }
+            out.copy_from_slice(P::columns(lanes, numbers, depth, room));
+        }
         for (first, count, padded) in geometry.key_blocks(width) {
-            let block = &mut values[first * columns..][..padded * columns];
+            let numbers = &mut numbers[..padded * columns];
+            numbers.fill(0.0);
             for t in 0..count {
                 let row = &self.value[start(first + t)..][..depth];
                 for (panel, part) in row.chunks(width).enumerate() {
-                    block[(panel * padded + t) * width..][..part.len()].copy_from_slice(part);
+                    numbers[(panel * padded + t) * width..][..part.len()].copy_from_slice(part);
                 }
             }
+            let block = &mut values[first / P::DEPTH * columns..][..padded / P::DEPTH * columns];
+            block.copy_from_slice(P::columns(lanes, numbers, padded, room));
         }
     }
 }
 
 /// All heads of a block of queries of one picture.
-pub(super) struct AttentionPiece<'a> {
+pub(super) struct AttentionPiece<'a, P: Product> {
     pub(super) geometry: Geometry,
     /// `[N, S, heads * depth]`.
     pub(super) query: &'a [f32],
     /// `[N, heads, packed]`.
-    pub(super) packed: &'a [f32],
+    pub(super) packed: &'a [P::Item],
     pub(super) mask: Mask<'a>,
+    pub(super) memory: &'a Arc<Recycler>,
     /// Rows are queries of one picture, at most [`QUERY_BLOCK`].
     pub(super) out: Rect<'a>,
 }
 
-impl Kernel for AttentionPiece<'_> {
+impl<P: Product> Kernel for AttentionPiece<'_, P> {
+    const BF16: bool = P::BF16;
     type Output = ();
 
     #[inline(always)]
     fn run<L: Lanes>(mut self, lanes: L) {
         let columns = self.geometry.depth.next_multiple_of(L::WIDTH);
+        let scores = TILES_AT_ONCE * L::ROWS * KEY_BLOCK.next_multiple_of(L::WIDTH);
+        let query = QUERY_BLOCK * self.geometry.depth;
+        let items = QUERY_BLOCK * P::items_in(self.geometry.depth);
         let mut scratch = Scratch {
-            scores: vec![0.0; TILES_AT_ONCE * L::ROWS * KEY_BLOCK.next_multiple_of(L::WIDTH)],
+            query: vec![0.0; query],
+            query_room: self.memory.take(P::room(items)),
+            scores: vec![0.0; scores],
+            scores_room: self.memory.take(P::room(scores / P::DEPTH)),
             sums: vec![0.0; QUERY_BLOCK * columns],
             columns,
             largest: [0.0; QUERY_BLOCK],
@@ -144,8 +170,12 @@ impl Kernel for AttentionPiece<'_> {
 
 /// State of one block of queries while it walks the keys of one head.
 struct Scratch {
-    /// `[queries at once, padded keys of the block]`.
+    /// `[queries, depth]`, and where they are rounded.
+    query: Vec<f32>,
+    query_room: Buffer,
+    /// `[queries at once, padded keys of the block]`, and where they are rounded.
     scores: Vec<f32>,
+    scores_room: Buffer,
     /// Weighted sums of values, `[queries, columns]`.
     sums: Vec<f32>,
     columns: usize,
@@ -153,28 +183,38 @@ struct Scratch {
     totals: [f32; QUERY_BLOCK],
 }
 
-impl AttentionPiece<'_> {
+impl<P: Product> AttentionPiece<'_, P> {
     #[inline(always)]
     fn head<L: Lanes>(&mut self, lanes: L, head: usize, scratch: &mut Scratch) {
         let geometry = self.geometry;
         let (depth, width) = (geometry.depth, L::WIDTH);
         let rows = self.out.rows();
         let picture = rows.start / geometry.queries;
-        let size = geometry.packed(width);
+        let size = geometry.packed::<P>(width);
         let packed = &self.packed[(picture * geometry.heads + head) * size..][..size];
-        let (keys, values) = packed.split_at(geometry.packed_keys(width));
+        let (keys, values) = packed.split_at(geometry.packed_keys::<P>(width));
         scratch.sums.fill(0.0);
         scratch.largest.fill(f32::NEG_INFINITY);
         scratch.totals.fill(0.0);
-        let query = &self.query[rows.start * geometry.row() + head * depth..];
+        let all = self.query[rows.start * geometry.row()..].chunks(geometry.row());
+        for (query, own) in all.zip(scratch.query.chunks_exact_mut(depth)) {
+            own.copy_from_slice(&query[head * depth..][..depth]);
+        }
+        P::rows(
+            lanes,
+            &scratch.query[..rows.len() * depth],
+            depth,
+            P::items(scratch.query_room.as_mut_slice()),
+        );
+        let items = P::items_in(depth);
         for (first, count, padded) in geometry.key_blocks(width) {
-            let keys = &keys[first * depth..][..padded * depth];
-            let values = &values[first * scratch.columns..][..padded * scratch.columns];
+            let keys = &keys[first * items..][..padded * items];
+            let values = &values[first / P::DEPTH * scratch.columns..];
+            let values = &values[..padded / P::DEPTH * scratch.columns];
             for some in blocks(0..rows.len(), TILES_AT_ONCE * L::ROWS) {
-                let query = &query[some.start * geometry.row()..];
-                self.scores(lanes, query, some.len(), keys, padded, scratch);
+                self.scores(lanes, &some, keys, padded, scratch);
                 self.weigh(lanes, &some, first, count, padded, scratch);
-                add_values(lanes, &some, values, padded, scratch);
+                add_values::<P, L>(lanes, &some, values, padded, scratch);
             }
         }
         for (r, row) in rows.enumerate() {
@@ -191,28 +231,29 @@ impl AttentionPiece<'_> {
     fn scores<L: Lanes>(
         &self,
         lanes: L,
-        query: &[f32],
-        rows: usize,
-        keys: &[f32],
+        some: &Range<usize>,
+        keys: &[P::Item],
         padded: usize,
         scratch: &mut Scratch,
     ) {
-        let (depth, width) = (self.geometry.depth, L::WIDTH);
-        let row = self.geometry.row();
-        for (panel, keys) in keys.chunks_exact(width * depth).enumerate() {
-            for first in (0..rows).step_by(L::ROWS) {
-                let count = L::ROWS.min(rows - first);
+        let width = L::WIDTH;
+        let items = P::items_in(self.geometry.depth);
+        let query = P::rounded(&scratch.query, scratch.query_room.as_slice());
+        for (panel, keys) in keys.chunks_exact(width * items).enumerate() {
+            for first in (0..some.len()).step_by(L::ROWS) {
+                let count = L::ROWS.min(some.len() - first);
                 let tile = Tile {
                     rows: count,
-                    a: &query[first * row..],
-                    stride: row,
+                    a: &query[(some.start + first) * items..],
+                    stride: items,
                     positions: &[0],
-                    depth,
+                    depth: items,
                     panel: keys,
                     pitch: padded,
                     fresh: true,
                 };
-                lanes.multiply(&tile, &mut scratch.scores[first * padded + panel * width..]);
+                let scores = &mut scratch.scores[first * padded + panel * width..];
+                lanes.multiply::<P>(&tile, scores);
             }
         }
     }
@@ -307,29 +348,33 @@ fn exponentials<L: Lanes>(lanes: L, scores: &mut [f32], scale: f32, largest: f32
 
 /// `sums += exponentials * values` for some queries and one block of keys.
 #[inline(always)]
-fn add_values<L: Lanes>(
+fn add_values<P: Product, L: Lanes>(
     lanes: L,
     some: &Range<usize>,
-    values: &[f32],
+    values: &[P::Item],
     padded: usize,
     scratch: &mut Scratch,
 ) {
     let (columns, width) = (scratch.columns, L::WIDTH);
-    for (panel, values) in values.chunks_exact(padded * width).enumerate() {
+    let scores = &scratch.scores[..some.len() * padded];
+    let room = P::items(scratch.scores_room.as_mut_slice());
+    let scores = P::rows(lanes, scores, padded, room);
+    let items = padded / P::DEPTH;
+    for (panel, values) in values.chunks_exact(items * width).enumerate() {
         for first in (0..some.len()).step_by(L::ROWS) {
             let count = L::ROWS.min(some.len() - first);
             let tile = Tile {
                 rows: count,
-                a: &scratch.scores[first * padded..],
-                stride: padded,
+                a: &scores[first * items..],
+                stride: items,
                 positions: &[0],
-                depth: padded,
+                depth: items,
                 panel: values,
                 pitch: columns,
                 fresh: false,
             };
             let sums = (some.start + first) * columns + panel * width;
-            lanes.multiply(&tile, &mut scratch.sums[sums..]);
+            lanes.multiply::<P>(&tile, &mut scratch.sums[sums..]);
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Linear layers: rows of activations times packed panels of weights.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::CpuBackend;
 use super::math::{activate, gelu};
-use super::memory::Recycler;
+use super::memory::{Buffer, Recycler};
 use super::numbers::{Numbers, Order};
-use super::simd::{Group, Kernel, LANES, Lanes, Rect, TILE_MAX, Tile};
+use super::simd::{Group, Kernel, LANES, Lanes, Product, Rect, TILE_MAX, Tile};
 use crate::{Activation, Error, Tensor, Weight};
 
 /// A matrix `[O, I]` in panels of a level's tile width: `[panel][I][width]`, columns beyond `O`
@@ -58,12 +59,32 @@ impl Panels {
         self.width * self.inputs
     }
 
-    /// One panel; `room` is as long as [`Numbers::room`] asks for.
+    /// Room for [`Self::panel`].
+    fn room<P: Product>(&self, memory: &Arc<Recycler>) -> Room {
+        Room {
+            numbers: memory.take(self.numbers.room(self.len())),
+            items: memory.take(P::room(P::items_in(self.inputs) * self.width)),
+        }
+    }
+
+    /// One panel.
     #[inline(always)]
-    fn panel<'a, L: Lanes>(&'a self, lanes: L, index: usize, room: &'a mut [f32]) -> Panel<'a> {
+    fn panel<'a, P: Product, L: Lanes>(
+        &'a self,
+        lanes: L,
+        index: usize,
+        room: &'a mut Room,
+    ) -> Panel<'a, P> {
         let first = index * self.len();
+        let range = first..first + self.len();
+        let numbers = self.numbers.read(lanes, range, room.numbers.as_mut_slice());
         Panel {
-            numbers: self.numbers.read(lanes, first..first + self.len(), room),
+            items: P::columns(
+                lanes,
+                numbers,
+                self.inputs,
+                P::items(room.items.as_mut_slice()),
+            ),
             bias: &self.bias[index * self.width..][..self.width],
         }
     }
@@ -124,11 +145,17 @@ impl Order for PanelOrder {
     }
 }
 
-/// A few columns of a matrix, as f32.
+/// Where a panel is widened, and where it is rounded.
+struct Room {
+    numbers: Buffer,
+    items: Buffer,
+}
+
+/// A few columns of a matrix.
 #[derive(Clone, Copy)]
-struct Panel<'a> {
-    /// `[I][width]`.
-    numbers: &'a [f32],
+struct Panel<'a, P: Product> {
+    /// `[items in I][width]`.
+    items: &'a [P::Item],
     /// `[width]`.
     bias: &'a [f32],
 }
@@ -139,6 +166,8 @@ pub struct CpuLinear {
     pub(super) values: Panels,
     /// The second half of a gated layer.
     pub(super) gates: Option<Panels>,
+    /// Whether it is multiplied in f32 at every precision.
+    pub(super) exact: bool,
 }
 
 impl CpuLinear {
@@ -159,6 +188,7 @@ impl CpuLinear {
             return Ok(Self {
                 values: pack(0, outputs),
                 gates: None,
+                exact: false,
             });
         }
         if outputs % 2 != 0 {
@@ -168,6 +198,7 @@ impl CpuLinear {
         Ok(Self {
             values: pack(0, half),
             gates: Some(pack(half, half)),
+            exact: false,
         })
     }
 }
@@ -206,7 +237,8 @@ impl Kernel for TileWidth {
 }
 
 /// One rectangle of a linear layer's output.
-pub(super) struct LinearPiece<'a> {
+pub(super) struct LinearPiece<'a, P> {
+    pub(super) product: PhantomData<P>,
     /// `[rows, I]`.
     pub(super) input: &'a [f32],
     pub(super) weights: &'a CpuLinear,
@@ -218,7 +250,8 @@ pub(super) struct LinearPiece<'a> {
     pub(super) out: Rect<'a>,
 }
 
-impl Kernel for LinearPiece<'_> {
+impl<P: Product> Kernel for LinearPiece<'_, P> {
+    const BF16: bool = P::BF16;
     type Output = ();
 
     #[inline(always)]
@@ -228,22 +261,26 @@ impl Kernel for LinearPiece<'_> {
         let cols = self.out.cols();
         let rows = self.out.rows();
         let (mut sums, mut gate) = ([0.0; TILE_MAX], [0.0; TILE_MAX]);
-        let room = |panels: &Panels| self.memory.take(panels.numbers.room(panels.len()));
-        let mut values_room = room(&weights.values);
-        let mut gates_room = weights.gates.as_ref().map(room);
+        let mut values_room = weights.values.room::<P>(self.memory);
+        let mut gates_room = weights
+            .gates
+            .as_ref()
+            .map(|gates| gates.room::<P>(self.memory));
+        let items = P::items_in(depth);
+        let mut rounded = self.memory.take(P::room(rows.len() * items));
+        let input = &self.input[rows.start * depth..rows.end * depth];
+        let input = P::rows(lanes, input, depth, P::items(rounded.as_mut_slice()));
         for first_col in cols.clone().step_by(width) {
             let index = first_col / width;
-            let values = weights
-                .values
-                .panel(lanes, index, values_room.as_mut_slice());
+            let values = weights.values.panel::<P, L>(lanes, index, &mut values_room);
             let gates = weights.gates.as_ref().zip(gates_room.as_mut());
-            let gates = gates.map(|(gates, room)| gates.panel(lanes, index, room.as_mut_slice()));
+            let gates = gates.map(|(gates, room)| gates.panel::<P, L>(lanes, index, room));
             for first in rows.clone().step_by(L::ROWS) {
                 let count = L::ROWS.min(rows.end - first);
-                let a = &self.input[first * depth..(first + count) * depth];
-                product(lanes, values, count, a, depth, &mut sums);
+                let a = &input[(first - rows.start) * items..][..count * items];
+                product(lanes, values, count, a, items, &mut sums);
                 if let Some(gates) = gates {
-                    product(lanes, gates, count, a, depth, &mut gate);
+                    product(lanes, gates, count, a, items, &mut gate);
                     multiply_by_gelu(lanes, &mut sums[..count * width], &gate);
                 }
                 let used = width.min(cols.end - first_col);
@@ -261,14 +298,14 @@ impl Kernel for LinearPiece<'_> {
     }
 }
 
-/// Bias plus `rows` rows of `a` `[rows, depth]` times one panel.
+/// Bias plus `rows` rows of `a` `[rows, items]` times one panel.
 #[inline(always)]
-fn product<L: Lanes>(
+fn product<P: Product, L: Lanes>(
     lanes: L,
-    panel: Panel<'_>,
+    panel: Panel<'_, P>,
     rows: usize,
-    a: &[f32],
-    depth: usize,
+    a: &[P::Item],
+    items: usize,
     sums: &mut [f32],
 ) {
     for row in sums[..rows * L::WIDTH].chunks_exact_mut(L::WIDTH) {
@@ -277,14 +314,14 @@ fn product<L: Lanes>(
     let tile = Tile {
         rows,
         a,
-        stride: depth,
+        stride: items,
         positions: &[0],
-        depth,
-        panel: panel.numbers,
+        depth: items,
+        panel: panel.items,
         pitch: L::WIDTH,
         fresh: false,
     };
-    lanes.multiply(&tile, sums);
+    lanes.multiply::<P>(&tile, sums);
 }
 
 #[inline(always)]

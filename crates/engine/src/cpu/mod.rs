@@ -13,6 +13,7 @@ mod memory;
 mod norm;
 mod numbers;
 mod pages;
+mod precision;
 mod simd;
 mod table;
 
@@ -21,9 +22,11 @@ pub use linear::CpuLinear;
 pub use memory::{CpuTensor, buffer_bytes};
 pub use norm::CpuNorm;
 pub use numbers::kept_bytes;
+pub use precision::Precision;
 pub use simd::Level;
 pub use table::CpuTable;
 
+use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -37,13 +40,14 @@ use layout::Patches;
 use linear::{LinearPiece, TileWidth};
 use memory::{Buffer, Recycler};
 use norm::{LayerNormPiece, MOMENT_BLOCK, Moments};
-use simd::{Kernel, LANES, Lanes, Rect, rectangles};
+use simd::{Bfloats, Kernel, LANES, Lanes, Product, Rect, Singles, rectangles};
 
 /// Networks on the CPU.
 #[derive(Debug)]
 pub struct CpuBackend {
     level: Level,
-    pool: rayon::ThreadPool,
+    precision: Precision,
+    pool: Arc<rayon::ThreadPool>,
     recycler: Arc<Recycler>,
     budget: Budget,
 }
@@ -71,7 +75,8 @@ impl CpuBackend {
             .map_err(|error| Error::value("threads", threads, format!("a number ({error})")))?;
         Ok(Self {
             level,
-            pool,
+            precision: Precision::F32,
+            pool: Arc::new(pool),
             recycler: Arc::default(),
             budget: Budget::new(Self::KEPT),
         })
@@ -83,6 +88,32 @@ impl CpuBackend {
         Self {
             budget: Budget::new(bytes),
             ..self
+        }
+    }
+
+    /// This backend at another precision: with the same threads, buffers and kept weights. Tensors and weights of one
+    /// are those of the other.
+    #[must_use]
+    pub fn at(&self, precision: Precision) -> Self {
+        Self {
+            level: self.level,
+            precision,
+            pool: Arc::clone(&self.pool),
+            recycler: Arc::clone(&self.recycler),
+            budget: self.budget.clone(),
+        }
+    }
+
+    /// In what it multiplies.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// In what a layer is multiplied.
+    fn precision_of(&self, exact: bool) -> Precision {
+        match exact {
+            true => Precision::F32,
+            false => self.precision,
         }
     }
 
@@ -169,17 +200,81 @@ impl CpuBackend {
             4 * panels.width
         };
         let pieces = rectangles(buffer.as_mut_slice(), panels.outputs, blocks, cols.max(1));
+        let call = LinearCall {
+            activation,
+            residual,
+        };
+        match self.precision_of(weights.exact) {
+            Precision::F32 => self.linear_pieces::<Singles>(input, weights, call, pieces),
+            Precision::Bf16 => self.linear_pieces::<Bfloats>(input, weights, call, pieces),
+        }
+        Ok(CpuTensor::new(shape, buffer))
+    }
+
+    fn linear_pieces<P: Product>(
+        &self,
+        input: &CpuTensor,
+        weights: &CpuLinear,
+        call: LinearCall<'_, Self>,
+        pieces: Vec<Rect<'_>>,
+    ) {
         self.each(pieces, |out| {
-            self.level.run(LinearPiece {
+            self.level.run(LinearPiece::<P> {
+                product: PhantomData,
                 input: input.data(),
                 weights,
-                activation,
-                residual: residual.map(CpuTensor::data),
+                activation: call.activation,
+                residual: call.residual.map(CpuTensor::data),
                 memory: &self.recycler,
                 out,
             });
         });
-        Ok(CpuTensor::new(shape, buffer))
+    }
+
+    /// Attention of `n` pictures, once everything is checked.
+    fn attend<P: Product>(
+        &self,
+        n: usize,
+        geometry: attention::Geometry,
+        [query, key, value]: [&CpuTensor; 3],
+        mask: Mask<'_>,
+    ) -> CpuTensor {
+        let heads = geometry.heads;
+        let size = geometry.packed::<P>(self.level.run(TileWidth));
+        let mut packed = self.buffer(n * heads * size);
+        let pieces = packed
+            .as_mut_slice()
+            .chunks_exact_mut(size)
+            .enumerate()
+            .collect();
+        self.each(pieces, |(index, out): (usize, &mut [f32])| {
+            let (picture, head) = (index / heads, index % heads);
+            self.level.run(PackHead::<P> {
+                geometry,
+                key: key.data(),
+                value: value.data(),
+                picture,
+                head,
+                memory: &self.recycler,
+                out: P::items(out),
+            });
+        });
+        let (queries, width) = (geometry.queries, heads * geometry.depth);
+        let mut buffer = self.buffer(n * queries * width);
+        let rows = (0..n)
+            .flat_map(|picture| blocks(picture * queries..(picture + 1) * queries, QUERY_BLOCK));
+        let pieces = rectangles(buffer.as_mut_slice(), width, rows, width);
+        self.each(pieces, |out| {
+            self.level.run(AttentionPiece::<P> {
+                geometry,
+                query: query.data(),
+                packed: P::items_of(packed.as_slice()),
+                mask,
+                memory: &self.recycler,
+                out,
+            });
+        });
+        CpuTensor::new(query.shape(), buffer)
     }
 
     /// Scale and shift per picture and channel that a group normalisation comes down to, `[N, C]`.
@@ -427,6 +522,16 @@ impl Backend for CpuBackend {
         CpuTable::pack(self, &weight.into())
     }
 
+    fn exact_conv2d(&self, mut weights: CpuConv2d) -> CpuConv2d {
+        weights.exact = true;
+        weights
+    }
+
+    fn exact_linear(&self, mut weights: CpuLinear) -> CpuLinear {
+        weights.exact = true;
+        weights
+    }
+
     fn norm_weights(&self, weight: Tensor, bias: Tensor) -> Result<CpuNorm, Error> {
         let &[channels] = weight.shape() else {
             return Err(Error::shape("norm weight", weight.shape(), "[C]"));
@@ -520,40 +625,11 @@ impl Backend for CpuBackend {
             heads,
             depth: width / heads,
         };
-        let size = geometry.packed(self.level.run(TileWidth));
-        let mut packed = self.buffer(n * heads * size);
-        let pieces = packed
-            .as_mut_slice()
-            .chunks_exact_mut(size)
-            .enumerate()
-            .collect();
-        self.each(pieces, |(index, out): (usize, &mut [f32])| {
-            let (picture, head) = (index / heads, index % heads);
-            let (key, value) = (key.data(), value.data());
-            self.level.run(PackHead {
-                geometry,
-                key,
-                value,
-                picture,
-                head,
-                out,
-            });
-        });
-        let mut buffer = self.buffer(n * queries * width);
-        let rows = (0..n)
-            .flat_map(|picture| blocks(picture * queries..(picture + 1) * queries, QUERY_BLOCK));
-        let pieces = rectangles(buffer.as_mut_slice(), width, rows, width);
-        self.each(pieces, |out| {
-            let (query, packed) = (query.data(), packed.as_slice());
-            self.level.run(AttentionPiece {
-                geometry,
-                query,
-                packed,
-                mask,
-                out,
-            });
-        });
-        Ok(CpuTensor::new(query.shape(), buffer))
+        let tensors = [query, key, value];
+        Ok(match self.precision {
+            Precision::F32 => self.attend::<Singles>(n, geometry, tensors, mask),
+            Precision::Bf16 => self.attend::<Bfloats>(n, geometry, tensors, mask),
+        })
     }
 
     fn group_norm(&self, input: &CpuTensor, norm: GroupNorm<'_, Self>) -> Result<CpuTensor, Error> {

@@ -129,7 +129,7 @@ impl Model {
             }
             changes
         };
-        let (own, engine) = (&self.networks, &self.engine);
+        let (own, engine) = (&self.networks, self.engine());
         let weights = &parts.unet.weights;
         let unet = own.unet.changed(engine, weights, &changes(Network::UNet));
         let mut towers = Vec::new();

@@ -31,7 +31,7 @@ use std::collections::VecDeque;
 use std::iter;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use imagegen_engine::cpu::Level;
+use imagegen_engine::cpu::{Level, Precision};
 use imagegen_engine::profile::{Operation, Profiled};
 use imagegen_engine::{Backend, CpuBackend, Tensor};
 use imagegen_model::{AddedInput, TextEncoding, UNetInput};
@@ -99,7 +99,8 @@ type Said = (PromptMode, Vec<Piece>, usize, Embeddings);
 #[derive(Debug)]
 pub struct Model {
     pub(crate) mark: ModelMark,
-    engine: Engine,
+    /// One for each precision, in the order of [`Precision::ALL`].
+    engines: [Engine; Precision::ALL.len()],
     networks: Networks<Engine>,
     footprint: Footprint,
     native: Native,
@@ -146,7 +147,7 @@ impl Model {
         let networks = Networks::load(&engine, &files, &parts)?;
         Ok(Self {
             mark: mark.finish(),
-            engine,
+            engines: Precision::ALL.map(|precision| engine.beside(engine.inner().at(precision))),
             networks,
             footprint,
             native,
@@ -235,7 +236,7 @@ impl Model {
     }
 
     fn held_with(&self, refiner: Option<&Self>) -> u64 {
-        let held = |model: &Self| model.engine.inner().held_bytes() as u64;
+        let held = |model: &Self| model.engine().inner().held_bytes() as u64;
         held(self) + refiner.map_or(0, held)
     }
 
@@ -243,14 +244,14 @@ impl Model {
     /// first. Results are the same.
     pub fn profiled<T>(&self, work: impl FnOnce() -> T) -> (T, Vec<Operation>) {
         let refiner = self.refiner.as_deref();
-        self.engine.start("");
+        self.engine().start("");
         if let Some(refiner) = refiner {
-            refiner.engine.start("refiner's ");
+            refiner.engine().start("refiner's ");
         }
         let done = work();
-        let mut operations = self.engine.stop();
+        let mut operations = self.engine().stop();
         if let Some(refiner) = refiner {
-            operations.extend(refiner.engine.stop());
+            operations.extend(refiner.engine().stop());
         }
         (done, operations)
     }
@@ -303,8 +304,8 @@ impl Model {
     /// The instruction set and the threads it runs on.
     pub fn cpu(&self) -> Cpu {
         Cpu {
-            level: self.engine.inner().level(),
-            threads: self.engine.inner().threads(),
+            level: self.engine().inner().level(),
+            threads: self.engine().inner().threads(),
         }
     }
 
@@ -359,14 +360,15 @@ impl Model {
 
     /// Between pixels and latents.
     pub(crate) fn codec(&self) -> BoundCodec<'_, Engine> {
-        self.networks.codec.on(&self.engine)
+        self.networks.codec.on(self.engine())
     }
 
     /// The same for a run, with what is asked for of its tiles.
     pub(crate) fn codec_of(&self, settings: &Settings) -> BoundCodec<'_, Engine> {
         let tiling = settings.sampling.vae_tiling.unwrap_or_default();
         let side = VaeTiling::side(self.native_side());
-        self.codec().tiled(tiling, side)
+        let engine = self.engine_at(settings.sampling.precision);
+        self.networks.codec.on(engine).tiled(tiling, side)
     }
 
     /// Side, in pixels, of the tiles in which a picture of `size` is encoded and decoded; `None` where it is whole.
@@ -383,7 +385,11 @@ impl Model {
     }
 
     /// What to know about any run of this model on this machine.
-    pub(crate) fn standing_warnings(&self, sampler_asked: bool) -> Vec<Warning> {
+    pub(crate) fn standing_warnings(
+        &self,
+        sampler_asked: bool,
+        precision: Precision,
+    ) -> Vec<Warning> {
         let mut warnings = Vec::new();
         if let Some(named) = self.scheduler.replaced().filter(|_| !sampler_asked) {
             let used = self.scheduler.sampler().name();
@@ -392,8 +398,11 @@ impl Model {
                 used,
             });
         }
-        if self.engine.inner().level() == Level::Portable && cfg!(target_arch = "x86_64") {
+        if self.engine().inner().level() == Level::Portable && cfg!(target_arch = "x86_64") {
             warnings.push(Warning::SlowCpu);
+        }
+        if !precision.is_fast_at(self.engine().inner().level()) {
+            warnings.push(Warning::SlowPrecision { precision });
         }
         warnings
     }
@@ -488,7 +497,7 @@ impl Model {
             return Ok(Arc::clone(found));
         }
         let how = (mode, left_out);
-        let new = texts.encode(&self.engine, how, pieces, &prompt.embeddings);
+        let new = texts.encode(self.engine(), how, pieces, &prompt.embeddings);
         let new = Arc::new(new.map_err(|cause| self.fail(cause))?);
         encoded.push_front((said, Arc::clone(&new)));
         encoded.truncate(KEPT);
@@ -505,7 +514,7 @@ impl Model {
         let negative = prompt.which != "prompt";
         if negative && prompt.is_none && self.zeros_for_no_prompt && pooled_text {
             return Ok(vec![Heard {
-                encodings: vec![Arc::new(self.networks.texts.nothing(&self.engine))],
+                encodings: vec![Arc::new(self.networks.texts.nothing(self.engine()))],
                 steps: Vec::new(),
             }]);
         }
@@ -520,9 +529,14 @@ impl Model {
         prompt.parts.iter().map(part).collect()
     }
 
-    /// What it computes with.
+    /// What it computes with, in f32.
     pub(crate) fn engine(&self) -> &Engine {
-        &self.engine
+        self.engine_at(Precision::F32)
+    }
+
+    /// The same at a precision.
+    pub(crate) fn engine_at(&self, precision: Precision) -> &Engine {
+        &self.engines[precision as usize]
     }
 
     /// The network bound to what it hears of a prompt.
@@ -540,6 +554,7 @@ impl Model {
             text: Arc::clone(&heard.encodings[0]),
             heard,
             guidance: self.hears_guidance().then_some([guidance_scale]),
+            engine: self.engine(),
         }
     }
 
@@ -600,6 +615,7 @@ pub(crate) struct BoundUNet<'a> {
     /// What it hears at this step.
     text: Arc<Encoding>,
     guidance: Option<[f64; 1]>,
+    pub(crate) engine: &'a Engine,
 }
 
 impl Network for BoundUNet<'_> {
@@ -614,7 +630,7 @@ impl Network for BoundUNet<'_> {
             Some(adapted) => &adapted.unet,
             None => unet,
         };
-        let engine = &self.model.engine;
+        let engine = self.engine;
         let [_, height, width, _] = input.nhwc("network input")?;
         let pixels = [height, width].map(|side| (side * codec.downscale()) as f64);
         let numbers = self.model.numbers(self.which, pixels);

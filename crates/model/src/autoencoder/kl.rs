@@ -205,10 +205,10 @@ impl<B: Backend> Coder<B> {
         middle(sizes, &place.at("mid_block"), &mut parts)?;
         let coarsest = channels[channels.len() - 1];
         Ok(Self {
-            conv_in: place.at("conv_in").conv2d(COLOURS, channels[0], 3)?,
+            conv_in: place.at("conv_in").exact_conv2d(COLOURS, channels[0], 3)?,
             parts,
             norm_out: place.at("conv_norm_out").norm(coarsest)?,
-            conv_out: place.at("conv_out").conv2d(coarsest, outputs, 3)?,
+            conv_out: place.at("conv_out").exact_conv2d(coarsest, outputs, 3)?,
             groups: sizes.groups,
         })
     }
@@ -236,10 +236,10 @@ impl<B: Backend> Coder<B> {
             }
         }
         Ok(Self {
-            conv_in: place.at("conv_in").conv2d(inputs, coarsest, 3)?,
+            conv_in: place.at("conv_in").exact_conv2d(inputs, coarsest, 3)?,
             parts,
             norm_out: place.at("conv_norm_out").norm(channels[0])?,
-            conv_out: place.at("conv_out").conv2d(channels[0], COLOURS, 3)?,
+            conv_out: place.at("conv_out").exact_conv2d(channels[0], COLOURS, 3)?,
             groups: sizes.groups,
         })
     }

@@ -21,9 +21,9 @@ impl<B: Backend> Embedding<B> {
         channels: usize,
     ) -> Result<Self, Error> {
         Ok(Self {
-            first: place.at("linear_1").linear(inputs, channels)?,
+            first: place.at("linear_1").exact_linear(inputs, channels)?,
             guidance: None,
-            second: place.at("linear_2").linear(channels, channels)?,
+            second: place.at("linear_2").exact_linear(channels, channels)?,
         })
     }
 

@@ -127,7 +127,9 @@ impl<B: Backend> UNet<B> {
                 .added
                 .map(|sizes| embedding("add_embedding", sizes.inputs))
                 .transpose()?,
-            conv_in: root.at("conv_in").conv2d(config.in_channels, first, 3)?,
+            conv_in: root
+                .at("conv_in")
+                .exact_conv2d(config.in_channels, first, 3)?,
             down: (0..config.levels.len())
                 .map(|level| DownBlock::load(&config, &root.at("down_blocks").at(level), level))
                 .collect::<Result<_, _>>()?,
@@ -136,7 +138,9 @@ impl<B: Backend> UNet<B> {
                 .map(|index| UpBlock::load(&config, &root.at("up_blocks").at(index), index))
                 .collect::<Result<_, _>>()?,
             norm_out: root.at("conv_norm_out").norm(first)?,
-            conv_out: root.at("conv_out").conv2d(first, config.out_channels, 3)?,
+            conv_out: root
+                .at("conv_out")
+                .exact_conv2d(first, config.out_channels, 3)?,
             named: Layers::default(),
             config,
         };

@@ -77,6 +77,7 @@ pub(crate) struct OrderBody {
     colours: Option<String>,
     clip_skip: Option<usize>,
     noise: Option<String>,
+    precision: Option<String>,
     variation_seed: Option<Seed>,
     variation_strength: Option<f64>,
     /// The second pass.
@@ -257,6 +258,7 @@ impl From<&Order> for OrderBody {
             colours: order.sampling.colours.clone(),
             clip_skip: order.sampling.clip_skip,
             noise: order.sampling.noise.clone(),
+            precision: order.sampling.precision.clone(),
             variation_seed: order.sampling.variation_seed.map(Seed),
             variation_strength: order.sampling.variation_strength,
             hires: order.sampling.hires.as_ref().map(HiresBody::from),

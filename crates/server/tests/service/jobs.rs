@@ -136,7 +136,7 @@ async fn finer_choices_are_taken_by_every_kind_and_said_again() {
     let finer = json!({
         "schedule": "karras", "eta": 0.5, "guidance_rescale": 0.7, "colours": "decoded",
         "noise": "nv", "variation_seed": "18446744073709551614", "variation_strength": 0.25,
-        "clip_skip": 2,
+        "clip_skip": 2, "precision": "bf16",
     });
     let body = |more: Value| {
         let mut body = json!({"prompt": "winter", "steps": 2, "sampler": "ddim"});
@@ -170,6 +170,7 @@ async fn finer_choices_are_taken_by_every_kind_and_said_again() {
             match field.as_str() {
                 // The starter's latents lose no colours, so that the choice decides nothing.
                 "colours" => {}
+                "precision" => assert_eq!(&result["recipe"]["arithmetic"], value, "{path}"),
                 "variation_seed" => assert_eq!(&result[field], value, "{path}"),
                 "variation_strength" => {
                     assert_eq!(&result["recipe"]["variation"]["strength"], value, "{path}");

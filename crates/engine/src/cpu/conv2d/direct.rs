@@ -5,12 +5,13 @@
 //! [`Tile`]. The sum of one output runs over channel blocks, kernel rows, kernel columns and
 //! channels in a block, whatever the pieces.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::source::{Source, Window};
 use super::{CHANNEL_BLOCK, CpuConv2d, Epilogue, Geometry};
 use crate::cpu::memory::Recycler;
-use crate::cpu::simd::{Kernel, Lanes, ROWS_MAX, Rect, TILE_MAX, Tile};
+use crate::cpu::simd::{Kernel, Lanes, Product, ROWS_MAX, Rect, TILE_MAX, Tile};
 
 /// Output rows a piece takes: its bordered input should stay in a cache of about this size.
 pub(super) fn rows_per_piece(geometry: &Geometry, weights: &CpuConv2d) -> usize {
@@ -21,7 +22,8 @@ pub(super) fn rows_per_piece(geometry: &Geometry, weights: &CpuConv2d) -> usize 
 }
 
 /// One rectangle of a convolution's output: rows of one picture, some of its channels.
-pub(super) struct DirectPiece<'a> {
+pub(super) struct DirectPiece<'a, P> {
+    pub(super) product: PhantomData<P>,
     pub(super) source: Source<'a>,
     pub(super) weights: &'a CpuConv2d,
     pub(super) epilogue: Epilogue<'a>,
@@ -30,7 +32,8 @@ pub(super) struct DirectPiece<'a> {
     pub(super) out: Rect<'a>,
 }
 
-impl Kernel for DirectPiece<'_> {
+impl<P: Product> Kernel for DirectPiece<'_, P> {
+    const BF16: bool = P::BF16;
     type Output = ();
 
     #[inline(always)]
@@ -47,29 +50,46 @@ impl Kernel for DirectPiece<'_> {
         let pixels = window.rows.len() * window.width;
         let depth = CHANNEL_BLOCK.min(inputs);
         let mut scratch = self.memory.take(pixels * depth);
+        let mut rounded = self.memory.take(P::room(pixels * P::items_in(depth)));
         let mut room = self.memory.take(self.weights.room(depth));
+        let taps = self.weights.kernel[0] * self.weights.kernel[1];
+        let panel = P::room(taps * P::items_in(depth) * L::WIDTH);
+        let mut panel = self.memory.take(panel);
         for block in (0..inputs).step_by(CHANNEL_BLOCK) {
             let end = (block + CHANNEL_BLOCK).min(inputs);
             let scratch = &mut scratch.as_mut_slice()[..pixels * (end - block)];
             self.source.copy(lanes, &window, block..end, scratch);
-            self.convolve(lanes, scratch, room.as_mut_slice(), picture, rows, block);
+            let rounded = P::items(rounded.as_mut_slice());
+            let input = P::rows(lanes, scratch, end - block, rounded);
+            let rooms = Rooms {
+                numbers: room.as_mut_slice(),
+                items: P::items(panel.as_mut_slice()),
+            };
+            self.convolve(lanes, input, rooms, picture, rows, block);
         }
     }
 }
 
-impl DirectPiece<'_> {
+/// Where a panel is widened, and where it is rounded.
+struct Rooms<'a, T> {
+    numbers: &'a mut [f32],
+    items: &'a mut [T],
+}
+
+impl<P: Product> DirectPiece<'_, P> {
     /// Adds the channels of `scratch` to the output and, with the last of them, finishes it.
     #[inline(always)]
     fn convolve<L: Lanes>(
         &mut self,
         lanes: L,
-        scratch: &[f32],
-        room: &mut [f32],
+        scratch: &[P::Item],
+        rooms: Rooms<'_, P::Item>,
         picture: usize,
         rows: usize,
         block: usize,
     ) {
-        let depth = CHANNEL_BLOCK.min(self.weights.inputs - block);
+        let channels = CHANNEL_BLOCK.min(self.weights.inputs - block);
+        let depth = P::items_in(channels);
         let bordered = self.source.geometry.bordered_width();
         let [kh, kw] = self.weights.kernel;
         let mut positions = [0; 49];
@@ -90,7 +110,8 @@ impl DirectPiece<'_> {
         };
         for col in self.out.cols().step_by(L::WIDTH) {
             let weights = self.weights;
-            let panel = weights.panel(lanes, col / L::WIDTH, block, room);
+            let panel = weights.panel(lanes, col / L::WIDTH, block, rooms.numbers);
+            let panel = P::columns(lanes, panel, channels, rooms.items);
             for run in 0..runs {
                 let a = &scratch[run * stride * bordered * depth..];
                 for first in (0..length).step_by(L::ROWS) {
@@ -125,7 +146,7 @@ impl DirectPiece<'_> {
     fn tile<L: Lanes>(
         &mut self,
         lanes: L,
-        tile: &Tile<'_>,
+        tile: &Tile<'_, P::Item>,
         first: usize,
         pitch: usize,
         picture: usize,
@@ -154,7 +175,7 @@ impl DirectPiece<'_> {
                 row[..used].copy_from_slice(&self.out.row(pixel)[offset..][..used]);
             }
         }
-        lanes.multiply(tile, &mut sums);
+        lanes.multiply::<P>(tile, &mut sums);
         let last = block + CHANNEL_BLOCK >= self.weights.inputs;
         for (row, &pixel) in sums.chunks_exact(L::WIDTH).zip(&pixels[..tile.rows]) {
             let Some(pixel) = pixel else { continue };

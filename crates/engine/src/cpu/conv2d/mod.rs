@@ -11,13 +11,14 @@ mod winograd;
 use super::linear::{PanelOrder, TileWidth, check_bias, check_sizes, finish_row};
 use super::numbers::Numbers;
 use super::pages::Pages;
-use super::simd::{Lanes, rectangles};
-use super::{CpuBackend, CpuTensor, blocks, check_same, nhwc};
+use super::simd::{Bfloats, Lanes, Product, Singles, rectangles};
+use super::{CpuBackend, CpuTensor, Precision, blocks, check_same, nhwc};
 use crate::backend::ConvCall;
 use crate::{Activation, DeviceTensor, Error, Padding, Tensor, Weight};
 use direct::DirectPiece;
 use kept::Kept;
 use source::{Prologue, Source};
+use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -30,6 +31,9 @@ pub(super) use source::normalize;
 /// it lightly.
 const CHANNEL_BLOCK: usize = 256;
 
+/// Pieces of rows that are enough for every thread to have work.
+const ENOUGH_PIECES: usize = 8;
+
 /// Packed weights of one convolution: `[panel][channel block][ky][kx][channel][width]`. Clones share
 /// their numbers.
 #[derive(Debug, Clone)]
@@ -41,7 +45,10 @@ pub struct CpuConv2d {
     numbers: Numbers,
     /// `[panels * width]`.
     bias: Vec<f32>,
-    kept: Arc<Kept>,
+    /// Whether it is multiplied in f32 at every precision.
+    pub(super) exact: bool,
+    /// One for each precision.
+    kept: Arc<[Kept; 2]>,
 }
 
 impl CpuConv2d {
@@ -83,6 +90,7 @@ impl CpuConv2d {
             width,
             numbers: Numbers::pack(engine, weight, &order),
             bias: padded,
+            exact: false,
             kept: Arc::default(),
         })
     }
@@ -290,31 +298,52 @@ impl CpuBackend {
             output: geometry.output,
             stride: geometry.stride,
         };
-        let suits = winograd::suits(&takes);
-        let kept = match suits {
-            true => self.kept_filters(weights),
+        let mut buffer = self.buffer(shape.iter().product());
+        let work = Work {
+            source,
+            weights,
+            epilogue,
+            pictures: n,
+            winograd: winograd::suits(&takes),
+        };
+        match self.precision_of(weights.exact) {
+            Precision::F32 => self.convolve::<Singles>(work, buffer.as_mut_slice()),
+            Precision::Bf16 => self.convolve::<Bfloats>(work, buffer.as_mut_slice()),
+        }
+        Ok(CpuTensor::new(shape, buffer))
+    }
+
+    fn convolve<P: Product>(&self, work: Work<'_>, out: &mut [f32]) {
+        let Work {
+            source,
+            weights,
+            epilogue,
+            ..
+        } = work;
+        let [height, width] = source.geometry.output;
+        let kept = match work.winograd {
+            true => self.kept_filters::<P>(weights),
             false => None,
         };
-        let rows_per_piece = match suits {
-            true => winograd::rows_per_piece(width),
-            false => direct::rows_per_piece(&geometry, weights),
+        let rows_per_piece = match work.winograd {
+            true => winograd::rows_per_piece::<P>([height, width]),
+            false => direct::rows_per_piece(&source.geometry, weights),
         };
-        let rows: Vec<_> = (0..n)
+        let rows: Vec<_> = (0..work.pictures)
             .flat_map(|picture| {
                 let first = picture * height * width;
                 blocks(first..first + height * width, rows_per_piece * width)
             })
             .collect();
         // With few row pieces the channels are split too, so that every thread has work.
-        let cols = if rows.len() >= 8 {
+        let cols = if rows.len() >= ENOUGH_PIECES {
             weights.outputs
         } else {
             weights.columns_per_piece()
         };
-        let mut buffer = self.buffer(shape.iter().product());
-        let pieces = rectangles(buffer.as_mut_slice(), weights.outputs, rows, cols);
-        self.each(pieces, |out| match suits {
-            true => self.level.run(WinogradPiece {
+        let pieces = rectangles(out, weights.outputs, rows, cols);
+        self.each(pieces, |out| match work.winograd {
+            true => self.level.run(WinogradPiece::<P> {
                 source,
                 weights,
                 kept,
@@ -322,32 +351,44 @@ impl CpuBackend {
                 memory: &self.recycler,
                 out,
             }),
-            false => self.level.run(DirectPiece {
+            false => self.level.run(DirectPiece::<P> {
                 source,
                 weights,
                 epilogue,
                 memory: &self.recycler,
                 out,
+                product: PhantomData,
             }),
         });
-        Ok(CpuTensor::new(shape, buffer))
     }
 
     /// The transformed weights, where they are kept.
-    fn kept_filters<'a>(&self, weights: &'a CpuConv2d) -> Option<&'a [f32]> {
-        let len = winograd::panel_len(weights);
+    fn kept_filters<'a, P: Product>(&self, weights: &'a CpuConv2d) -> Option<&'a [P::Item]> {
+        let len = winograd::panel_len::<P>(weights);
         let all = weights.outputs.div_ceil(weights.width) * len;
-        weights.kept.get(&self.budget, all, || {
+        let kept = weights.kept[usize::from(P::BF16)].get(&self.budget, all, || {
             let mut numbers = Pages::zeros(all);
             let panels = numbers.chunks_exact_mut(len).enumerate().collect();
             self.each(panels, |(panel, out)| {
-                self.level.run(PanelPiece {
+                self.level.run(PanelPiece::<P> {
                     weights,
                     panel,
-                    out,
+                    memory: &self.recycler,
+                    out: P::items(out),
                 });
             });
             numbers
-        })
+        });
+        kept.map(P::items_of)
     }
+}
+
+/// One convolution, whatever its precision.
+#[derive(Clone, Copy)]
+struct Work<'a> {
+    source: Source<'a>,
+    weights: &'a CpuConv2d,
+    epilogue: Epilogue<'a>,
+    pictures: usize,
+    winograd: bool,
 }

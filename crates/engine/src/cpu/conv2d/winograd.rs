@@ -15,10 +15,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::source::{Source, Window};
-use super::{CHANNEL_BLOCK, CpuConv2d, Epilogue, Shape};
-use crate::cpu::memory::Recycler;
+use super::{CHANNEL_BLOCK, CpuConv2d, ENOUGH_PIECES, Epilogue, Shape};
+use crate::cpu::memory::{Buffer, Recycler};
 use crate::cpu::numbers::{Bf16, F16, F32, Numbers, Stored};
-use crate::cpu::simd::{Group, Kernel, LANES, Lanes, Rect, Tile};
+use crate::cpu::simd::{Group, Kernel, LANES, Lanes, Product, Rect, Singles, Tile};
 
 /// Side of a tile of outputs.
 const TILE: usize = 4;
@@ -26,8 +26,12 @@ const TILE: usize = 4;
 const REACH: usize = TILE + 2;
 /// Products a tile takes for each pair of channels.
 const PLACES: usize = REACH * REACH;
-/// Tiles a piece aims at: its transformed inputs should stay in a cache of the processor.
+/// Tiles a piece has at most, as far as rows allow: its transformed inputs should stay in a cache of the processor.
 const TILES_PER_PIECE: usize = 48;
+/// The same for items of half the size. The products of a panel, which stay f32, are there beside them.
+const SMALL_TILES_PER_PIECE: usize = 64;
+/// Tiles that a piece is not cut below to have more of them: two tall register tiles.
+const LEAST_TILES: usize = 28;
 /// Input channels copied and transformed in one go.
 const COPY_BLOCK: usize = 64;
 /// Input channels multiplied in one go with kept filters. Sums go on where they stopped, so any number gives the
@@ -58,9 +62,9 @@ pub(super) fn suits(shape: &Shape) -> bool {
     shape.kernel == [3, 3] && shape.stride == 1 && channels >= 32 && tiles >= 16
 }
 
-/// Numbers of one panel of transformed weights.
-pub(super) fn panel_len(weights: &CpuConv2d) -> usize {
-    PLACES * weights.inputs * weights.width
+/// Items of one panel of transformed weights.
+pub(super) fn panel_len<P: Product>(weights: &CpuConv2d) -> usize {
+    PLACES * P::items_in(weights.inputs) * weights.width
 }
 
 /// Numbers that the transformed weights of a layer take, but for what fills up its last panel.
@@ -71,14 +75,23 @@ pub(super) fn transformed_len(shape: &Shape) -> usize {
 /// Numbers that one thread needs at a time for the transformed inputs of its piece.
 pub(super) fn spectra_len(shape: &Shape) -> usize {
     let [height, width] = shape.output;
-    let rows = rows_per_piece(width).min(height.next_multiple_of(TILE));
+    let rows = rows_per_piece::<Singles>(shape.output).min(height.next_multiple_of(TILE));
     PLACES * (rows / TILE) * width.div_ceil(TILE) * shape.inputs
 }
 
-/// Output rows a piece takes of a picture `width` pixels wide.
-pub(super) fn rows_per_piece(width: usize) -> usize {
-    let across = width.div_ceil(TILE);
-    TILE * (TILES_PER_PIECE / across).max(1)
+/// Output rows a piece takes of a picture of `[height, width]` pixels.
+pub(super) fn rows_per_piece<P: Product>([height, width]: [usize; 2]) -> usize {
+    let (down, across) = (height.div_ceil(TILE), width.div_ceil(TILE));
+    let tiles = match P::DEPTH {
+        1 => TILES_PER_PIECE,
+        _ => SMALL_TILES_PER_PIECE,
+    };
+    let most = (tiles / across).max(1);
+    // Rather smaller pieces than some of the channels each, for which inputs would be transformed again.
+    let enough = down
+        .div_ceil(ENOUGH_PIECES)
+        .max(LEAST_TILES.div_ceil(across));
+    TILE * enough.min(most)
 }
 
 /// Transforms weights: `G g Gᵀ` but for the constants of `G`. `packed` starts at a channel of a block of `pitch`
@@ -134,23 +147,35 @@ fn transform<L: Lanes>(
     }
 }
 
-/// Transforms the weights of one panel to be kept: `[place][channel][width]`.
-pub(super) struct PanelPiece<'a> {
+/// Transforms the weights of one panel to be kept: `[place][items of channels][width]`.
+pub(super) struct PanelPiece<'a, P: Product> {
     pub(super) weights: &'a CpuConv2d,
     pub(super) panel: usize,
-    pub(super) out: &'a mut [f32],
+    pub(super) memory: &'a Arc<Recycler>,
+    pub(super) out: &'a mut [P::Item],
 }
 
-impl Kernel for PanelPiece<'_> {
+impl<P: Product> Kernel for PanelPiece<'_, P> {
+    const BF16: bool = P::BF16;
     type Output = ();
 
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
         let inputs = self.weights.inputs;
-        for block in (0..inputs).step_by(CHANNEL_BLOCK) {
-            let channels = block..(block + CHANNEL_BLOCK).min(inputs);
-            let out = &mut self.out[block * L::WIDTH..];
-            transform(lanes, self.weights, self.panel, channels, out, inputs);
+        let depth = FRESH_BLOCK.min(inputs);
+        let mut numbers = self.memory.take(PLACES * depth * L::WIDTH);
+        let mut room = self.memory.take(P::room(P::items_in(depth) * L::WIDTH));
+        let pitch = P::items_in(inputs) * L::WIDTH;
+        for block in (0..inputs).step_by(FRESH_BLOCK) {
+            let channels = block..(block + FRESH_BLOCK).min(inputs);
+            let count = channels.len();
+            let numbers = &mut numbers.as_mut_slice()[..PLACES * count * L::WIDTH];
+            transform(lanes, self.weights, self.panel, channels, numbers, count);
+            for (place, numbers) in numbers.chunks_exact(count * L::WIDTH).enumerate() {
+                let items = P::columns(lanes, numbers, count, P::items(room.as_mut_slice()));
+                let start = place * pitch + block / P::DEPTH * L::WIDTH;
+                self.out[start..start + items.len()].copy_from_slice(items);
+            }
         }
     }
 }
@@ -215,11 +240,11 @@ fn transform_output<L: Lanes>(lanes: L, m: [L::V; REACH]) -> [L::V; TILE] {
 }
 
 /// One rectangle of a convolution's output: rows of tiles of one picture, some of its channels.
-pub(super) struct WinogradPiece<'a> {
+pub(super) struct WinogradPiece<'a, P: Product> {
     pub(super) source: Source<'a>,
     pub(super) weights: &'a CpuConv2d,
-    /// `[panel][place][channel][width]`; made on the way where there are none.
-    pub(super) kept: Option<&'a [f32]>,
+    /// `[panel][place][items of channels][width]`; made on the way where there are none.
+    pub(super) kept: Option<&'a [P::Item]>,
     pub(super) epilogue: Epilogue<'a>,
     pub(super) memory: &'a Arc<Recycler>,
     /// Rows are pixels of whole image rows of one picture, the first of them the first of a row of
@@ -227,7 +252,8 @@ pub(super) struct WinogradPiece<'a> {
     pub(super) out: Rect<'a>,
 }
 
-impl Kernel for WinogradPiece<'_> {
+impl<P: Product> Kernel for WinogradPiece<'_, P> {
+    const BF16: bool = P::BF16;
     type Output = ();
 
     #[inline(always)]
@@ -242,8 +268,9 @@ impl Kernel for WinogradPiece<'_> {
             width: across * TILE + 2,
         };
         let tiles = down * across;
-        let mut spectra = self.memory.take(PLACES * tiles * inputs);
-        let spectra = spectra.as_mut_slice();
+        let items = P::items_in(inputs);
+        let mut spectra = self.memory.take(PLACES * tiles * items);
+        let spectra = P::items(spectra.as_mut_slice());
         let pixels = window.rows.len() * window.width;
         let mut scratch = self.memory.take(pixels * COPY_BLOCK.min(inputs));
         for block in (0..inputs).step_by(COPY_BLOCK) {
@@ -253,8 +280,8 @@ impl Kernel for WinogradPiece<'_> {
             for tile in 0..tiles {
                 let corner = tile / across * TILE * window.width + tile % across * TILE;
                 let from = &scratch[corner * (end - block)..];
-                let to = &mut spectra[tile * inputs + block..];
-                analyse(lanes, from, window.width, end - block, to, tiles * inputs);
+                let to = &mut spectra[tile * items + block / P::DEPTH..];
+                analyse::<P, L>(lanes, from, window.width, end - block, to, tiles * items);
             }
         }
         let mut products = self.memory.take(PLACES * tiles * L::WIDTH);
@@ -263,10 +290,9 @@ impl Kernel for WinogradPiece<'_> {
             Some(_) => 0,
             None => PLACES * FRESH_BLOCK.min(inputs) * L::WIDTH,
         };
-        let mut fresh = self.memory.take(fresh);
-        let fresh = fresh.as_mut_slice();
+        let mut fresh = [self.memory.take(fresh), self.memory.take(P::room(fresh))];
         for col in self.out.cols().step_by(L::WIDTH) {
-            self.multiply(lanes, spectra, tiles, col / L::WIDTH, fresh, products);
+            self.multiply(lanes, spectra, tiles, col / L::WIDTH, &mut fresh, products);
             for tile in 0..tiles {
                 for offset in (0..L::WIDTH).step_by(LANES) {
                     let products = &products[tile * L::WIDTH + offset..];
@@ -282,12 +308,12 @@ impl Kernel for WinogradPiece<'_> {
 /// Transforms the `depth` channels of one tile's inputs. `from` starts at the tile's first pixel
 /// in rows of `width` pixels; `to` is its place in the first of the spectra, `pitch` apart.
 #[inline(always)]
-fn analyse<L: Lanes>(
+fn analyse<P: Product, L: Lanes>(
     lanes: L,
     from: &[f32],
     width: usize,
     depth: usize,
-    to: &mut [f32],
+    to: &mut [P::Item],
     pitch: usize,
 ) {
     for channel in (0..depth).step_by(LANES) {
@@ -307,8 +333,8 @@ fn analyse<L: Lanes>(
         for (y, &column) in columns.iter().enumerate() {
             let row = transform_input(lanes, column);
             for (x, &value) in row.iter().enumerate() {
-                let at = (y * REACH + x) * pitch + channel;
-                lanes.store_part(value, &mut to[at..at + used]);
+                let at = (y * REACH + x) * pitch + channel / P::DEPTH;
+                P::put(lanes, value, used, &mut to[at..]);
             }
         }
     }
@@ -339,59 +365,59 @@ fn synthesise<L: Lanes>(lanes: L, products: &[f32], pitch: usize) -> [[Group; TI
     sums
 }
 
-impl WinogradPiece<'_> {
+impl<P: Product> WinogradPiece<'_, P> {
     /// The products of all tiles with one panel: `[place][tile][width]`. `fresh` is room for filters that are not kept.
     #[inline(always)]
     fn multiply<L: Lanes>(
         &self,
         lanes: L,
-        spectra: &[f32],
+        spectra: &[P::Item],
         tiles: usize,
         panel: usize,
-        fresh: &mut [f32],
+        fresh: &mut [Buffer; 2],
         products: &mut [f32],
     ) {
         let inputs = self.weights.inputs;
+        let row = P::items_in(inputs);
         let step = if self.kept.is_some() {
             KEPT_BLOCK
         } else {
             FRESH_BLOCK
         };
         for block in (0..inputs).step_by(step) {
-            let depth = step.min(inputs - block);
-            // From the block's first channel on, and channels from place to place.
+            let channels = step.min(inputs - block);
+            let depth = P::items_in(channels);
+            // From the block's first channel on, and items from place to place.
             let (filters, pitch) = match self.kept {
                 Some(kept) => {
-                    let len = PLACES * inputs * L::WIDTH;
-                    (&kept[panel * len..][block * L::WIDTH..len], inputs)
+                    let len = PLACES * row * L::WIDTH;
+                    let start = block / P::DEPTH * L::WIDTH;
+                    (&kept[panel * len..][start..len], row)
                 }
                 None => {
-                    transform(
-                        lanes,
-                        self.weights,
-                        panel,
-                        block..block + depth,
-                        fresh,
-                        depth,
-                    );
-                    (&*fresh, depth)
+                    let [numbers, rounded] = &mut *fresh;
+                    let numbers = &mut numbers.as_mut_slice()[..PLACES * channels * L::WIDTH];
+                    let all = block..block + channels;
+                    transform(lanes, self.weights, panel, all, numbers, channels);
+                    let rounded = P::items(rounded.as_mut_slice());
+                    (P::columns(lanes, numbers, channels, rounded), depth)
                 }
             };
             for place in 0..PLACES {
-                let spectrum = &spectra[place * tiles * inputs..][..tiles * inputs];
+                let spectrum = &spectra[place * tiles * row..][..tiles * row];
                 let products = &mut products[place * tiles * L::WIDTH..][..tiles * L::WIDTH];
                 for first in (0..tiles).step_by(L::ROWS) {
                     let tile = Tile {
                         rows: L::ROWS.min(tiles - first),
-                        a: &spectrum[first * inputs + block..],
-                        stride: inputs,
+                        a: &spectrum[first * row + block / P::DEPTH..],
+                        stride: row,
                         positions: &[0],
                         depth,
                         panel: &filters[place * pitch * L::WIDTH..][..depth * L::WIDTH],
                         pitch: L::WIDTH,
                         fresh: block == 0,
                     };
-                    lanes.multiply(&tile, &mut products[first * L::WIDTH..]);
+                    lanes.multiply::<P>(&tile, &mut products[first * L::WIDTH..]);
                 }
             }
         }

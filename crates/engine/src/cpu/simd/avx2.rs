@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Group, Kernel, LANES, Lanes, Tile, tile};
+use super::{Group, Kernel, LANES, Lanes, Product, Tile, Words, tile};
 
 /// Exists only where [`run`] was called, hence where the CPU has AVX2, FMA and F16C.
 #[derive(Clone, Copy)]
@@ -22,6 +22,40 @@ macro_rules! halves {
         // SAFETY: an `Avx2` value exists only where the CPU has AVX2, FMA and F16C.
         unsafe { [$f($($arg[0]),+), $f($($arg[1]),+)] }
     }};
+}
+
+/// Zeros of the same sign for denormal numbers.
+///
+/// # Safety
+/// The CPU must have AVX2.
+#[inline(always)]
+unsafe fn flush(x: __m256) -> __m256 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let sign = _mm256_set1_ps(-0.0);
+        let size = _mm256_andnot_ps(sign, x);
+        let kept = _mm256_cmp_ps::<_CMP_NLT_UQ>(size, _mm256_set1_ps(f32::MIN_POSITIVE));
+        _mm256_and_ps(x, _mm256_or_ps(kept, sign))
+    }
+}
+
+/// Bits of the nearest bfloats in the lower halves of the lanes; see [`Lanes::bf16_pairs`].
+///
+/// # Safety
+/// The CPU must have AVX2.
+#[inline(always)]
+unsafe fn round_bf16(x: __m256) -> __m256i {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let bits = _mm256_castps_si256(flush(x));
+        let upper = _mm256_srli_epi32::<16>(bits);
+        let even = _mm256_and_si256(upper, _mm256_set1_epi32(1));
+        let more = _mm256_add_epi32(even, _mm256_set1_epi32(0x7fff));
+        let rounded = _mm256_srli_epi32::<16>(_mm256_add_epi32(bits, more));
+        let quiet = _mm256_or_si256(upper, _mm256_set1_epi32(0x40));
+        let nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(x, x));
+        _mm256_blendv_epi8(rounded, quiet, nan)
+    }
 }
 
 impl Lanes for Avx2 {
@@ -151,14 +185,85 @@ impl Lanes for Avx2 {
         }
     }
     #[inline(always)]
-    fn multiply(self, tile: &Tile<'_>, sums: &mut [f32]) {
+    fn load_words(self, from: &Words) -> Self::V {
+        // SAFETY: `from` holds sixteen words; unaligned loads.
+        unsafe {
+            [
+                _mm256_loadu_ps(from.as_ptr().cast()),
+                _mm256_loadu_ps(from.as_ptr().add(8).cast()),
+            ]
+        }
+    }
+    #[inline(always)]
+    fn store_words(self, value: Self::V, to: &mut Words) {
+        // SAFETY: `to` holds sixteen words; unaligned stores.
+        unsafe {
+            _mm256_storeu_ps(to.as_mut_ptr().cast(), value[0]);
+            _mm256_storeu_ps(to.as_mut_ptr().add(8).cast(), value[1]);
+        }
+    }
+    #[inline(always)]
+    fn splat_word(self, word: u32) -> Self::V {
+        // SAFETY: as in `halves`.
+        unsafe { [_mm256_castsi256_ps(_mm256_set1_epi32(word.cast_signed())); 2] }
+    }
+    #[inline(always)]
+    fn dot_bf16(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        let one = |a: __m256, b: __m256, c: __m256| {
+            // SAFETY: as in `halves`.
+            unsafe {
+                let mask = _mm256_castsi256_ps(_mm256_set1_epi32(0xffff_0000_u32.cast_signed()));
+                let high = |v| flush(_mm256_and_ps(v, mask));
+                let low = |v| {
+                    let bits = _mm256_castps_si256(v);
+                    flush(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(bits)))
+                };
+                let sum = flush(_mm256_fmadd_ps(high(a), high(b), flush(c)));
+                flush(_mm256_fmadd_ps(low(a), low(b), sum))
+            }
+        };
+        [one(a[0], b[0], c[0]), one(a[1], b[1], c[1])]
+    }
+    #[inline(always)]
+    fn bf16_pairs(self, low: Self::V, high: Self::V) -> Self::V {
+        let one = |low: __m256, high: __m256| {
+            // SAFETY: as in `halves`.
+            unsafe {
+                let high = _mm256_slli_epi32::<16>(round_bf16(high));
+                _mm256_castsi256_ps(_mm256_or_si256(high, round_bf16(low)))
+            }
+        };
+        [one(low[0], high[0]), one(low[1], high[1])]
+    }
+    #[inline(always)]
+    fn bf16_neighbours(self, first: Self::V, second: Self::V) -> Self::V {
+        let one = |v: Self::V| {
+            // SAFETY: as in `halves`.
+            unsafe {
+                // Packing works on halves of the register: the middle quarters change places.
+                let packed = _mm256_packus_epi32(round_bf16(v[0]), round_bf16(v[1]));
+                _mm256_castsi256_ps(_mm256_permute4x64_epi64::<0b11_01_10_00>(packed))
+            }
+        };
+        [one(first), one(second)]
+    }
+    #[inline(always)]
+    fn store_bf16(self, value: Self::V, to: &mut [u32; LANES / 2]) {
+        // SAFETY: `to` holds eight words; an unaligned store.
+        unsafe {
+            let words = self.bf16_neighbours(value, value)[0];
+            _mm256_storeu_ps(to.as_mut_ptr().cast(), words);
+        }
+    }
+    #[inline(always)]
+    fn multiply<P: Product>(self, tile: &Tile<'_, P::Item>, sums: &mut [f32]) {
         match tile.rows {
-            6 => tile::multiply::<Self, 6, 1>(self, tile, sums),
-            5 => tile::multiply::<Self, 5, 1>(self, tile, sums),
-            4 => tile::multiply::<Self, 4, 1>(self, tile, sums),
-            3 => tile::multiply::<Self, 3, 1>(self, tile, sums),
-            2 => tile::multiply::<Self, 2, 1>(self, tile, sums),
-            _ => tile::multiply::<Self, 1, 1>(self, tile, sums),
+            6 => tile::multiply::<P, Self, 6, 1>(self, tile, sums),
+            5 => tile::multiply::<P, Self, 5, 1>(self, tile, sums),
+            4 => tile::multiply::<P, Self, 4, 1>(self, tile, sums),
+            3 => tile::multiply::<P, Self, 3, 1>(self, tile, sums),
+            2 => tile::multiply::<P, Self, 2, 1>(self, tile, sums),
+            _ => tile::multiply::<P, Self, 1, 1>(self, tile, sums),
         }
     }
 }

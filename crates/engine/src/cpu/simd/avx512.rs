@@ -1,12 +1,14 @@
 //! The lanes in one 512-bit register.
 
 use std::arch::x86_64::*;
+use std::mem::transmute;
 
-use super::{Group, Kernel, LANES, Lanes, Tile, tile};
+use super::{Group, Kernel, LANES, Lanes, Product, Tile, Words, tile};
 
-/// Exists only where [`run`] was called, hence where the CPU has AVX-512 F.
+/// Exists only where [`run`] was called, hence where the CPU has AVX-512 F; with `BF16` only where [`run_bf16`] was,
+/// hence where it has AVX-512 BF16 and BW too.
 #[derive(Clone, Copy)]
-pub(super) struct Avx512(());
+pub(super) struct Avx512<const BF16: bool>(());
 
 /// Runs a kernel compiled for AVX-512 F.
 ///
@@ -14,7 +16,16 @@ pub(super) struct Avx512(());
 /// The CPU must have AVX-512 F, AVX2 and FMA.
 #[target_feature(enable = "avx512f,avx2,fma")]
 pub(super) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run(Avx512(()))
+    kernel.run(Avx512::<false>(()))
+}
+
+/// Runs a kernel compiled for AVX-512 F, BW and BF16.
+///
+/// # Safety
+/// The CPU must have them, AVX2 and FMA.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16,avx2,fma")]
+pub(super) unsafe fn run_bf16<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Avx512::<true>(()))
 }
 
 macro_rules! vector {
@@ -24,7 +35,60 @@ macro_rules! vector {
     }};
 }
 
-impl Lanes for Avx512 {
+/// Zeros of the same sign for denormal numbers.
+///
+/// # Safety
+/// The CPU must have AVX-512 F.
+#[inline(always)]
+unsafe fn flush(x: __m512) -> __m512 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let least = _mm512_set1_ps(f32::MIN_POSITIVE);
+        let kept = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(_mm512_abs_ps(x), least);
+        let bits = _mm512_castps_si512(x);
+        let sign = _mm512_and_epi32(bits, _mm512_set1_epi32(i32::MIN));
+        _mm512_castsi512_ps(_mm512_mask_mov_epi32(sign, kept, bits))
+    }
+}
+
+/// Bits of the nearest bfloats in the lower halves of the lanes; see [`Lanes::bf16_pairs`].
+///
+/// # Safety
+/// The CPU must have AVX-512 F.
+#[inline(always)]
+unsafe fn round_bf16(x: __m512) -> __m512i {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let bits = _mm512_castps_si512(flush(x));
+        let upper = _mm512_srli_epi32::<16>(bits);
+        let even = _mm512_and_epi32(upper, _mm512_set1_epi32(1));
+        let more = _mm512_add_epi32(even, _mm512_set1_epi32(0x7fff));
+        let rounded = _mm512_srli_epi32::<16>(_mm512_add_epi32(bits, more));
+        let quiet = _mm512_or_epi32(upper, _mm512_set1_epi32(0x40));
+        let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(x, x);
+        _mm512_mask_mov_epi32(rounded, nan, quiet)
+    }
+}
+
+/// The bits of a register as bfloats.
+#[inline(always)]
+fn bfloats(bits: __m512) -> __m512bh {
+    // SAFETY: any bits are thirty-two bfloats.
+    unsafe { transmute::<__m512, __m512bh>(bits) }
+}
+
+/// Places of numbers in [`Lanes::bf16_pairs`]: one of the first register, one of the second.
+const PAIRS: [u16; 2 * LANES] = {
+    let mut places = [0; 2 * LANES];
+    let mut i = 0;
+    while i < 2 * LANES {
+        places[i] = (i / 2 + i % 2 * LANES) as u16;
+        i += 1;
+    }
+    places
+};
+
+impl<const BF16: bool> Lanes for Avx512<BF16> {
     type V = __m512;
     // 28 sums, 2 columns and 1 broadcast fill 31 of 32 registers.
     const ROWS: usize = 14;
@@ -120,12 +184,82 @@ impl Lanes for Avx512 {
         })
     }
     #[inline(always)]
-    fn multiply(self, tile: &Tile<'_>, sums: &mut [f32]) {
+    fn load_words(self, from: &Words) -> __m512 {
+        vector!(_mm512_loadu_ps(from.as_ptr().cast()))
+    }
+    #[inline(always)]
+    fn store_words(self, value: __m512, to: &mut Words) {
+        vector!(_mm512_storeu_ps(to.as_mut_ptr().cast(), value));
+    }
+    #[inline(always)]
+    fn splat_word(self, word: u32) -> __m512 {
+        vector!(_mm512_castsi512_ps(_mm512_set1_epi32(word.cast_signed())))
+    }
+    #[inline(always)]
+    fn dot_bf16(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        if BF16 {
+            // SAFETY: with `BF16` the CPU has the instruction; any bits are thirty-two bfloats.
+            return unsafe { _mm512_dpbf16_ps(c, bfloats(a), bfloats(b)) };
+        }
+        vector!({
+            let mask = _mm512_set1_epi32(0xffff_0000_u32.cast_signed());
+            let high = |v| {
+                let bits = _mm512_and_epi32(_mm512_castps_si512(v), mask);
+                flush(_mm512_castsi512_ps(bits))
+            };
+            let low = |v| {
+                let bits = _mm512_slli_epi32::<16>(_mm512_castps_si512(v));
+                flush(_mm512_castsi512_ps(bits))
+            };
+            let sum = flush(_mm512_fmadd_ps(high(a), high(b), flush(c)));
+            flush(_mm512_fmadd_ps(low(a), low(b), sum))
+        })
+    }
+    #[inline(always)]
+    fn bf16_pairs(self, low: __m512, high: __m512) -> __m512 {
+        if BF16 {
+            // SAFETY: with `BF16` the CPU has both instructions; any bits are thirty-two bfloats.
+            return unsafe {
+                let both = transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
+                let places = _mm512_loadu_si512(PAIRS.as_ptr().cast());
+                _mm512_castsi512_ps(_mm512_permutexvar_epi16(places, both))
+            };
+        }
+        vector!({
+            let high = _mm512_slli_epi32::<16>(round_bf16(high));
+            _mm512_castsi512_ps(_mm512_or_epi32(high, round_bf16(low)))
+        })
+    }
+    #[inline(always)]
+    fn bf16_neighbours(self, first: __m512, second: __m512) -> __m512 {
+        if BF16 {
+            // SAFETY: with `BF16` the CPU has the instruction; any bits are sixteen words.
+            return unsafe { transmute::<__m512bh, __m512>(_mm512_cvtne2ps_pbh(second, first)) };
+        }
+        vector!({
+            let first = _mm512_castsi256_si512(_mm512_cvtepi32_epi16(round_bf16(first)));
+            let second = _mm512_cvtepi32_epi16(round_bf16(second));
+            _mm512_castsi512_ps(_mm512_inserti64x4::<1>(first, second))
+        })
+    }
+    #[inline(always)]
+    fn store_bf16(self, value: __m512, to: &mut [u32; LANES / 2]) {
+        // SAFETY: `to` holds eight words; an unaligned store. With `BF16` the CPU has the instruction.
+        unsafe {
+            let words: __m256i = match BF16 {
+                true => transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(value)),
+                false => _mm512_cvtepi32_epi16(round_bf16(value)),
+            };
+            _mm256_storeu_si256(to.as_mut_ptr().cast(), words);
+        }
+    }
+    #[inline(always)]
+    fn multiply<P: Product>(self, tile: &Tile<'_, P::Item>, sums: &mut [f32]) {
         macro_rules! rows {
             ($($r:literal)+) => {
                 match tile.rows {
-                    $($r => tile::multiply::<Self, $r, 2>(self, tile, sums),)+
-                    _ => tile::multiply::<Self, 1, 2>(self, tile, sums),
+                    $($r => tile::multiply::<P, Self, $r, 2>(self, tile, sums),)+
+                    _ => tile::multiply::<P, Self, 1, 2>(self, tile, sums),
                 }
             };
         }

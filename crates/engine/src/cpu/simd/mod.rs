@@ -15,9 +15,11 @@ mod avx2;
 mod avx512;
 mod disjoint;
 mod portable;
+mod product;
 mod tile;
 
 pub(crate) use disjoint::{Rect, rectangles};
+pub(crate) use product::{Bfloats, Product, Singles};
 pub(crate) use tile::{ROWS_MAX, TILE_MAX, Tile};
 
 use std::fmt;
@@ -28,6 +30,9 @@ pub(crate) const LANES: usize = 16;
 
 /// One lane group's worth of numbers in memory.
 pub(crate) type Group = [f32; LANES];
+
+/// One lane group's worth of words: each two bfloats, the first of them in the lower half.
+pub(crate) type Words = [u32; LANES];
 
 /// Operations on sixteen f32 lanes.
 ///
@@ -68,7 +73,23 @@ pub(crate) trait Lanes: Copy {
     /// Sum by halves: lane `i` and `i + 8`, then `+ 4`, `+ 2`, `+ 1`.
     fn sum(self, a: Self::V) -> f32;
     /// Runs the register tile; see [`Tile`].
-    fn multiply(self, tile: &Tile<'_>, sums: &mut [f32]);
+    fn multiply<P: Product>(self, tile: &Tile<'_, P::Item>, sums: &mut [f32]);
+
+    /// Sixteen words in registers, as bits.
+    fn load_words(self, from: &Words) -> Self::V;
+    fn store_words(self, value: Self::V, to: &mut Words);
+    /// One word in every lane.
+    fn splat_word(self, word: u32) -> Self::V;
+    /// `c` plus two products of bfloats, in every lane: that of the upper halves, then that of the lower ones, each
+    /// added with one rounding; denormal numbers are zero, as factors, as `c` and as results.
+    fn dot_bf16(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// Words whose lower halves are `low` and whose upper ones are `high`, rounded to bfloats: to nearest, ties to
+    /// even, denormal numbers to zero.
+    fn bf16_pairs(self, low: Self::V, high: Self::V) -> Self::V;
+    /// The same numbers in the order of memory: sixteen words of neighbours from thirty-two numbers.
+    fn bf16_neighbours(self, first: Self::V, second: Self::V) -> Self::V;
+    /// The same of sixteen numbers.
+    fn store_bf16(self, value: Self::V, to: &mut [u32; LANES / 2]);
 
     /// At most sixteen numbers, the rest zero.
     #[inline(always)]
@@ -96,6 +117,8 @@ pub(crate) trait Lanes: Copy {
 /// Work that runs at any level. `run` must be `#[inline(always)]`, so that it is compiled for the
 /// instructions of the level that calls it.
 pub(crate) trait Kernel {
+    /// Whether instructions for bfloats make it faster.
+    const BF16: bool = false;
     type Output;
     fn run<L: Lanes>(self, lanes: L) -> Self::Output;
 }
@@ -149,6 +172,21 @@ impl Level {
             .unwrap_or(Level::Portable)
     }
 
+    /// Whether this machine has instructions of its own for products of bfloats at this level.
+    pub fn has_bf16(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        {
+            self == Level::Avx512
+                && self.is_available()
+                && is_x86_feature_detected!("avx512bf16")
+                && is_x86_feature_detected!("avx512bw")
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            false
+        }
+    }
+
     /// The name `--cpu` takes.
     pub fn name(self) -> &'static str {
         match self {
@@ -165,6 +203,9 @@ impl Level {
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         assert!(self.is_available(), "{self} is not available");
         match self {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the level and the instructions for bfloats are available, as just checked.
+            Level::Avx512 if K::BF16 && self.has_bf16() => unsafe { avx512::run_bf16(kernel) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the level is available, as just checked.
             Level::Avx512 => unsafe { avx512::run(kernel) },

@@ -3,7 +3,7 @@
 
 use half::{bf16, f16};
 
-use super::{Group, Kernel, LANES, Lanes, Tile, tile};
+use super::{Group, Kernel, LANES, Lanes, Product, Tile, Words, tile};
 
 #[derive(Clone, Copy)]
 pub(super) struct Portable;
@@ -28,6 +28,25 @@ fn both(a: Group, b: Group, f: impl Fn(f32, f32) -> f32) -> Group {
         out[i] = f(a[i], b[i]);
     }
     out
+}
+
+/// Zero of the same sign for a denormal number.
+#[inline(always)]
+fn flush(x: f32) -> f32 {
+    if x.abs() < f32::MIN_POSITIVE {
+        return 0.0f32.copysign(x);
+    }
+    x
+}
+
+/// Bits of the nearest bfloat, ties to even; a denormal number is zero.
+#[inline(always)]
+fn round_bf16(x: f32) -> u32 {
+    let bits = flush(x).to_bits();
+    if x.is_nan() {
+        return bits >> 16 | 0x40;
+    }
+    (bits + 0x7fff + (bits >> 16 & 1)) >> 16
 }
 
 impl Lanes for Portable {
@@ -114,12 +133,57 @@ impl Lanes for Portable {
         sums[0]
     }
     #[inline(always)]
-    fn multiply(self, tile: &Tile<'_>, sums: &mut [f32]) {
+    fn load_words(self, from: &Words) -> Group {
+        from.map(f32::from_bits)
+    }
+    #[inline(always)]
+    fn store_words(self, value: Group, to: &mut Words) {
+        *to = value.map(f32::to_bits);
+    }
+    #[inline(always)]
+    fn splat_word(self, word: u32) -> Group {
+        [f32::from_bits(word); LANES]
+    }
+    #[inline(always)]
+    fn dot_bf16(self, a: Group, b: Group, c: Group) -> Group {
+        let high = |v: f32| flush(f32::from_bits(v.to_bits() & 0xffff_0000));
+        let low = |v: f32| flush(f32::from_bits(v.to_bits() << 16));
+        let mut out = c;
+        for i in 0..LANES {
+            let sum = flush(high(a[i]).mul_add(high(b[i]), flush(c[i])));
+            out[i] = flush(low(a[i]).mul_add(low(b[i]), sum));
+        }
+        out
+    }
+    #[inline(always)]
+    fn bf16_pairs(self, low: Group, high: Group) -> Group {
+        both(low, high, |low, high| {
+            f32::from_bits(round_bf16(low) | round_bf16(high) << 16)
+        })
+    }
+    #[inline(always)]
+    fn bf16_neighbours(self, first: Group, second: Group) -> Group {
+        let mut out = first;
+        for i in 0..LANES {
+            let from = if i < LANES / 2 { &first } else { &second };
+            let [low, high] = [2 * i, 2 * i + 1].map(|at| round_bf16(from[at % LANES]));
+            out[i] = f32::from_bits(low | high << 16);
+        }
+        out
+    }
+    #[inline(always)]
+    fn store_bf16(self, value: Group, to: &mut [u32; LANES / 2]) {
+        for (word, pair) in to.iter_mut().zip(value.chunks_exact(2)) {
+            *word = round_bf16(pair[0]) | round_bf16(pair[1]) << 16;
+        }
+    }
+    #[inline(always)]
+    fn multiply<P: Product>(self, tile: &Tile<'_, P::Item>, sums: &mut [f32]) {
         match tile.rows {
-            4 => tile::multiply::<Self, 4, 1>(self, tile, sums),
-            3 => tile::multiply::<Self, 3, 1>(self, tile, sums),
-            2 => tile::multiply::<Self, 2, 1>(self, tile, sums),
-            _ => tile::multiply::<Self, 1, 1>(self, tile, sums),
+            4 => tile::multiply::<P, Self, 4, 1>(self, tile, sums),
+            3 => tile::multiply::<P, Self, 3, 1>(self, tile, sums),
+            2 => tile::multiply::<P, Self, 2, 1>(self, tile, sums),
+            _ => tile::multiply::<P, Self, 1, 1>(self, tile, sums),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The register tile: a few rows times one panel of packed weights. Every convolution, linear layer
 //! and attention product of this crate ends here.
 
-use super::{LANES, Lanes};
+use super::{LANES, Lanes, Product};
 
 /// Room for the largest tile of any level, in numbers.
 pub(crate) const TILE_MAX: usize = ROWS_MAX * 32;
@@ -10,12 +10,12 @@ pub(crate) const ROWS_MAX: usize = 14;
 
 /// `sums[r * pitch + c] += sum over p, k of a[positions[p] + r * stride + k] * panel[(p * depth + k) * W + c]`
 /// for `rows` rows and the `W` columns of a panel; `p` ascends, then `k`, each step one fused
-/// multiply-add. That order is the arithmetic of the whole engine.
-pub(crate) struct Tile<'a> {
+/// multiply-add, or what a [`Product`] has in its place. That order is the arithmetic of the whole engine.
+pub(crate) struct Tile<'a, T = f32> {
     /// Rows to compute, 1 to [`Lanes::ROWS`].
     pub(crate) rows: usize,
     /// Where the left factor is read.
-    pub(crate) a: &'a [f32],
+    pub(crate) a: &'a [T],
     /// Distance of two rows in `a`.
     pub(crate) stride: usize,
     /// Starts of the runs of `depth` numbers that make up a row: one for a matrix, one per kernel
@@ -24,14 +24,14 @@ pub(crate) struct Tile<'a> {
     /// Length of a run.
     pub(crate) depth: usize,
     /// Packed right factor, `[positions][depth][W]`.
-    pub(crate) panel: &'a [f32],
+    pub(crate) panel: &'a [T],
     /// Distance of two rows in the sums.
     pub(crate) pitch: usize,
     /// Whether sums start from zero rather than from what is stored.
     pub(crate) fresh: bool,
 }
 
-impl Tile<'_> {
+impl<T> Tile<'_, T> {
     /// Panics unless all reads of [`multiply`] are inside `a`, `panel` and `sums`.
     #[inline(always)]
     fn check(&self, rows: usize, width: usize, sums: &[f32]) {
@@ -56,9 +56,9 @@ impl Tile<'_> {
 
 /// The tile with `R` rows and `U` lane groups of columns in registers.
 #[inline(always)]
-pub(super) fn multiply<L: Lanes, const R: usize, const U: usize>(
+pub(super) fn multiply<P: Product, L: Lanes, const R: usize, const U: usize>(
     lanes: L,
-    tile: &Tile<'_>,
+    tile: &Tile<'_, P::Item>,
     sums: &mut [f32],
 ) {
     tile.check(R, U * LANES, sums);
@@ -80,12 +80,12 @@ pub(super) fn multiply<L: Lanes, const R: usize, const U: usize>(
             for k in 0..tile.depth {
                 let mut columns = [lanes.splat(0.0); U];
                 for u in 0..U {
-                    columns[u] = lanes.load(&*panel.add(u * LANES).cast());
+                    columns[u] = P::load(lanes, &*panel.add(u * LANES).cast());
                 }
                 for r in 0..R {
-                    let value = lanes.splat(*a.add(r * tile.stride + k));
+                    let value = P::splat(lanes, *a.add(r * tile.stride + k));
                     for u in 0..U {
-                        held[r][u] = lanes.fma(value, columns[u], held[r][u]);
+                        held[r][u] = P::step(lanes, value, columns[u], held[r][u]);
                     }
                 }
                 panel = panel.add(U * LANES);

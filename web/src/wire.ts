@@ -137,6 +137,8 @@ export function toOrder(value: unknown): Order {
     colours: maybeText(it.colours),
     clip_skip: maybeNumber(it.clip_skip),
     noise: maybeText(it.noise),
+    // A recipe calls it arithmetic.
+    precision: maybeText(it.precision) ?? maybeText(it.arithmetic),
     // A recipe has both in one place.
     variation_seed: seedOf(it.variation_seed ?? fields(it.variation).seed),
     variation_strength: maybeNumber(it.variation_strength ?? fields(it.variation).strength),

@@ -135,6 +135,17 @@ describe("settings", () => {
     expect(differences(order, { ...order, eta: null })).toEqual([["Fresh noise", "0.4", "–"]]);
   });
 
+  it("name their precision and lead back to it", () => {
+    const order = { ...job.order, precision: "bf16" };
+    const draft = { ...recalled(fresh(), settingsOf({ ...job, order }, job.results[0]!)), source };
+    expect(draft.precision).toBe("bf16");
+    expect(posting(draft).body).toMatchObject({ precision: "bf16" });
+    expect(posting({ ...draft, precision: null }).body).not.toHaveProperty("precision");
+    expect(ladder(order, [0.1, 0.2]).body).toMatchObject({ precision: "bf16" });
+    expect(relaxed(orderOfRecipe({ ...recipe, arithmetic: "bf16" })!, [model]).precision).toBe("bf16");
+    expect(relaxed(orderOfRecipe({ ...recipe, arithmetic: "f32" })!, [model]).precision).toBeNull();
+  });
+
   it("of a variation lead back to it and to others", () => {
     const varied = { ...job.order, noise: "nv", variation_seed: BIG, variation_strength: 0.3 };
     const order = settingsOf({ ...job, order: varied }, { ...job.results[0]!, variation_seed: "9" });

@@ -42,6 +42,8 @@ export interface Draft {
   clipSkip: number | null;
   /** Whose random numbers seeds stand for. */
   noise: string | null;
+  /** In what networks multiply; null for f32. */
+  precision: string | null;
   /** How far from the seed's noise to that of `variationSeed`, which is drawn where it is `""`. */
   variation: number | null;
   variationSeed: Seed;
@@ -80,7 +82,7 @@ export const NEGATIVE = "blurry, noisy, distorted";
 
 /** Finer choices than the sampler, none of them made. */
 export const FINER = {
-  schedule: null, eta: null, rescale: null, imageGuidance: null, colours: null, clipSkip: null, noise: null, variation: null, variationSeed: "",
+  schedule: null, eta: null, rescale: null, imageGuidance: null, colours: null, clipSkip: null, noise: null, precision: null, variation: null, variationSeed: "",
   hires: null, hiresStrength: null, hiresSteps: null, hiresWith: null, tiles: null, vaeTiling: null, refiner: null, refinerAt: null,
 };
 
@@ -141,7 +143,7 @@ export const fresh = (): Draft => ({
 /** Fields of a draft that may be null, and what they are where they are not. */
 const NULLABLE: Record<string, "string" | "number" | "object"> = {
   source: "object", model: "string", sampler: "string", schedule: "string", eta: "number", rescale: "number",
-  imageGuidance: "number", colours: "string", clipSkip: "number", noise: "string", variation: "number",
+  imageGuidance: "number", colours: "string", clipSkip: "number", noise: "string", precision: "string", variation: "number",
   hires: "number", hiresStrength: "number", hiresSteps: "number", hiresWith: "string", tiles: "string", vaeTiling: "string", refiner: "string",
   refinerAt: "number", rule: "string", mode: "string", steps: "number", guidance: "number",
 };
@@ -193,6 +195,7 @@ function shared(draft: Draft): Partial<Order> {
     guidance_rescale: draft.rescale,
     clip_skip: draft.clipSkip,
     noise: draft.noise,
+    precision: draft.precision,
     variation_seed: (draft.variation ?? 0) > 0 ? readSeed(draft.variationSeed) : null,
     variation_strength: draft.variation,
     vae_tiling: draft.vaeTiling,
@@ -266,11 +269,12 @@ export function settingsOf(job: Job, result?: JobResult): Order {
 function again(order: Order): Partial<Order> {
   const { prompt, negative_prompt, prompt_mode, source, size, fit, model, sampler, strength_rule, steps, guidance_scale, seed } = order;
   const { loras } = order;
-  const { schedule, eta, guidance_rescale, image_guidance, colours, clip_skip, noise, variation_seed, variation_strength } = order;
+  const { schedule, eta, guidance_rescale, image_guidance, colours, clip_skip, noise, precision, variation_seed, variation_strength } = order;
   const { tiles, vae_tiling, refiner, refiner_at } = order;
   return {
     prompt, negative_prompt, prompt_mode, loras, source, size, fit, model, sampler, schedule, eta, guidance_rescale, image_guidance, colours,
-    clip_skip, noise, variation_seed, variation_strength, tiles, vae_tiling, refiner, refiner_at, strength_rule, steps, guidance_scale, seed,
+    clip_skip, noise, precision, variation_seed, variation_strength, tiles, vae_tiling, refiner, refiner_at, strength_rule, steps, guidance_scale,
+    seed,
   };
 }
 
@@ -311,6 +315,7 @@ export function recalled(draft: Draft, order: Order): Draft {
     colours: order.colours,
     clipSkip: order.clip_skip,
     noise: order.noise,
+    precision: order.precision,
     variation: order.variation_strength,
     variationSeed: order.variation_seed ?? "",
     hires: order.hires?.by ?? null,
@@ -365,6 +370,7 @@ export function relaxed(order: Order, models: readonly Model[]): Order {
     guidance_scale: unless(order.guidance_scale, model?.defaults.guidance_scale),
     clip_skip: unless(order.clip_skip, 1),
     noise: unless(order.noise, "cpu"),
+    precision: unless(order.precision, "f32"),
     variation_strength: unless(order.variation_strength, 0),
     hires: order.hires === null ? null : {
       by: order.hires.by,
@@ -472,7 +478,7 @@ export function differences(first: Order, second: Order): [string, string, strin
     ["prompt", "Prompt"], ["negative_prompt", "Leave out"], ["strength", "Strength"], ["seed", "Seed"],
     ["steps", "Steps"], ["guidance_scale", "Guidance"], ["sampler", "Sampler"], ["schedule", "Noise levels"], ["eta", "Fresh noise"],
     ["guidance_rescale", "Guidance rescale"], ["image_guidance", "Image guidance"], ["colours", "Colours"],
-    ["clip_skip", "Clip skip"], ["noise", "Noise"], ["variation_seed", "Variation seed"], ["variation_strength", "Variation"], ["model", "Model"],
+    ["clip_skip", "Clip skip"], ["noise", "Noise"], ["precision", "Precision"], ["variation_seed", "Variation seed"], ["variation_strength", "Variation"], ["model", "Model"],
     ["refiner", "Refiner"], ["refiner_at", "Refiner from"], ["tiles", "Windows"], ["vae_tiling", "Autoencoder's tiles"], ["size", "Size"],
   ];
   const named = (loras: LoraChoice[] | null): string | null => loras?.map((it) => `${it.name} ${it.weight}`).join(", ") ?? null;

@@ -101,6 +101,52 @@ pub fn run<B: Backend>(backend: &B, case: &impl Call) -> Result<Vec<Tensor>, Str
     }
 }
 
+/// Runs a case on all of `backends` and notes, by the `name` of the backend, where it fails and where its bits are
+/// not the first one's.
+pub fn same_on_all<B: Backend>(
+    backends: &[B],
+    case: &impl Call,
+    failures: &mut Failures,
+    name: impl Fn(&B) -> String,
+) {
+    let mut first: Option<Vec<Tensor>> = None;
+    for backend in backends {
+        let problem = match (run(backend, case), &first) {
+            (Err(problem), _) => Some(problem),
+            (Ok(got), Some(want)) => same_bits(&got, want).err(),
+            (Ok(got), None) => {
+                first = Some(got);
+                None
+            }
+        };
+        failures.note(name(backend), problem);
+    }
+}
+
+/// The references as tensors, each changed: for results that must not pass.
+pub fn changed(want: &[Reference], change: impl Fn(&mut [f32])) -> Vec<Tensor> {
+    let mut tensors: Vec<_> = want.iter().map(Reference::rounded).collect();
+    tensors
+        .iter_mut()
+        .for_each(|tensor| change(tensor.data_mut()));
+    tensors
+}
+
+/// What must not pass for any result, and what is wrong with it.
+///
+/// Panics where an output is empty.
+pub fn wrong(want: &[Reference]) -> Vec<(&'static str, Vec<Tensor>)> {
+    let end = |all: &mut [f32]| *all.last_mut().expect("cases have outputs") = f32::NAN;
+    vec![
+        ("zeros", changed(want, |all| all.fill(0.0))),
+        (
+            "all shifted by one",
+            changed(want, |all| all.rotate_right(1)),
+        ),
+        ("a NaN at the end", changed(want, end)),
+    ]
+}
+
 /// The words of a panic.
 pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);

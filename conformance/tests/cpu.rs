@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use imagegen_conformance::cases::{Call, Case};
 use imagegen_conformance::check::{
-    Failures, Prepared, against_reference, compare_all, panic_text, run, same_bits,
+    self, Failures, Prepared, against_reference, changed, compare_all, panic_text, same_on_all,
 };
 use imagegen_conformance::noise::Precision;
 use imagegen_conformance::reference::Reference;
@@ -57,23 +57,13 @@ fn bits_do_not_depend_on_level_or_threads() {
         .flat_map(levels::backends)
         .collect();
     for Prepared { case, .. } in CASES.iter() {
-        let mut first: Option<Vec<Tensor>> = None;
-        for backend in &backends {
-            let name = format!(
+        same_on_all(&backends, case, &mut failures, |backend| {
+            format!(
                 "{case} at level {}, {} threads",
                 backend.level(),
                 backend.threads()
-            );
-            let problem = match (run(backend, case), &first) {
-                (Err(problem), _) => Some(problem),
-                (Ok(got), Some(want)) => same_bits(&got, want).err(),
-                (Ok(got), None) => {
-                    first = Some(got);
-                    None
-                }
-            };
-            failures.note(name, problem);
-        }
+            )
+        });
     }
     failures.report();
 }
@@ -89,27 +79,13 @@ fn products(case: &Case) -> Option<usize> {
 
 /// What must not pass for the result of `case`.
 fn wrong_results(case: &Case, want: &[Reference]) -> Vec<(&'static str, Vec<Tensor>)> {
-    let each = |change: &dyn Fn(&mut [f32])| -> Vec<Tensor> {
-        let mut tensors: Vec<_> = want.iter().map(Reference::rounded).collect();
-        tensors
-            .iter_mut()
-            .for_each(|tensor| change(tensor.data_mut()));
-        tensors
-    };
-    let off = |by: f32| each(&|all| all.iter_mut().for_each(|value| *value += by));
+    let off = |by: f32| changed(want, |all| all.iter_mut().for_each(|value| *value += by));
     let largest = want
         .iter()
         .flat_map(|want| &want.numbers)
         .map(|number| number.value.abs());
     let largest = largest.fold(0.0, f64::max) as f32;
-    let mut wrong = vec![
-        ("zeros", each(&|all| all.fill(0.0))),
-        ("all shifted by one", each(&|all| all.rotate_right(1))),
-        (
-            "a NaN at the end",
-            each(&|all| *all.last_mut().expect("cases have outputs") = f32::NAN),
-        ),
-    ];
+    let mut wrong = check::wrong(want);
     // A common offset of 1000 deviations, or no deviation at all, leaves the mean's rounding as the
     // larger part of what varies: those cases of the norms are held to a few parts in a hundred.
     let share = if case.tolerance() == Tolerance::NORM {

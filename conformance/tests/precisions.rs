@@ -7,9 +7,8 @@ use std::sync::LazyLock;
 
 use imagegen_conformance::cases::{Call, Case};
 use imagegen_conformance::check::{
-    Failures, Prepared, against_reference, compare_all, run, same_bits,
+    self, Failures, Prepared, against_reference, changed, compare_all, same_bits, same_on_all,
 };
-use imagegen_conformance::reference::Reference;
 use imagegen_conformance::suite;
 use imagegen_engine::Tensor;
 use imagegen_engine::cpu::{CpuBackend, Precision};
@@ -69,22 +68,12 @@ fn bits_do_not_depend_on_level_or_threads() {
     let mut failures = Failures::default();
     let backends: Vec<CpuBackend> = [1, 3].into_iter().flat_map(levels::backends).collect();
     for (precision, cases) in CASES.iter() {
+        let backends: Vec<_> = backends.iter().map(|it| it.at(*precision)).collect();
         for Prepared { case, .. } in cases {
-            let mut first: Option<Vec<Tensor>> = None;
-            for backend in &backends {
-                let backend = backend.at(*precision);
+            same_on_all(&backends, case, &mut failures, |backend| {
                 let (level, threads) = (backend.level(), backend.threads());
-                let name = format!("{case} at {precision}, level {level}, {threads} threads");
-                let problem = match (run(&backend, case), &first) {
-                    (Err(problem), _) => Some(problem),
-                    (Ok(got), Some(want)) => same_bits(&got, want).err(),
-                    (Ok(got), None) => {
-                        first = Some(got);
-                        None
-                    }
-                };
-                failures.note(name, problem);
-            }
+                format!("{case} at {precision}, level {level}, {threads} threads")
+            });
         }
     }
     failures.report();
@@ -95,25 +84,8 @@ fn wrong_results_do_not_pass() {
     let mut failures = Failures::default();
     for (precision, cases) in CASES.iter() {
         for Prepared { case, want } in cases {
-            let each = |change: &dyn Fn(&mut [f32])| -> Vec<Tensor> {
-                let mut tensors: Vec<_> = want.iter().map(Reference::rounded).collect();
-                tensors
-                    .iter_mut()
-                    .for_each(|tensor| change(tensor.data_mut()));
-                tensors
-            };
-            for (what, wrong) in [
-                ("zeros", each(&|all| all.fill(0.0))),
-                ("all shifted by one", each(&|all| all.rotate_right(1))),
-                (
-                    "half of it",
-                    each(&|all| all.iter_mut().for_each(|v| *v *= 0.5)),
-                ),
-                (
-                    "a NaN at the end",
-                    each(&|all| *all.last_mut().expect("cases have outputs") = f32::NAN),
-                ),
-            ] {
+            let half = changed(want, |all| all.iter_mut().for_each(|v| *v *= 0.5));
+            for (what, wrong) in check::wrong(want).into_iter().chain([("half of it", half)]) {
                 // Keys or values far from zero lose most of their digits, and scores that are large what they decide.
                 let vague = matches!(case, Case::Attention(case)
                     if case.key_offset != 0.0 || case.value_offset != 0.0);

@@ -58,6 +58,20 @@ pub struct Layer<T> {
     shape: Vec<usize>,
 }
 
+impl<T> Layer<T> {
+    /// Weights as `pack` packs them.
+    fn of<'w>(
+        weight: impl Into<Weight<'w>>,
+        pack: impl FnOnce(Weight<'w>) -> Result<T, Error>,
+    ) -> Result<Self, Error> {
+        let weight = weight.into();
+        Ok(Self {
+            shape: weight.shape().to_vec(),
+            packed: pack(weight)?,
+        })
+    }
+}
+
 impl<B: Backend> Profiled<B> {
     /// A backend that is not asked to time anything yet.
     pub fn new(inner: B) -> Self {
@@ -135,12 +149,7 @@ impl<B: Backend> Profiled<B> {
 
     /// An operation that has no weights.
     fn plain<T>(&self, kind: &str, input: &B::Tensor, run: impl FnOnce(&B) -> T) -> T {
-        let what = || What {
-            kind: kind.to_owned(),
-            shape: joined(input.shape()),
-            flop: 0.0,
-        };
-        self.timed(what, run)
+        self.timed(|| What::plain(kind, joined(input.shape())), run)
     }
 }
 
@@ -149,6 +158,17 @@ struct What {
     kind: String,
     shape: String,
     flop: f64,
+}
+
+impl What {
+    /// What multiplies nothing by weights or keys.
+    fn plain(kind: &str, shape: String) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            shape,
+            flop: 0.0,
+        }
+    }
 }
 
 /// Sizes behind the first one, which counts pictures and is named where there are several.
@@ -193,11 +213,7 @@ impl<B: Backend> Backend for Profiled<B> {
     }
 
     fn upload(&self, tensor: &Tensor) -> B::Tensor {
-        let what = || What {
-            kind: "upload".to_owned(),
-            shape: joined(tensor.shape()),
-            flop: 0.0,
-        };
+        let what = || What::plain("upload", joined(tensor.shape()));
         self.timed(what, |inner| inner.upload(tensor))
     }
 
@@ -210,11 +226,7 @@ impl<B: Backend> Backend for Profiled<B> {
         weight: impl Into<Weight<'w>>,
         bias: Option<Tensor>,
     ) -> Result<Self::Conv2d, Error> {
-        let weight = weight.into();
-        Ok(Layer {
-            shape: weight.shape().to_vec(),
-            packed: self.inner.conv2d_weights(weight, bias)?,
-        })
+        Layer::of(weight, |weight| self.inner.conv2d_weights(weight, bias))
     }
 
     fn linear_weights<'w>(
@@ -222,11 +234,7 @@ impl<B: Backend> Backend for Profiled<B> {
         weight: impl Into<Weight<'w>>,
         bias: Option<Tensor>,
     ) -> Result<Self::Linear, Error> {
-        let weight = weight.into();
-        Ok(Layer {
-            shape: weight.shape().to_vec(),
-            packed: self.inner.linear_weights(weight, bias)?,
-        })
+        Layer::of(weight, |weight| self.inner.linear_weights(weight, bias))
     }
 
     fn gated_weights<'w>(
@@ -234,11 +242,7 @@ impl<B: Backend> Backend for Profiled<B> {
         weight: impl Into<Weight<'w>>,
         bias: Option<Tensor>,
     ) -> Result<Self::Linear, Error> {
-        let weight = weight.into();
-        Ok(Layer {
-            shape: weight.shape().to_vec(),
-            packed: self.inner.gated_weights(weight, bias)?,
-        })
+        Layer::of(weight, |weight| self.inner.gated_weights(weight, bias))
     }
 
     fn table<'w>(&self, weight: impl Into<Weight<'w>>) -> Result<B::Table, Error> {
@@ -391,10 +395,9 @@ impl<B: Backend> Backend for Profiled<B> {
     }
 
     fn concat(&self, left: &B::Tensor, right: &B::Tensor) -> Result<B::Tensor, Error> {
-        let what = || What {
-            kind: "concat".to_owned(),
-            shape: format!("{} + {}", joined(left.shape()), last(right.shape())),
-            flop: 0.0,
+        let what = || {
+            let shape = format!("{} + {}", joined(left.shape()), last(right.shape()));
+            What::plain("concat", shape)
         };
         self.timed(what, |inner| inner.concat(left, right))
     }
@@ -420,11 +423,7 @@ impl<B: Backend> Backend for Profiled<B> {
     }
 
     fn embedding(&self, table: &B::Table, ids: &[u32], rows: usize) -> Result<B::Tensor, Error> {
-        let what = || What {
-            kind: "embedding".to_owned(),
-            shape: ids.len().to_string(),
-            flop: 0.0,
-        };
+        let what = || What::plain("embedding", ids.len().to_string());
         self.timed(what, |inner| inner.embedding(table, ids, rows))
     }
 

@@ -7,7 +7,7 @@ use imagegen_conformance::weights::{SingleFile, pack, reference, write_folder};
 use safetensors::Dtype;
 
 use crate::place::{Done, Place};
-use crate::{alone, run, succeed};
+use crate::{alone, autoencoder, run, succeed};
 
 fn own(place: &Place, name: &str) -> PathBuf {
     place
@@ -21,16 +21,6 @@ fn names(place: &Place) -> Vec<String> {
     models
         .map(|model| model["name"].as_str().unwrap().to_owned())
         .collect()
-}
-
-/// The autoencoder of a tiny model by itself.
-fn autoencoder() -> Vec<u8> {
-    let tensors = SingleFile::read("sd1").tensors.into_iter();
-    let own = tensors.filter_map(|(name, shape, numbers)| {
-        let name = name.strip_prefix("first_stage_model.")?.to_owned();
-        Some((name, shape, numbers))
-    });
-    pack(own, Dtype::F16)
 }
 
 #[test]

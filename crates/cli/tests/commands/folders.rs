@@ -8,7 +8,7 @@ use safetensors::Dtype;
 use serde_json::Value;
 
 use crate::place::{Done, Place};
-use crate::{alone, run, succeed};
+use crate::{alone, autoencoder, run, succeed};
 
 const RUN: &str = "transform a.png -p winter --steps 1 -s 0.3 --seed 1";
 
@@ -21,16 +21,6 @@ fn put(place: &Place, name: &str, bytes: &[u8]) {
 /// A tiny model in one file.
 fn model(kind: &str) -> Vec<u8> {
     pack(SingleFile::read(kind).tensors, Dtype::F16)
-}
-
-/// The autoencoder of a tiny model by itself.
-fn autoencoder() -> Vec<u8> {
-    let tensors = SingleFile::read("sd1").tensors.into_iter();
-    let own = tensors.filter_map(|(name, shape, numbers)| {
-        let name = name.strip_prefix("first_stage_model.")?.to_owned();
-        Some((name, shape, numbers))
-    });
-    pack(own, Dtype::F16)
 }
 
 fn listed(place: &Place, folders: &str) -> Value {

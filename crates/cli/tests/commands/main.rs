@@ -26,7 +26,9 @@ mod vary;
 
 use std::process::Command;
 
+use imagegen_conformance::weights::{SingleFile, pack};
 use place::{Done, Place};
+use safetensors::Dtype;
 
 /// A command without the settings of whoever runs the tests.
 fn alone(place: &Place, arguments: &[&str]) -> Command {
@@ -47,4 +49,14 @@ fn succeed(place: &Place, line: &str) -> Done {
     let done = run(place, line);
     assert_eq!(done.code, 0, "{line}\n{}", done.stderr);
     done
+}
+
+/// The autoencoder of a tiny model by itself.
+fn autoencoder() -> Vec<u8> {
+    let tensors = SingleFile::read("sd1").tensors.into_iter();
+    let own = tensors.filter_map(|(name, shape, numbers)| {
+        let name = name.strip_prefix("first_stage_model.")?.to_owned();
+        Some((name, shape, numbers))
+    });
+    pack(own, Dtype::F16)
 }

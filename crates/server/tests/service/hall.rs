@@ -27,6 +27,13 @@ pub(crate) struct Hall {
     folder: TempDir,
 }
 
+/// An order with more fields.
+pub(crate) fn with(mut order: Value, more: &Value) -> Value {
+    let fields = order.as_object_mut().unwrap();
+    fields.extend(more.as_object().unwrap().clone());
+    order
+}
+
 /// The jobs in a folder, on the starter.
 pub(crate) fn jobs(config: &Config, limits: JobLimits) -> Jobs {
     jobs_of(config, limits, || vec![ModelSource::Starter.into()].into())

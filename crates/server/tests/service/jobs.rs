@@ -6,7 +6,7 @@ use imagegen_picture::{Format, Limits, Metadata, decode, encode, kept};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::hall::{Hall, json_of, refusal, text};
+use crate::hall::{Hall, json_of, refusal, text, with};
 
 fn names(events: &[(String, Value)]) -> Vec<&str> {
     events.iter().map(|(name, _)| name.as_str()).collect()
@@ -139,12 +139,8 @@ async fn finer_choices_are_taken_by_every_kind_and_said_again() {
         "clip_skip": 2, "precision": "bf16",
     });
     let body = |more: Value| {
-        let mut body = json!({"prompt": "winter", "steps": 2, "sampler": "ddim"});
-        let fields = body.as_object_mut().unwrap();
-        for part in [&finer, &more] {
-            fields.extend(part.as_object().unwrap().clone());
-        }
-        body
+        let plain = json!({"prompt": "winter", "steps": 2, "sampler": "ddim"});
+        with(with(plain, &finer), &more)
     };
     for (path, more) in [
         ("/transforms", json!({"source": source})),
@@ -448,13 +444,7 @@ async fn the_history_is_searched_marked_and_cleared() {
 async fn what_cannot_be_done_is_refused_with_its_field() {
     let hall = Hall::open().await;
     let source = hall.put("a.png").await;
-    let order = |more: Value| {
-        let mut body = json!({"source": source, "prompt": "winter"});
-        body.as_object_mut()
-            .unwrap()
-            .extend(more.as_object().unwrap().clone());
-        body
-    };
+    let order = |more: Value| with(json!({"source": source, "prompt": "winter"}), &more);
     for (path, body, code, field) in [
         (
             "/transforms",

@@ -4,13 +4,11 @@ use imagegen::ModelSource;
 use imagegen_conformance::weights::write_folder;
 use serde_json::{Value, json};
 
-use crate::hall::{Hall, json_of, refusal};
+use crate::hall::{Hall, json_of, refusal, with};
 
 fn order(more: Value) -> Value {
-    let mut order = json!({"prompt": "winter", "width": 96, "height": 64, "steps": 2, "seed": 5});
-    let fields = order.as_object_mut().unwrap();
-    fields.extend(more.as_object().unwrap().clone());
-    order
+    let order = json!({"prompt": "winter", "width": 96, "height": 64, "steps": 2, "seed": 5});
+    with(order, &more)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,13 +52,7 @@ async fn a_second_pass_is_ordered_told_and_recorded() {
 async fn kinds_that_have_no_such_choice_refuse_it_and_values_are_checked() {
     let hall = Hall::open().await;
     let source = hall.put("beach.png").await;
-    let from = |more: Value| {
-        let mut body = json!({"source": source, "prompt": "winter"});
-        body.as_object_mut()
-            .unwrap()
-            .extend(more.as_object().unwrap().clone());
-        body
-    };
+    let from = |more: Value| with(json!({"source": source, "prompt": "winter"}), &more);
     for (path, body, code, field) in [
         (
             "/generations",

@@ -10,9 +10,10 @@ const source = { sha256: SHA, name: "portrait.jpg", width: 512, height: 512, byt
 
 describe("the intents", () => {
   it("are those that the documentation tells of, with its numbers", () => {
-    const rows = [...documentation.matchAll(/^\| `([a-z-]+)`[^|]*\|[^|]*\| ([0-9.]+) \| the (source|surround) \| the (whole picture|masked part) \|/gm)];
+    const rows = [...documentation.matchAll(/^\| `([a-z-]+)`[^|]*\|[^|]*\| ([0-9.]+) \| the (source|surround, smooth|surround, in patches) \| the (whole picture|masked part) \|/gm)];
+    const contents: Record<string, string> = { source: "original", "surround, smooth": "fill", "surround, in patches": "patches" };
     const told = rows.map(([, id, strength, content, area]) => ({
-      id, strength: Number(strength), content: content === "source" ? "original" : "fill", area: area === "whole picture" ? "whole" : "masked",
+      id, strength: Number(strength), content: contents[content!], area: area === "whole picture" ? "whole" : "masked",
     }));
     expect(INTENTS.map(({ id, strength, content, area }) => ({ id, strength, content, area }))).toEqual(told);
   });
@@ -67,7 +68,7 @@ describe("an order of a part", () => {
   it("comes back from the recipe in a picture", () => {
     const order = orderOfRecipe({
       prompt: "winter", negative_prompt: "", strength: 0.9, steps: 20, seed: 5, source: { name: "a.jpg", sha256: SHA },
-      inpaint: { intent: "fill", content: "fill", area: "masked", padding: 32, wide: 4, band: 2, ring: 8, expand: "top=64", mask: { picture: { name: "mask.png", sha256: MASK }, protect: ["faces"], feather: 4, sha256: "ff" } },
+      inpaint: { intent: "fill", content: "patches", area: "masked", padding: 32, wide: 4, band: 2, ring: 8, expand: "top=64", mask: { picture: { name: "mask.png", sha256: MASK }, protect: ["faces"], feather: 4, sha256: "ff" } },
     });
     expect(order?.inpaint?.mask).toBe(MASK);
     expect(recalled(fresh(), order!).painting).toEqual({

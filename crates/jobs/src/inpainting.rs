@@ -72,7 +72,7 @@ impl Inpainting {
             content: read(
                 "content",
                 self.content.as_deref(),
-                "original, fill, noise or nothing",
+                "original, fill, patches, noise or nothing",
             )?,
             area: read("area", self.area.as_deref(), "whole or masked")?,
             edge: Edge {

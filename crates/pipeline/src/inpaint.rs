@@ -19,8 +19,10 @@ pub enum MaskedContent {
     /// The source itself.
     #[default]
     Original,
-    /// The source with what is fully covered filled from around it.
+    /// The source with what is fully covered filled smoothly from around it.
     Fill,
+    /// The same, filled with patches of what is around it.
+    Patches,
     /// Noise in place of latents.
     Noise,
     /// Latents of 0.
@@ -29,13 +31,20 @@ pub enum MaskedContent {
 
 impl MaskedContent {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Original, Self::Fill, Self::Noise, Self::Nothing];
+    pub const ALL: [Self; 5] = [
+        Self::Original,
+        Self::Fill,
+        Self::Patches,
+        Self::Noise,
+        Self::Nothing,
+    ];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Original => "original",
             Self::Fill => "fill",
+            Self::Patches => "patches",
             Self::Noise => "noise",
             Self::Nothing => "nothing",
         }
@@ -47,7 +56,7 @@ impl std::str::FromStr for MaskedContent {
 
     fn from_str(name: &str) -> Result<Self, Error> {
         let found = Self::ALL.into_iter().find(|content| content.name() == name);
-        let expected = "original, fill, noise or nothing";
+        let expected = "original, fill, patches, noise or nothing";
         found.ok_or_else(|| Error::value("masked content", format!("{name:?}"), expected))
     }
 }
@@ -57,8 +66,8 @@ impl std::str::FromStr for MaskedContent {
 pub struct Inpaint<'a> {
     /// Pixels `[1, H, W, 3]` in -1..1, sides multiples of the codec's grid.
     pub source: &'a Tensor,
-    /// The source with what the mask covers fully filled from around it, so that it tells nothing of what
-    /// was there; of the source's shape.
+    /// The source with what the mask covers fully filled from around it, in the way that `content` names where
+    /// it names one, so that it tells nothing of what was there; of the source's shape.
     pub filled: &'a Tensor,
     /// How much of each pixel may change, `[1, H, W, 1]`, 0 kept to 1 repainted.
     pub mask: &'a Tensor,
@@ -259,7 +268,7 @@ impl Inpaint<'_> {
         };
         let mut start = known.clone();
         let content = match self.content {
-            MaskedContent::Original | MaskedContent::Fill => None,
+            MaskedContent::Original | MaskedContent::Fill | MaskedContent::Patches => None,
             MaskedContent::Noise => Some(noise.normal(shape)),
             MaskedContent::Nothing => Some(Tensor::zeros(shape)),
         };

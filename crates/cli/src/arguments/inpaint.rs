@@ -10,6 +10,13 @@ use super::shared::{Machine, ModelChoice, Prompted, RuleChoice, Target};
 use super::values;
 
 #[derive(Debug, Args)]
+#[command(mut_arg("prompt", |prompt| prompt
+    .required(false)
+    .default_value("")
+    .hide_default_value(true)
+    .required_unless_present("intent")
+    .required_if_eq_any(PROMPTED.map(|intent| ("intent", intent.name())))
+    .help("What to make, in words; --intent remove needs none")))]
 pub(crate) struct InpaintArguments {
     /// Picture to change; - reads standard input
     #[arg(value_name = "SOURCE")]
@@ -44,6 +51,15 @@ pub(crate) struct InpaintArguments {
     pub(crate) edge: EdgeOptions,
 }
 
+/// Intents that need a prompt.
+const PROMPTED: [Intent; 5] = [
+    Intent::Change,
+    Intent::Fill,
+    Intent::ReplaceBackground,
+    Intent::Add,
+    Intent::Refine,
+];
+
 /// What is to be done under the mask.
 #[derive(Debug, Args)]
 pub(crate) struct Painting {
@@ -61,7 +77,9 @@ pub(crate) struct Painting {
     #[arg(short, long = "strength", id = "inpaint_strength", value_name = "0..1", value_parser = values::strength, allow_negative_numbers = true)]
     pub(crate) strength: Option<Strength>,
 
-    /// What the model starts from under the mask: original, fill, noise or nothing [default: the intent's]
+    /// What the model starts from under the mask: original, fill, patches, noise or nothing [default: the intent's]
+    ///
+    /// fill goes on smoothly from around it, patches with pieces of the picture.
     #[arg(long, value_name = "CONTENT", value_parser = values::content)]
     pub(crate) content: Option<MaskedContent>,
 

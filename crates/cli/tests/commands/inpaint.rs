@@ -147,9 +147,9 @@ fn intents_need_no_numbers_and_are_recorded() {
     place.save("a.png", &painted(96, 64, 30).into());
     for (intent, strength, content) in [
         ("change", 0.75, "original"),
-        ("fill", 0.9, "fill"),
+        ("fill", 0.9, "patches"),
         ("add", 0.85, "original"),
-        ("remove", 0.6, "fill"),
+        ("remove", 0.6, "patches"),
         ("refine", 0.35, "original"),
     ] {
         let line = format!(
@@ -182,6 +182,52 @@ fn intents_need_no_numbers_and_are_recorded() {
     );
     assert_eq!(made.get_pixel(48, 32), source.get_pixel(48, 32));
     assert_ne!(made.get_pixel(4, 4), source.get_pixel(4, 4));
+}
+
+#[test]
+fn what_is_to_go_needs_no_prompt() {
+    let place = Place::new();
+    place.save("a.png", &painted(96, 64, 30).into());
+    let quick = "--box 30,20,40,30 --area whole --steps 2 --guidance 1 --seed 3 -o o.png";
+    let done = succeed(&place, &format!("inpaint a.png --intent remove {quick}"));
+    assert!(!done.stderr.contains("prompt"), "{}", done.stderr);
+    for intent in ["", "--intent change", "--intent fill"] {
+        run(&place, &format!("inpaint a.png {intent} {quick}")).assert_refused(2, &["--prompt"]);
+    }
+}
+
+#[test]
+fn what_is_added_around_a_picture_starts_from_patches_of_it() {
+    let place = Place::new();
+    // Stripes that reach the edges.
+    let stripes = image::RgbImage::from_fn(96, 64, |_, y| {
+        image::Rgb(if y / 8 % 2 == 0 {
+            [220, 40, 30]
+        } else {
+            [20, 60, 200]
+        })
+    });
+    place.save("a.png", &stripes.into());
+    let line = format!("inpaint a.png --expand right=48 {QUICK} -s 0.1 -o o.png --json");
+    let json = succeed(&place, &line).json();
+    assert_eq!(
+        json["results"][0]["recipe"]["inpaint"]["content"],
+        "patches"
+    );
+    let made = place.open("o.png").into_rgb8();
+    for y in [4, 20, 36, 52] {
+        let [red, _, blue] = made.get_pixel(120, y).0;
+        assert!(red > blue, "row {y}: red {red}, blue {blue}");
+        let [red, _, blue] = made.get_pixel(120, y + 8).0;
+        assert!(red < blue, "row {}: red {red}, blue {blue}", y + 8);
+    }
+    // Where a mask is named, it is the intent's.
+    let line = format!("inpaint a.png --expand right=8 --box 1,1,9,9 {QUICK} -o o.png --json");
+    let json = succeed(&place, &line).json();
+    assert_eq!(
+        json["results"][0]["recipe"]["inpaint"]["content"],
+        "original"
+    );
 }
 
 #[test]
@@ -347,7 +393,7 @@ fn paintings_that_cannot_be_are_named() {
         (
             "--box 1,2,3,4 --content paint",
             2,
-            &["--content", "original, fill, noise or nothing"],
+            &["--content", "original, fill, patches, noise or nothing"],
         ),
         (
             "--box 1,2,3,4 --area part",

@@ -63,7 +63,7 @@ impl Intent {
 
     /// What it stands for.
     pub(crate) fn means(self) -> Meaning {
-        use MaskedContent::{Fill, Original};
+        use MaskedContent::{Fill, Original, Patches};
         let means = |strength, content, area| Meaning {
             strength,
             content,
@@ -72,14 +72,14 @@ impl Intent {
         };
         match self {
             Self::Change => means(0.75, Original, Area::Whole),
-            Self::Fill => means(0.9, Fill, Area::Masked),
+            Self::Fill => means(0.9, Patches, Area::Masked),
             // Light that spills from the subject into the ground would be a halo.
             Self::ReplaceBackground => Meaning {
                 matches: false,
                 ..means(0.9, Fill, Area::Whole)
             },
             Self::Add => means(0.85, Original, Area::Masked),
-            Self::Remove => means(0.6, Fill, Area::Masked),
+            Self::Remove => means(0.6, Patches, Area::Masked),
             Self::Refine => means(0.35, Original, Area::Masked),
         }
     }

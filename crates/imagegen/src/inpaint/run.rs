@@ -6,7 +6,8 @@ use imagegen_engine::Tensor;
 use imagegen_picture::fidelity::compare;
 use imagegen_picture::mask::Mask;
 use imagegen_picture::{
-    Carried, FitPlan, Limits, Paste, Picture, Rect, Size, WHITE, fill, flatten, kept, paste, seam,
+    Carried, FitPlan, Limits, Paste, Picture, Rect, Size, WHITE, fill, fill_with_patches, flatten,
+    kept, paste, seam,
 };
 use imagegen_pipeline::{MaskedContent, Plan, Strength, inpaint};
 
@@ -157,7 +158,13 @@ impl Model {
         let coverage = Tensor::new(shape, coverage.collect())?;
         // Filled at the source's own size: a smaller picture's pixels mix what is under the mask and what
         // is beside it.
-        let filled = unit_tensor(&fit.to_work(&fill(&part, &mask)))?;
+        let filled = match planned.content {
+            MaskedContent::Patches => {
+                fill_with_patches(&flatten(canvas, WHITE), &planned.mask).part(rect)
+            }
+            _ => fill(&part, &mask),
+        };
+        let filled = unit_tensor(&fit.to_work(&filled))?;
         let source = unit_tensor(&fit.to_work(&part))?;
         let run = self.carry_out(
             (&planned.texts, aids),
@@ -192,12 +199,16 @@ impl Model {
             Some(strength) => strength,
             None => Strength::new(meaning.strength)?,
         };
-        let content = request.content.unwrap_or(meaning.content);
+        let (made, named) = self.mask_of(request)?;
+        let content = request.content.unwrap_or(match named.names_nothing() {
+            // All that changes is what is added.
+            true => MaskedContent::Patches,
+            false => meaning.content,
+        });
         let area = request.area.unwrap_or(meaning.area);
         let size = request
             .expand
             .size(request.source.picture().size(), Limits::default().pixels)?;
-        let (made, named) = self.mask_of(request)?;
         let mask = on_canvas(request, &made.mask, size);
         let native = Native {
             grid: self.grid(),

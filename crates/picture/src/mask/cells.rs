@@ -30,6 +30,11 @@ impl Mask {
             plan.plane_to_work_by(&self.coverage, |plane, from, to| touched(&plane, from, to));
         Self::new(plan.work_size(), plane)
     }
+
+    /// The mask at another size. A pixel is covered as much as any that it shows, even in part.
+    pub(crate) fn resized(&self, size: Size) -> Self {
+        Self::new(size, touched(&self.coverage, self.size, size))
+    }
 }
 
 /// A plane at another size, each value the largest of those it overlaps.

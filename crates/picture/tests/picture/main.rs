@@ -12,6 +12,7 @@ mod make;
 mod mask;
 mod metadata;
 mod paste;
+mod patches;
 mod photographs;
 mod print;
 mod resize;

@@ -153,6 +153,7 @@ export interface Order {
   schedule: string | null;
   eta: number | null;
   guidance_rescale: number | null;
+  guidance_until: number | null;
   image_guidance: number | null;
   colours: string | null;
   clip_skip: number | null;

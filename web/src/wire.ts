@@ -133,6 +133,7 @@ export function toOrder(value: unknown): Order {
     schedule: maybeText(it.schedule),
     eta: maybeNumber(it.eta),
     guidance_rescale: maybeNumber(it.guidance_rescale),
+    guidance_until: maybeNumber(it.guidance_until),
     image_guidance: maybeNumber(it.image_guidance),
     colours: maybeText(it.colours),
     clip_skip: maybeNumber(it.clip_skip),

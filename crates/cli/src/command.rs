@@ -69,6 +69,9 @@ pub(crate) fn transform(
     if let Some(share) = prompted.guidance_rescale {
         option("--guidance-rescale", &share.to_string());
     }
+    if let Some(share) = prompted.guidance_until {
+        option("--guidance-until", &share.to_string());
+    }
     if let Some(weight) = prompted.image_guidance {
         option("--image-guidance", &weight.to_string());
     }

@@ -127,6 +127,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
         kind: Kind::Number,
     },
     Setting {
+        key: "guidance-until",
+        kind: Kind::Number,
+    },
+    Setting {
         key: "image-guidance",
         kind: Kind::Number,
     },

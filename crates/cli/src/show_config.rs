@@ -106,6 +106,7 @@ fn fallback(key: &str, defaults: &Defaults, model: &str) -> (String, String) {
         "prediction" => "as the model's files say",
         "eta" => "the sampler's own",
         "guidance-rescale" => "0",
+        "guidance-until" => "1",
         "image-guidance" => "the model's own",
         "colours" => "kept, or as the strength rule has it",
         "loras-dir" | "embeddings-dir" => "none",

@@ -51,6 +51,9 @@ pub struct Recipe {
     /// Share of the guided output that was brought back to the prompt's own spread; absent where none was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guidance_rescale: Option<f64>,
+    /// Share of the steps that was guided; absent where all were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guidance_until: Option<f64>,
     /// Weight of the source over no source; absent where the model is not instructed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_guidance: Option<f64>,
@@ -322,6 +325,9 @@ impl Recipe {
         if let Some(share) = self.guidance_rescale {
             extra.push(named("CFG Rescale phi", &share.to_string()));
         }
+        if let Some(share) = self.guidance_until {
+            extra.push(named("Guidance until", &share.to_string()));
+        }
         if let Some(weight) = self.image_guidance {
             extra.push(named("Image CFG scale", &weight.to_string()));
         }
@@ -426,6 +432,7 @@ mod tests {
             schedule: None,
             eta: None,
             guidance_rescale: None,
+            guidance_until: None,
             image_guidance: None,
             colours: None,
             encoded: None,

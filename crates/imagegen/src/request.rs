@@ -59,6 +59,9 @@ pub struct Sampling {
     pub eta: Option<f64>,
     /// Share of the guided output that is brought back to the spread of the prompt's own, 0 to 1.
     pub guidance_rescale: Option<f64>,
+    /// Share of the steps that run, from the first, that are guided, 0 to 1; the others hear the prompt alone, which takes
+    /// half the time. All where none is named.
+    pub guidance_until: Option<f64>,
     /// Weight of the source over no source, 0 to 100; an error with models that are not instructed.
     pub image_guidance: Option<f64>,
     /// What is done about colours that an autoencoder shifts. Kept where none is named, but under rules that do as other

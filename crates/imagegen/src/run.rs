@@ -437,6 +437,11 @@ impl Model {
             let name = "guidance rescale";
             return Err(Error::setting(name, guidance_rescale, "0 to 1"));
         }
+        let guidance_until = settings.sampling.guidance_until.unwrap_or(1.0);
+        if !(0.0..=1.0).contains(&guidance_until) {
+            let name = "guidance until";
+            return Err(Error::setting(name, guidance_until, "0 to 1"));
+        }
         let image_guidance = self.image_guidance(settings.sampling.image_guidance)?;
         let most = self.most_clip_skip(settings);
         if let Some(skip) = settings.sampling.clip_skip
@@ -452,6 +457,7 @@ impl Model {
             rule: settings.rule,
             guidance_scale,
             guidance_rescale,
+            guidance_until,
             image_guidance,
             colours: settings.sampling.colours.unwrap_or(match settings.rule {
                 StrengthRule::Share | StrengthRule::Exact => Colours::Kept,
@@ -680,6 +686,7 @@ impl Model {
                 .eta()
                 .filter(|_| settings.sampling.eta.is_some()),
             guidance_rescale: Some(resolved.guidance_rescale).filter(|&share| share > 0.0),
+            guidance_until: Some(resolved.guidance_until).filter(|&share| share < 1.0),
             image_guidance: self.is_instructed().then_some(resolved.image_guidance),
             encoded: None,
             colours: (resolved.colours == Colours::Kept && !self.codec().is_exact())

@@ -88,6 +88,7 @@ fn settings(colours: Colours) -> Settings {
         rule: StrengthRule::Share,
         guidance_scale: 1.0,
         guidance_rescale: 0.0,
+        guidance_until: 1.0,
         image_guidance: 1.0,
         colours,
         windows: None,

@@ -19,6 +19,9 @@ pub struct Sampling {
     /// Share of the guided output that is brought back to the spread of the prompt's own, 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guidance_rescale: Option<f64>,
+    /// Share of the steps that are guided, from the first, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guidance_until: Option<f64>,
     /// Weight of the source over no source, 0 to 100, for models that edit as told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_guidance: Option<f64>,
@@ -97,6 +100,7 @@ impl Sampling {
         for (field, share) in [
             ("eta", self.eta),
             ("guidance_rescale", self.guidance_rescale),
+            ("guidance_until", self.guidance_until),
         ] {
             in_range(field, share, 1.0, "0 to 1")?;
         }
@@ -115,6 +119,7 @@ impl Sampling {
             schedule,
             eta: self.eta,
             guidance_rescale: self.guidance_rescale,
+            guidance_until: self.guidance_until,
             image_guidance: self.image_guidance,
             colours,
             clip_skip: self.clip_skip,

@@ -184,6 +184,9 @@ pub struct Guided<D> {
     blind: Option<(D, f64)>,
     rescale: f64,
     prediction: PredictionType,
+    /// Steps that are guided; the ones after them hear one part of the prompt alone, where there is but one.
+    guided_steps: usize,
+    step: usize,
 }
 
 /// Whether guidance at a scale asks for the prompt's estimates.
@@ -222,6 +225,8 @@ impl<D: Denoiser> Guided<D> {
                 blind: None,
                 rescale: 0.0,
                 prediction: PredictionType::Sample,
+                guided_steps: usize::MAX,
+                step: 0,
             });
         };
         Err(Error::value("guidance_scale", guidance_scale, expected))
@@ -241,6 +246,31 @@ impl<D: Denoiser> Guided<D> {
             }
         };
         Err(Error::value("image_guidance", image_guidance, expected))
+    }
+
+    /// Guides the first `share` of a run of `steps` steps, a begun one as a whole, and leaves the rest to the
+    /// prompt: they are as at scale 1, and without guidance by the source.
+    ///
+    /// Fails with [`Error::Value`] outside 0 to 1.
+    pub fn guided_until(mut self, share: f64, steps: usize) -> Result<Self, Error> {
+        if !(0.0..=1.0).contains(&share) {
+            return Err(Error::value("guidance_until", share, "0 to 1"));
+        }
+        self.guided_steps = (share * steps as f64).ceil() as usize;
+        Ok(self)
+    }
+
+    /// The scale at the step that is under way.
+    fn scale(&self) -> f64 {
+        match self.is_free() {
+            true => 1.0,
+            false => self.guidance_scale,
+        }
+    }
+
+    /// Whether the step that is under way is not guided any more.
+    fn is_free(&self) -> bool {
+        self.step >= self.guided_steps
     }
 
     /// Brings a `share` of the guided output back to the spread of the prompt's own (Lin et al. 2024,
@@ -303,6 +333,7 @@ fn spreads(tensor: &Tensor) -> Result<Vec<f64>, Error> {
 
 impl<D: Denoiser> Denoiser for Guided<D> {
     fn begin_step(&mut self, step: usize) {
+        self.step = step;
         let conds = self.conds.iter_mut().map(|(_, cond)| cond);
         let blind = self.blind.iter_mut().map(|(blind, _)| blind);
         let all = conds.chain(&mut self.uncond).chain(blind);
@@ -310,16 +341,18 @@ impl<D: Denoiser> Denoiser for Guided<D> {
     }
 
     fn denoise(&mut self, noised: &Tensor, level: NoiseLevel) -> Result<Tensor, Error> {
-        let alone = !needs_uncond(&self.weights(), self.guidance_scale);
+        let (scale, free) = (self.scale(), self.is_free());
+        let alone = !needs_uncond(&self.weights(), scale);
+        let blind = self.blind.as_mut().filter(|_| !free);
         let uncond = match &mut self.uncond {
-            Some(uncond) if !alone || self.blind.is_some() => Some(uncond.denoise(noised, level)?),
+            Some(uncond) if !alone || blind.is_some() => Some(uncond.denoise(noised, level)?),
             _ => None,
         };
         let denoise = |(_, cond): &mut (f64, D)| cond.denoise(noised, level);
         let conds = self.conds.iter_mut();
-        let conds = conds.filter(|_| needs_cond(self.guidance_scale));
+        let conds = conds.filter(|_| needs_cond(scale));
         let mut conds: Vec<Tensor> = conds.map(denoise).collect::<Result<_, _>>()?;
-        let push = match (&mut self.blind, &uncond) {
+        let push = match (blind, &uncond) {
             (Some((blind, weight)), Some(uncond)) => {
                 let (blind, weight) = (blind.denoise(noised, level)?, (*weight - 1.0) as f32);
                 let push = |blind: f32, uncond: f32| weight * (uncond - blind);
@@ -355,7 +388,7 @@ impl<D: Denoiser> Guided<D> {
         (noised, level): (&Tensor, NoiseLevel),
     ) -> Result<Tensor, Error> {
         let weights = self.weights();
-        let guided = pushed(uncond, conds.iter().zip(&weights), self.guidance_scale)?;
+        let guided = pushed(uncond, conds.iter().zip(&weights), self.scale())?;
         if self.rescale == 0.0 {
             return Ok(guided);
         }
@@ -570,6 +603,51 @@ mod tests {
             let got = guided.denoise(&noised, LEVEL).unwrap();
             let want = denoiser(want).denoise(&noised, LEVEL).unwrap();
             assert_close(&got, want.data());
+        }
+    }
+
+    #[test]
+    fn after_the_guided_share_of_the_steps_the_prompt_is_asked_alone() {
+        // Of five steps a half begins the third.
+        for (share, steps) in [(0.0, 0), (0.5, 3), (0.6, 3), (1.0, 5)] {
+            let (mut cond, mut uncond, mut blind) =
+                (Always(3.0, 0), Always(1.0, 0), Always(0.5, 0));
+            let mut guided = Guided::new(vec![(1.0, &mut cond)], Some(&mut uncond), 2.0)
+                .and_then(|guided| guided.guided_by_source(&mut blind, 3.0))
+                .and_then(|guided| guided.guided_until(share, 5))
+                .unwrap();
+            for step in 0..5 {
+                guided.begin_step(step);
+                // 1 + 2 (3 - 1) + 2 (1 - 0.5), or the prompt's own.
+                let want = if step < steps { 6.0 } else { 3.0 };
+                let got = guided.denoise(&tensor(1, &[9.0]), LEVEL).unwrap();
+                assert_eq!(got.data(), [want], "share {share}, step {step}");
+            }
+            assert_eq!(
+                (cond.1, uncond.1, blind.1),
+                (5, steps, steps),
+                "share {share}"
+            );
+        }
+        // Parts of a prompt are still weighed against the negative one.
+        let (mut one, mut two, mut uncond) = (Always(3.0, 0), Always(2.0, 0), Always(1.0, 0));
+        let parts = vec![(1.0, &mut one), (0.5, &mut two)];
+        let mut guided = Guided::new(parts, Some(&mut uncond), 2.0).unwrap();
+        guided = guided.guided_until(0.0, 5).unwrap();
+        let got = guided.denoise(&tensor(1, &[9.0]), LEVEL).unwrap();
+        assert_eq!(got.data(), [3.5]);
+    }
+
+    #[test]
+    fn a_guided_share_outside_its_range_is_refused() {
+        for share in [f64::NAN, -0.1, 1.1] {
+            let mut only = Always(0.0, 0);
+            let guided = Guided::new(vec![(1.0, &mut only)], None, 1.0).unwrap();
+            let error = guided.guided_until(share, 5).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("guidance_until is {share}, expected 0 to 1")
+            );
         }
     }
 

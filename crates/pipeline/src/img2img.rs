@@ -86,6 +86,9 @@ pub struct Settings {
     pub rule: StrengthRule,
     /// Weight of the prompt over the negative prompt. 1 leaves the negative prompt out, 0 the prompt.
     pub guidance_scale: f64,
+    /// Share of the steps that run, from the first, that are guided: the others are as at scale 1, and without guidance
+    /// by the source. 1 guides all.
+    pub guidance_until: f64,
     /// Weight of the source over no source, where the network is instructed; 1 leaves that out.
     pub image_guidance: f64,
     /// Share of the guided output that is brought back to the spread of the prompt's own, 0 to 1.
@@ -300,7 +303,11 @@ fn carry_out(
             Some(source_channels(source, factor, shape, networks.codec)?)
         }
     };
-    let denoiser = guided(settings, channels.clone(), networks.wiring())?;
+    let runs = match &networks.refiner {
+        Some(refiner) => plan.hand_over(refiner.training, refiner.at)?.runs(),
+        None => plan.runs,
+    };
+    let denoiser = guided(settings, runs, channels.clone(), networks.wiring())?;
     let mut noise = settings.run_noise();
     let (noised, clean) = match latents.filter(|_| source.is_some()) {
         Some(latents) => {
@@ -313,10 +320,6 @@ fn carry_out(
     let shift = match source.zip(clean.as_ref()) {
         Some(source) => Shift::measure(source, how, networks.codec)?,
         None => None,
-    };
-    let runs = match &networks.refiner {
-        Some(refiner) => plan.hand_over(refiner.training, refiner.at)?.runs(),
-        None => plan.runs,
     };
     let tools: (&mut dyn Noise, &mut dyn Progress) = (&mut noise, progress);
     let (noised, left) = walk(
@@ -415,9 +418,10 @@ fn start(
 
 pub(crate) type BoundNetwork<'a> = Discrete<Box<dyn Network + 'a>>;
 
-/// The denoiser of a run: prompt and negative prompt, each bound to the source, joined by guidance.
+/// The denoiser of a run of `runs` steps: prompt and negative prompt, each bound to the source, joined by guidance.
 pub(crate) fn guided<'n>(
     settings: &Settings,
+    runs: usize,
     channels: Option<Tensor>,
     wiring: Wiring<'_, 'n>,
 ) -> Result<Guided<BoundNetwork<'n>>, Error> {
@@ -457,6 +461,7 @@ pub(crate) fn guided<'n>(
         .then(|| bound(Prompt::Negative, channels.clone()))
         .transpose()?;
     let guided = Guided::new(conds, uncond, guidance_scale)?;
+    let guided = guided.guided_until(settings.guidance_until, runs)?;
     let guided = match channels.filter(|_| by_source) {
         Some(channels) => {
             let blind = bound(Prompt::Negative, Some(Tensor::zeros(channels.shape())))?;

@@ -76,6 +76,7 @@ fn settings(sampler: Sampler, rule: StrengthRule) -> Settings {
         rule,
         guidance_scale: 1.5,
         guidance_rescale: 0.0,
+        guidance_until: 1.0,
         image_guidance: 1.0,
         colours: Colours::Decoded,
         windows: None,

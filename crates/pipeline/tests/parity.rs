@@ -307,6 +307,7 @@ fn inpainting_matches_diffusers() {
                 rule: StrengthRule::Diffusers,
                 guidance_scale: 1.0,
                 guidance_rescale: 0.0,
+                guidance_until: 1.0,
                 image_guidance: 1.0,
                 colours: Colours::Decoded,
                 windows: None,

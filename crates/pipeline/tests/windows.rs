@@ -89,6 +89,7 @@ fn all(
         rule: StrengthRule::Share,
         guidance_scale: 1.5,
         guidance_rescale: 0.0,
+        guidance_until: 1.0,
         image_guidance: 1.5,
         colours: Colours::Decoded,
         windows,

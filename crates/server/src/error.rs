@@ -230,6 +230,7 @@ fn request_field(subject: &str) -> Option<&'static str> {
         "schedule" => "schedule",
         "eta" => "eta",
         "guidance rescale" => "guidance_rescale",
+        "guidance until" => "guidance_until",
         "image guidance" => "image_guidance",
         "colours" => "colours",
         "clip skip" => "clip_skip",

@@ -37,6 +37,8 @@ export interface Draft {
   /** Share of fresh noise. */
   eta: number | null;
   rescale: number | null;
+  /** Share of the steps that are guided. */
+  guidedUntil: number | null;
   imageGuidance: number | null;
   colours: string | null;
   clipSkip: number | null;
@@ -82,7 +84,7 @@ export const NEGATIVE = "blurry, noisy, distorted";
 
 /** Finer choices than the sampler, none of them made. */
 export const FINER = {
-  schedule: null, eta: null, rescale: null, imageGuidance: null, colours: null, clipSkip: null, noise: null, precision: null, variation: null, variationSeed: "",
+  schedule: null, eta: null, rescale: null, guidedUntil: null, imageGuidance: null, colours: null, clipSkip: null, noise: null, precision: null, variation: null, variationSeed: "",
   hires: null, hiresStrength: null, hiresSteps: null, hiresWith: null, tiles: null, vaeTiling: null, refiner: null, refinerAt: null,
 };
 
@@ -142,7 +144,7 @@ export const fresh = (): Draft => ({
 
 /** Fields of a draft that may be null, and what they are where they are not. */
 const NULLABLE: Record<string, "string" | "number" | "object"> = {
-  source: "object", model: "string", sampler: "string", schedule: "string", eta: "number", rescale: "number",
+  source: "object", model: "string", sampler: "string", schedule: "string", eta: "number", rescale: "number", guidedUntil: "number",
   imageGuidance: "number", colours: "string", clipSkip: "number", noise: "string", precision: "string", variation: "number",
   hires: "number", hiresStrength: "number", hiresSteps: "number", hiresWith: "string", tiles: "string", vaeTiling: "string", refiner: "string",
   refinerAt: "number", rule: "string", mode: "string", steps: "number", guidance: "number",
@@ -193,6 +195,7 @@ function shared(draft: Draft): Partial<Order> {
     schedule: draft.schedule,
     eta: draft.eta,
     guidance_rescale: draft.rescale,
+    guidance_until: draft.guidedUntil,
     clip_skip: draft.clipSkip,
     noise: draft.noise,
     precision: draft.precision,
@@ -269,11 +272,12 @@ export function settingsOf(job: Job, result?: JobResult): Order {
 function again(order: Order): Partial<Order> {
   const { prompt, negative_prompt, prompt_mode, source, size, fit, model, sampler, strength_rule, steps, guidance_scale, seed } = order;
   const { loras } = order;
-  const { schedule, eta, guidance_rescale, image_guidance, colours, clip_skip, noise, precision, variation_seed, variation_strength } = order;
+  const { schedule, eta, guidance_rescale, guidance_until, image_guidance, colours, clip_skip, noise, precision } = order;
+  const { variation_seed, variation_strength } = order;
   const { tiles, vae_tiling, refiner, refiner_at } = order;
   return {
-    prompt, negative_prompt, prompt_mode, loras, source, size, fit, model, sampler, schedule, eta, guidance_rescale, image_guidance, colours,
-    clip_skip, noise, precision, variation_seed, variation_strength, tiles, vae_tiling, refiner, refiner_at, strength_rule, steps, guidance_scale,
+    prompt, negative_prompt, prompt_mode, loras, source, size, fit, model, sampler, schedule, eta, guidance_rescale, guidance_until,
+    image_guidance, colours, clip_skip, noise, precision, variation_seed, variation_strength, tiles, vae_tiling, refiner, refiner_at, strength_rule, steps, guidance_scale,
     seed,
   };
 }
@@ -311,6 +315,7 @@ export function recalled(draft: Draft, order: Order): Draft {
     schedule: order.schedule,
     eta: order.eta,
     rescale: order.guidance_rescale,
+    guidedUntil: order.guidance_until,
     imageGuidance: order.image_guidance,
     colours: order.colours,
     clipSkip: order.clip_skip,
@@ -364,6 +369,7 @@ export function relaxed(order: Order, models: readonly Model[]): Order {
     schedule: unless(order.schedule, model?.defaults.schedule),
     eta: unless(order.eta, model?.eta[order.sampler ?? model.defaults.sampler]),
     guidance_rescale: unless(order.guidance_rescale, 0),
+    guidance_until: unless(order.guidance_until, 1),
     image_guidance: unless(order.image_guidance, model?.defaults.image_guidance ?? undefined),
     colours: model?.colours.length === 0 ? null : unless(order.colours, foreign ? "decoded" : "kept"),
     steps: unless(order.steps, model?.defaults.steps),
@@ -477,7 +483,7 @@ export function differences(first: Order, second: Order): [string, string, strin
   const names: [keyof Order, string][] = [
     ["prompt", "Prompt"], ["negative_prompt", "Leave out"], ["strength", "Strength"], ["seed", "Seed"],
     ["steps", "Steps"], ["guidance_scale", "Guidance"], ["sampler", "Sampler"], ["schedule", "Noise levels"], ["eta", "Fresh noise"],
-    ["guidance_rescale", "Guidance rescale"], ["image_guidance", "Image guidance"], ["colours", "Colours"],
+    ["guidance_rescale", "Guidance rescale"], ["guidance_until", "Guided until"], ["image_guidance", "Image guidance"], ["colours", "Colours"],
     ["clip_skip", "Clip skip"], ["noise", "Noise"], ["precision", "Precision"], ["variation_seed", "Variation seed"], ["variation_strength", "Variation"], ["model", "Model"],
     ["refiner", "Refiner"], ["refiner_at", "Refiner from"], ["tiles", "Windows"], ["vae_tiling", "Autoencoder's tiles"], ["size", "Size"],
   ];

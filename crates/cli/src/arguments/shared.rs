@@ -167,6 +167,18 @@ pub(crate) struct Prompted {
     )]
     pub(crate) guidance_rescale: Option<f64>,
 
+    /// Share of the steps to guide, from the first, 0 to 1 [default: 1]
+    ///
+    /// The others hear the prompt alone and take half the time: 0.5 saves a quarter of a run, and late steps change little.
+    #[arg(
+        long,
+        value_name = "SHARE",
+        env = "IMAGEGEN_GUIDANCE_UNTIL",
+        hide_env_values = true,
+        allow_negative_numbers = true, value_parser = values::share
+    )]
+    pub(crate) guidance_until: Option<f64>,
+
     /// Weight of the source, 0 to 100, with models that edit as told (InstructPix2Pix) [default: 1.5]
     #[arg(
         long,
@@ -231,6 +243,7 @@ impl Prompted {
                 .or(self.sampler.and_then(|named| named.schedule)),
             eta: self.eta,
             guidance_rescale: self.guidance_rescale,
+            guidance_until: self.guidance_until,
             image_guidance: self.image_guidance,
             colours: self.colours,
             refiner_at: self.refiner_at,

@@ -267,6 +267,7 @@ fn finer_choices_are_kept_and_decide_pixels() {
     finer.sampling.eta = Some(0.5);
     finer.sampling.schedule = Some("Karras".to_owned());
     finer.sampling.guidance_rescale = Some(0.7);
+    finer.sampling.guidance_until = Some(0.5);
     let made = [plain, finer.clone()].map(|order| {
         let taken = jobs.submit(ANNA, order, None).unwrap();
         over(&jobs, &taken.job.id)
@@ -279,6 +280,7 @@ fn finer_choices_are_kept_and_decide_pixels() {
         (Some(0.5), Some("karras"))
     );
     assert_eq!(recipes[1].guidance_rescale, Some(0.7));
+    assert_eq!(recipes[1].guidance_until, Some(0.5));
     let pictures = made.each_ref().map(|job| {
         let which = imagegen_jobs::PictureKind::Result(0);
         let bytes = block_on(jobs.picture(&job.id, which)).unwrap().unwrap();

@@ -126,6 +126,10 @@ macro_rules! request {
             /// Share of guidance's contrast to take back; 0 where absent.
             #[schema(minimum = 0, maximum = 1)]
             guidance_rescale: Option<f64>,
+            /// Share of the steps to guide, from the first; the others hear the prompt alone and take half the time. 1 where
+            /// absent.
+            #[schema(minimum = 0, maximum = 1)]
+            guidance_until: Option<f64>,
             /// Weight of the source, with models that edit as told; the model's own where absent.
             #[schema(minimum = 0, maximum = 100)]
             image_guidance: Option<f64>,
@@ -158,6 +162,7 @@ macro_rules! request {
                     schedule: self.schedule.clone(),
                     eta: self.eta,
                     guidance_rescale: self.guidance_rescale,
+                    guidance_until: self.guidance_until,
                     image_guidance: self.image_guidance,
                     colours: self.colours.clone(),
                     clip_skip: self.clip_skip,

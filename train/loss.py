@@ -7,6 +7,7 @@ second, tints stay that the squared error hardly sees; without the third, stroke
 which no network can foresee, are averaged away; without the fourth, the patches show as a grid.
 """
 
+import random
 from dataclasses import dataclass
 
 import torch
@@ -15,12 +16,15 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel
 
-from model import PATCH, alphas_cumprod, from_latents, to_latents
+from model import PATCH, SCHEDULE, alphas_cumprod, from_latents, to_latents
 
 # Of the noise levels; with more, the last steps crowd out those where the text decides.
 MAX_WEIGHT = 2.0
 STARTS = ((400, 550, 0.5), (550, 780, 0.3), (780, 1000, 0.2))  # timesteps from, below, share
-AT_START_SHARE = 0.4
+AT_START_SHARE = 0.7
+# Of the batches: noised as the sampler itself would after a first step, its faults included.
+ROLLED_SHARE = 0.5
+CLIP = SCHEDULE["clip_sample_range"]
 PATCH_CHANGE, DETAIL_CHANGE = 0.02, 0.01  # keep styles that change almost nothing from exploding
 
 # Beside 1 for the error of the latents.
@@ -54,10 +58,10 @@ class Losses:
     timesteps: Tensor
 
 
-def draw_timesteps(has_source: Tensor) -> tuple[Tensor, Tensor]:
+def draw_timesteps(has_source: Tensor, at_start: float) -> tuple[Tensor, Tensor]:
     """Draw where samplers start and where they are, both `[N]`; they move from high to low.
 
-    With a source at hand most starts are those of strengths 0.4 to 0.8, and many samples are at
+    `at_start` is the share of those that are still at their start. With a source at hand most starts are those of strengths 0.4 to 0.8, and many samples are at
     their start, since the text decides there. Without a source every timestep is as likely.
     """
     count = len(has_source)
@@ -65,7 +69,7 @@ def draw_timesteps(has_source: Tensor) -> tuple[Tensor, Tensor]:
     kinds = torch.multinomial(torch.tensor([share for *_, share in STARTS]), count, True)
     start = starts.gather(0, kinds[None])[0]
     below = (torch.rand(count) * (start + 1)).long()
-    timesteps = torch.where(torch.rand(count) < AT_START_SHARE, start, below)
+    timesteps = torch.where(torch.rand(count) < at_start, start, below)
     anywhere = torch.randint(0, 1000, (count,))
     source = has_source.cpu()
     return torch.where(source, start, anywhere), torch.where(source, timesteps, anywhere)
@@ -168,6 +172,25 @@ class Loss:
                 return_dict=False,
             )[0].float()
 
+    def _noised(self, clean: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """Return what the sampler sees of `clean` at `timesteps`."""
+        alphas = self._alphas[timesteps].float()[:, None, None, None]
+        return alphas.sqrt() * clean + (1 - alphas).sqrt() * noise
+
+    @torch.no_grad()
+    def _first_step(
+        self, noised: Tensor, source: Tensor, start: Tensor, tokens: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the clean estimate at the start, clamped as the sampler does, and its noise.
+
+        From both the sampler makes what it sees next. The network then learns to take away what it
+        added itself; were it only ever shown noised targets, grain would grow from step to step.
+        """
+        estimate = self._predict(noised, source, start, tokens) + source
+        alphas = self._alphas[start].float()[:, None, None, None]
+        noise = (noised - alphas.sqrt() * estimate) / (1 - alphas).sqrt()
+        return estimate.clamp(-CLIP, CLIP), noise
+
     def _latent_error(self, estimate: Tensor, target: Tensor, source: Tensor) -> Tensor:
         """Return the squared error of the latents relative to leaving the source, per sample.
 
@@ -192,14 +215,19 @@ class Loss:
         batch = batch.to(self._device)
         target = to_latents(batch.target)
         source = to_latents(batch.condition) * batch.has_source[:, None, None, None]
-        mixed = target
-        if timesteps is None:
-            start, timesteps = (t.to(self._device) for t in draw_timesteps(batch.has_source))
-            left = self._on_the_way(start, timesteps, batch.has_source)
-            mixed = target + left * (to_latents(batch.source) - target)
         noise = torch.randn(target.shape, generator=generator).to(self._device)
-        alphas = self._alphas[timesteps].float()[:, None, None, None]
-        noised = alphas.sqrt() * mixed + (1 - alphas).sqrt() * noise
+        if timesteps is not None:
+            noised = self._noised(target, noise, timesteps)
+        else:
+            rolled = random.random() < ROLLED_SHARE
+            drawn = draw_timesteps(batch.has_source, 0.0 if rolled else AT_START_SHARE)
+            start, timesteps = (t.to(self._device) for t in drawn)
+            seen = start if rolled else timesteps
+            left = self._on_the_way(start, seen, batch.has_source)
+            noised = self._noised(target + left * (to_latents(batch.source) - target), noise, seen)
+            if rolled:
+                clean, noise = self._first_step(noised, source, start, batch.tokens)
+                noised = self._noised(clean, noise, timesteps)
         change = self._predict(noised, source, timesteps, batch.tokens)
         estimate = change + source
         relative = self._latent_error(estimate, target, source)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { expandText, freshPainting, INTENTS, needsNoMask, paintingOf, readExpand, readPainting } from "../src/lib/painting";
+import { expandText, freshPainting, INTENTS, needsNoMask, paintingOf, readExpand, readPainting, startOf } from "../src/lib/painting";
 import { fresh, orderOfRecipe, posting, recalled, settingsOf } from "../src/lib/settings";
 import { toJob } from "../src/wire";
 import documentation from "../../docs/inpainting.md?raw";
@@ -75,6 +75,20 @@ describe("an order of a part", () => {
       ...freshPainting(), intent: "fill", protect: ["faces"], feather: 4, expand: { left: 0, top: 64, right: 0, bottom: 0 },
       more: { padding: 32, wide: 4, band: 2, ring: 8 },
     });
+  });
+
+  it("of what is added alone starts from patches where nothing else is named", () => {
+    const told = { prompt: "x", negative_prompt: "", strength: 0.75, steps: 20, seed: 5, source: { name: "a.jpg", sha256: SHA } };
+    const back = (content: string) => {
+      const mask = { sha256: "ff" };
+      const order = orderOfRecipe({ ...told, inpaint: { intent: "change", content, area: "whole", padding: 1, wide: 1, band: 1, ring: 1, expand: "top=64", mask } });
+      return recalled(fresh(), order!).painting;
+    };
+    expect(back("patches").content).toBeNull();
+    expect(back("original").content).toBe("original");
+    expect(startOf(back("patches"), false)).toBe("patches");
+    expect(startOf(back("patches"), true)).toBe("original");
+    expect(startOf({ ...back("patches"), intent: "replace-background" }, false)).toBe("fill");
   });
 
   it("of a whole picture turns the part off again", () => {

@@ -167,6 +167,7 @@ describe("settings", () => {
     expect(plain).toMatchObject({ schedule: "model", colours: "decoded", eta: null });
     expect(relaxed(plain, [model])).toMatchObject({ schedule: null, colours: null });
     expect(relaxed(plain, [told])).toMatchObject({ schedule: "model", colours: "decoded" });
+    expect(relaxed({ ...orderOfRecipe(recipe)!, guidance_until: 1 }, [told]).guidance_until).toBeNull();
     const named = orderOfRecipe({ ...recipe, schedule: "karras", colours: "kept", image_guidance: 1.5 })!;
     expect(relaxed(named, [told])).toMatchObject({ schedule: null, colours: null, image_guidance: null });
     expect(relaxed({ ...plain, strength_rule: "diffusers" }, [told]).colours).toBeNull();

@@ -121,7 +121,7 @@ impl HiresMark {
 /// A second pass with nothing left to decide.
 pub(crate) struct PlannedHires {
     hires: Hires,
-    pipeline: imagegen_pipeline::Settings,
+    pub(crate) pipeline: imagegen_pipeline::Settings,
     /// Of the enlarged picture.
     fit: FitPlan,
     pub(crate) texts: ReadTexts,

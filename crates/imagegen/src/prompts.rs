@@ -137,9 +137,10 @@ impl ReadTexts {
     pub(crate) fn of(
         settings: &Settings,
         embeddings: Embeddings,
-        (guidance_scale, hearing): (f64, Hearing),
+        (resolved, hearing): (&imagegen_pipeline::Settings, Hearing),
         runs: usize,
     ) -> Result<Self, Error> {
+        let guidance_scale = resolved.guidance_scale;
         loras::bounded(&settings.loras)?;
         let mode = settings.prompt_mode;
         let read = |role, text| {
@@ -163,7 +164,10 @@ impl ReadTexts {
         }
         let heard = match hearing.negative {
             NegativeSay::Never => false,
-            NegativeSay::WhereWeighed => needs_uncond(&weights, guidance_scale),
+            NegativeSay::WhereWeighed => {
+                let free = resolved.guided_steps(runs)? < runs;
+                needs_uncond(&weights, guidance_scale) || free && needs_uncond(&weights, 1.0)
+            }
             NegativeSay::Always => true,
         };
         let negative = heard
@@ -200,9 +204,17 @@ impl ReadTexts {
             .unwrap_or_default()
     }
 
-    /// Calls of the network where a sampler asks once.
+    /// Calls of the network in a guided step, where a sampler asks once.
     pub(crate) fn calls(&self) -> usize {
         self.iter().map(|text| text.parts.len()).sum()
+    }
+
+    /// Calls of the network in a step that is not guided any more.
+    pub(crate) fn free_calls(&self) -> usize {
+        match needs_uncond(&self.weights(), 1.0) {
+            true => self.calls(),
+            false => 1,
+        }
     }
 }
 

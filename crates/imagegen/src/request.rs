@@ -59,8 +59,9 @@ pub struct Sampling {
     pub eta: Option<f64>,
     /// Share of the guided output that is brought back to the spread of the prompt's own, 0 to 1.
     pub guidance_rescale: Option<f64>,
-    /// Share of the steps that run, from the first, that are guided, 0 to 1; the others hear the prompt alone, which takes
-    /// half the time. All where none is named.
+    /// Share of the steps that run, from the first, that are guided, above 0, up to 1; the others are as at guidance 1, and
+    /// without guidance by the source. All where none is named. Has no say where the guidance is 0 or 1, nor with networks
+    /// that hear the scale.
     pub guidance_until: Option<f64>,
     /// Weight of the source over no source, 0 to 100; an error with models that are not instructed.
     pub image_guidance: Option<f64>,

@@ -23,6 +23,7 @@ use crate::model::{Adapted, BoundCodec, Engine};
 use crate::prompts::{Hearing, NegativeSay, ReadPrompt, ReadTexts};
 use crate::recipe::{EnlargeMark, FidelityMark, Recipe, SourceMark, VariationMark};
 use crate::refiner::Refined;
+use crate::work::Calls;
 use crate::{
     Error, Facts, Generate, LoraUse, Model, Note, Outcome, PROGRAM, PromptFacts, PromptMode,
     Request, Settings, Source, Stage, Transform, Warning, Watcher,
@@ -54,25 +55,23 @@ pub(crate) fn planned_runs(
     Ok((planned.runs, planned.pipeline, planned.texts))
 }
 
-/// Steps that a request will run, and calls of the network in each.
-pub(crate) fn transform_calls(
-    model: &Model,
-    request: &Transform<'_>,
-) -> Result<(usize, usize), Error> {
+/// Calls of the network that a request will make.
+pub(crate) fn transform_calls(model: &Model, request: &Transform<'_>) -> Result<Calls, Error> {
     let planned = model.plan_transform(request)?;
-    Ok((planned.runs, planned.texts.calls()))
+    Calls::of(planned.runs, &planned.pipeline, &planned.texts)
 }
 
-/// Steps that a request will run, and calls of the network in each.
-pub(crate) fn generate_calls(model: &Model, request: &Generate) -> Result<(usize, usize), Error> {
+/// Calls of the network that a request will make in its first pass.
+pub(crate) fn generate_calls(model: &Model, request: &Generate) -> Result<Calls, Error> {
     let planned = model.plan_generate(request)?;
-    Ok((planned.runs, planned.texts.calls()))
+    Calls::of(planned.runs, &planned.pipeline, &planned.texts)
 }
 
-/// Steps that the second pass of a request will run, and calls of the network in each.
-pub(crate) fn hires_calls(model: &Model, request: &Generate) -> Result<(usize, usize), Error> {
+/// Calls of the network that the second pass of a request will make, if it has one.
+pub(crate) fn hires_calls(model: &Model, request: &Generate) -> Result<Option<Calls>, Error> {
     let second = model.plan_generate(request)?.hires;
-    Ok(second.map_or((0, 0), |second| (second.runs, second.texts.calls())))
+    let calls = |second: PlannedHires| Calls::of(second.runs, &second.pipeline, &second.texts);
+    second.map(calls).transpose()
 }
 
 /// A source at its working size.
@@ -438,10 +437,14 @@ impl Model {
             return Err(Error::setting(name, guidance_rescale, "0 to 1"));
         }
         let guidance_until = settings.sampling.guidance_until.unwrap_or(1.0);
-        if !(0.0..=1.0).contains(&guidance_until) {
-            let name = "guidance until";
-            return Err(Error::setting(name, guidance_until, "0 to 1"));
+        if !(guidance_until > 0.0 && guidance_until <= 1.0) {
+            let (name, expected) = (
+                "guidance until",
+                "above 0, up to 1; guidance 1 guides no step",
+            );
+            return Err(Error::setting(name, guidance_until, expected));
         }
+        let weighs = !matches!(guidance_scale, 0.0 | 1.0) && !self.hears_guidance();
         let image_guidance = self.image_guidance(settings.sampling.image_guidance)?;
         let most = self.most_clip_skip(settings);
         if let Some(skip) = settings.sampling.clip_skip
@@ -457,7 +460,7 @@ impl Model {
             rule: settings.rule,
             guidance_scale,
             guidance_rescale,
-            guidance_until,
+            guidance_until: if weighs { guidance_until } else { 1.0 },
             image_guidance,
             colours: settings.sampling.colours.unwrap_or(match settings.rule {
                 StrengthRule::Share | StrengthRule::Exact => Colours::Kept,
@@ -523,7 +526,7 @@ impl Model {
         let texts = ReadTexts::of(
             settings,
             self.embeddings(settings),
-            (resolved.guidance_scale, hearing),
+            (resolved, hearing),
             runs,
         )?;
         self.fit_loras(&texts.loras)?;

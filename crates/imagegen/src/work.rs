@@ -1,8 +1,47 @@
 //! How much work a request is, so that its time can be told from that of others.
 
 use crate::inpaint::inpaint_calls;
+use crate::prompts::ReadTexts;
 use crate::run::{generate_calls, hires_calls, transform_calls};
 use crate::{Error, Model, Request, Size};
+
+/// Calls of the network in a pass, where a sampler asks once a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Calls {
+    /// Steps that run.
+    runs: usize,
+    /// Steps that are guided, from the first, and calls in each.
+    guided: usize,
+    guided_calls: usize,
+    /// Calls in each of the others.
+    free_calls: usize,
+}
+
+impl Calls {
+    pub(crate) fn of(
+        runs: usize,
+        resolved: &imagegen_pipeline::Settings,
+        texts: &ReadTexts,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            runs,
+            guided: resolved.guided_steps(runs)?,
+            guided_calls: texts.calls(),
+            free_calls: texts.free_calls(),
+        })
+    }
+
+    /// Calls up to the end of a step.
+    fn until(self, step: usize) -> usize {
+        let step = step.min(self.runs);
+        let free = step.saturating_sub(self.guided);
+        (step - free) * self.guided_calls + free * self.free_calls
+    }
+
+    fn all(self) -> usize {
+        self.until(self.runs)
+    }
+}
 
 /// What carrying out a request takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,8 +53,8 @@ pub struct Work {
     pub calls: usize,
     /// Pixels that the network sees in a call, all windows taken together; of two passes the mean.
     pub pixels: u64,
-    /// Steps of the first of two passes, and its calls times pixels.
-    first: Option<(usize, u64)>,
+    /// Both passes, the second empty where there is but one, with the pixels of each.
+    passes: [(Calls, u64); 2],
 }
 
 impl Work {
@@ -24,19 +63,15 @@ impl Work {
         self.calls as f64 * self.pixels as f64
     }
 
-    /// What part of it is done after `step` of its steps, 0 to 1: a step of a second pass counts as much more as it has more
-    /// pixels.
+    /// What part of it is done after `step` of its steps, 0 to 1: a step counts by its calls and their pixels.
     pub fn share(self, step: usize) -> f64 {
-        let part = |step: usize, steps: usize| step as f64 / steps.max(1) as f64;
-        let Some((steps, amount)) = self.first else {
-            return part(step, self.runs);
+        let [(first, pixels), (second, more)] = self.passes;
+        let amount = |step: usize| {
+            let later = second.until(step.saturating_sub(first.runs));
+            first.until(step) as f64 * pixels as f64 + later as f64 * more as f64
         };
-        let first = amount as f64 / self.amount().max(1.0);
-        match step.checked_sub(steps) {
-            None | Some(0) => first * part(step, steps),
-            Some(second) => first + (1.0 - first) * part(second, self.runs - steps),
-        }
-        .min(1.0)
+        let all = amount(self.runs);
+        if all > 0.0 { amount(step) / all } else { 1.0 }
     }
 }
 
@@ -46,28 +81,29 @@ impl Model {
     /// Fails where the request cannot be carried out, as [`Model::plan`] does.
     pub fn work(&self, request: &Request<'_>) -> Result<Work, Error> {
         let recipe = self.plan(request)?;
-        let (runs, calls) = match request {
+        let first = match request {
             Request::Transform(request) => transform_calls(self, request)?,
             Request::Generate(request) => generate_calls(self, request)?,
             Request::Inpaint(request) => inpaint_calls(self, request)?,
         };
-        let mut work = Work {
-            runs,
-            calls: runs * calls,
-            pixels: self.seen_pixels(recipe.work_size, recipe.tiles.is_some())?,
-            first: None,
-        };
+        let pixels = self.seen_pixels(recipe.work_size, recipe.tiles.is_some())?;
+        let (mut second, mut more) = (Calls::default(), 0);
         if let (Request::Generate(request), Some(mark)) = (request, &recipe.hires) {
-            let (runs, calls) = hires_calls(self, request)?;
-            let (calls, first) = ((runs * calls) as u64, work.calls as u64);
-            let pixels = self.seen_pixels(mark.work_size, mark.tiles.is_some())?;
-            work.first = Some((work.runs, first * work.pixels));
-            // The mean of both passes, so that the amount is their sum.
-            work.pixels = (first * work.pixels + calls * pixels) / (first + calls).max(1);
-            work.runs += runs;
-            work.calls += calls as usize;
+            second = hires_calls(self, request)?.unwrap_or_default();
+            more = self.seen_pixels(mark.work_size, mark.tiles.is_some())?;
         }
-        Ok(work)
+        let [early, late] = [first, second].map(|pass| pass.all() as u64);
+        let calls = early + late;
+        Ok(Work {
+            runs: first.runs + second.runs,
+            calls: calls as usize,
+            // The mean of both passes, so that the amount is their sum.
+            pixels: match late {
+                0 => pixels,
+                _ => (early * pixels + late * more) / calls,
+            },
+            passes: [(first, pixels), (second, more)],
+        })
     }
 
     /// Pixels that the network sees of a picture that it works on at `[width, height]`: more than the picture has where

@@ -14,7 +14,8 @@ use crate::named::{quoted, read};
 pub struct Inpainting {
     /// What is wanted: `change`, `fill`, `replace-background`, `add`, `remove` or `refine`.
     pub intent: Option<String>,
-    /// What the model starts from under the mask: `original`, `fill`, `noise` or `nothing`.
+    /// What the model starts from under the mask: `original`, `fill`, `patches`, `noise` or `nothing`; `None` is
+    /// `patches` where `expand` alone says what changes.
     pub content: Option<String>,
     /// What the model sees: `whole` or `masked`.
     pub area: Option<String>,

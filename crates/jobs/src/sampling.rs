@@ -19,7 +19,7 @@ pub struct Sampling {
     /// Share of the guided output that is brought back to the spread of the prompt's own, 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guidance_rescale: Option<f64>,
-    /// Share of the steps that are guided, from the first, 0 to 1.
+    /// Share of the steps that are guided, from the first, above 0, up to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guidance_until: Option<f64>,
     /// Weight of the source over no source, 0 to 100, for models that edit as told.
@@ -100,15 +100,17 @@ impl Sampling {
         for (field, share) in [
             ("eta", self.eta),
             ("guidance_rescale", self.guidance_rescale),
-            ("guidance_until", self.guidance_until),
         ] {
             in_range(field, share, 1.0, "0 to 1")?;
         }
         in_range("image_guidance", self.image_guidance, 100.0, "0 to 100")?;
-        if let Some(at) = self.refiner_at
-            && !(at > 0.0 && at <= 1.0)
-        {
-            return Err(Error::value("refiner_at", at, "above 0, up to 1"));
+        for (field, share) in [
+            ("guidance_until", self.guidance_until),
+            ("refiner_at", self.refiner_at),
+        ] {
+            if let Some(share) = share.filter(|share| !(*share > 0.0 && *share <= 1.0)) {
+                return Err(Error::value(field, share, "above 0, up to 1"));
+            }
         }
         let schedules: Vec<_> = Spacing::ALL.iter().map(|spacing| spacing.name()).collect();
         let schedule = read("schedule", self.schedule.as_deref(), &schedules.join(", "))?;

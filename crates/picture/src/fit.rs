@@ -122,6 +122,23 @@ pub struct Rect {
     pub size: Size,
 }
 
+impl Rect {
+    /// The smallest part that holds both.
+    pub fn joined(self, other: Self) -> Self {
+        let span = |(a, long): (u32, u32), (b, wide): (u32, u32)| {
+            let from = a.min(b);
+            (from, (a + long).max(b + wide) - from)
+        };
+        let (x, width) = span((self.x, self.size.width), (other.x, other.size.width));
+        let (y, height) = span((self.y, self.size.height), (other.y, other.size.height));
+        Self {
+            x,
+            y,
+            size: Size::new(width, height),
+        }
+    }
+}
+
 /// How a source becomes a working picture and how a result comes back. Made by [`plan`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FitPlan {

@@ -38,7 +38,7 @@ pub use fit::{Fit, FitError, FitPlan, FitRequest, Rect, Wanted, plan};
 pub use metadata::{Carried, Metadata};
 pub use orient::Orientation;
 pub use paste::{Kept, Paste, kept, paste};
-pub use patches::fill_with_patches;
+pub use patches::{fill_with_patches, patched_from};
 pub use picture::{Picture, PictureError, Size};
 pub use resize::{Filter, resize, resize_plane};
 pub use seam::{Seam, seam};

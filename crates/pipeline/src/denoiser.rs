@@ -184,8 +184,9 @@ pub struct Guided<D> {
     blind: Option<(D, f64)>,
     rescale: f64,
     prediction: PredictionType,
-    /// Steps that are guided; the ones after them hear one part of the prompt alone, where there is but one.
+    /// Steps that are guided, from the first.
     guided_steps: usize,
+    /// The step that is under way.
     step: usize,
 }
 
@@ -248,16 +249,11 @@ impl<D: Denoiser> Guided<D> {
         Err(Error::value("image_guidance", image_guidance, expected))
     }
 
-    /// Guides the first `share` of a run of `steps` steps, a begun one as a whole, and leaves the rest to the
-    /// prompt: they are as at scale 1, and without guidance by the source.
-    ///
-    /// Fails with [`Error::Value`] outside 0 to 1.
-    pub fn guided_until(mut self, share: f64, steps: usize) -> Result<Self, Error> {
-        if !(0.0..=1.0).contains(&share) {
-            return Err(Error::value("guidance_until", share, "0 to 1"));
-        }
-        self.guided_steps = (share * steps as f64).ceil() as usize;
-        Ok(self)
+    /// Guides the first steps alone, `steps` of them; the others are as at scale 1, and without guidance by the
+    /// source.
+    pub fn guided_for(mut self, steps: usize) -> Self {
+        self.guided_steps = steps;
+        self
     }
 
     /// The scale at the step that is under way.
@@ -608,47 +604,29 @@ mod tests {
 
     #[test]
     fn after_the_guided_share_of_the_steps_the_prompt_is_asked_alone() {
-        // Of five steps a half begins the third.
-        for (share, steps) in [(0.0, 0), (0.5, 3), (0.6, 3), (1.0, 5)] {
+        for steps in [0, 3, 5] {
             let (mut cond, mut uncond, mut blind) =
                 (Always(3.0, 0), Always(1.0, 0), Always(0.5, 0));
             let mut guided = Guided::new(vec![(1.0, &mut cond)], Some(&mut uncond), 2.0)
                 .and_then(|guided| guided.guided_by_source(&mut blind, 3.0))
-                .and_then(|guided| guided.guided_until(share, 5))
-                .unwrap();
+                .unwrap()
+                .guided_for(steps);
             for step in 0..5 {
                 guided.begin_step(step);
                 // 1 + 2 (3 - 1) + 2 (1 - 0.5), or the prompt's own.
                 let want = if step < steps { 6.0 } else { 3.0 };
                 let got = guided.denoise(&tensor(1, &[9.0]), LEVEL).unwrap();
-                assert_eq!(got.data(), [want], "share {share}, step {step}");
+                assert_eq!(got.data(), [want], "{steps} guided, step {step}");
             }
-            assert_eq!(
-                (cond.1, uncond.1, blind.1),
-                (5, steps, steps),
-                "share {share}"
-            );
+            assert_eq!((cond.1, uncond.1, blind.1), (5, steps, steps));
         }
         // Parts of a prompt are still weighed against the negative one.
         let (mut one, mut two, mut uncond) = (Always(3.0, 0), Always(2.0, 0), Always(1.0, 0));
         let parts = vec![(1.0, &mut one), (0.5, &mut two)];
         let mut guided = Guided::new(parts, Some(&mut uncond), 2.0).unwrap();
-        guided = guided.guided_until(0.0, 5).unwrap();
+        guided = guided.guided_for(0);
         let got = guided.denoise(&tensor(1, &[9.0]), LEVEL).unwrap();
         assert_eq!(got.data(), [3.5]);
-    }
-
-    #[test]
-    fn a_guided_share_outside_its_range_is_refused() {
-        for share in [f64::NAN, -0.1, 1.1] {
-            let mut only = Always(0.0, 0);
-            let guided = Guided::new(vec![(1.0, &mut only)], None, 1.0).unwrap();
-            let error = guided.guided_until(share, 5).unwrap_err();
-            assert_eq!(
-                error.to_string(),
-                format!("guidance_until is {share}, expected 0 to 1")
-            );
-        }
     }
 
     #[test]

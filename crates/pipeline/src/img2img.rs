@@ -86,8 +86,8 @@ pub struct Settings {
     pub rule: StrengthRule,
     /// Weight of the prompt over the negative prompt. 1 leaves the negative prompt out, 0 the prompt.
     pub guidance_scale: f64,
-    /// Share of the steps that run, from the first, that are guided: the others are as at scale 1, and without guidance
-    /// by the source. 1 guides all.
+    /// Share of the steps that run, from the first, that are guided, above 0: the others are as at scale 1, and without
+    /// guidance by the source. 1 guides all. Has no say at scale 0.
     pub guidance_until: f64,
     /// Weight of the source over no source, where the network is instructed; 1 leaves that out.
     pub image_guidance: f64,
@@ -106,6 +106,21 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// How many of the `runs` steps are guided: a step that is begun is guided as a whole.
+    ///
+    /// Fails with [`Error::Value`] unless the share of them is above 0, up to 1.
+    pub fn guided_steps(&self, runs: usize) -> Result<usize, Error> {
+        let share = self.guidance_until;
+        if !(share > 0.0 && share <= 1.0) {
+            return Err(Error::value("guidance_until", share, "above 0, up to 1"));
+        }
+        if self.guidance_scale == 0.0 {
+            return Ok(runs);
+        }
+        // Products such as 0.28 times 25 come out a little above the whole number.
+        Ok((share * runs as f64 - 1e-9).ceil() as usize)
+    }
+
     /// What a plan is made from at a strength.
     pub fn plan_request(&self, strength: Strength) -> PlanRequest {
         PlanRequest {
@@ -457,11 +472,14 @@ pub(crate) fn guided<'n>(
         .filter(|_| needs_cond(guidance_scale))
         .map(|(part, &weight)| Ok((weight, bound(Prompt::Positive(part), channels.clone())?)))
         .collect::<Result<_, Error>>()?;
-    let uncond = (needs_uncond(wiring.parts, guidance_scale) || by_source)
+    let guided_steps = settings.guided_steps(runs)?;
+    let weighed = needs_uncond(wiring.parts, guidance_scale)
+        || guided_steps < runs && needs_uncond(wiring.parts, 1.0);
+    let uncond = (weighed || by_source)
         .then(|| bound(Prompt::Negative, channels.clone()))
         .transpose()?;
     let guided = Guided::new(conds, uncond, guidance_scale)?;
-    let guided = guided.guided_until(settings.guidance_until, runs)?;
+    let guided = guided.guided_for(guided_steps);
     let guided = match channels.filter(|_| by_source) {
         Some(channels) => {
             let blind = bound(Prompt::Negative, Some(Tensor::zeros(channels.shape())))?;

@@ -510,56 +510,109 @@ impl Network for Stepped<'_> {
     }
 }
 
+/// Steps that run at strength 1, and those of every prompt's calls, in order.
+fn steps_heard(
+    (settings, parts): (Settings, &[f64]),
+    conditioned: bool,
+) -> (usize, Vec<(Prompt, usize)>) {
+    let heard = RefCell::new(Vec::new());
+    let network = |prompt| -> Result<Box<dyn Network + '_>, BoxedError> {
+        let heard = &heard;
+        Ok(Box::new(Stepped {
+            prompt,
+            step: usize::MAX,
+            heard,
+        }))
+    };
+    let training = stable_diffusion(settings.sampler);
+    let mut networks = Networks {
+        codec: &mut Sampling { bad: None },
+        network: &network,
+        parts,
+        training: &training,
+        conditioning: conditioned.then_some(&Conditioning::Instructed),
+        refiner: None,
+    };
+    let request = Img2Img {
+        source: &Tensor::zeros([1, 32, 48, 3]),
+        strength: Strength::FULL,
+        settings,
+    };
+    let made = img2img(&request, &mut networks, &mut Silent).expect("a sound request");
+    (made.facts.runs, heard.into_inner())
+}
+
+/// The steps of a prompt's calls, each once.
+fn steps_of(heard: &[(Prompt, usize)], prompt: Prompt) -> Vec<usize> {
+    let steps = heard.iter().filter(|h| h.0 == prompt).map(|h| h.1);
+    let mut steps: Vec<usize> = steps.collect();
+    assert!(steps.is_sorted(), "{prompt:?} {steps:?}");
+    steps.dedup();
+    steps
+}
+
 #[test]
 fn every_call_of_a_step_hears_its_number_through_every_wrapper() {
     for sampler in Sampler::ALL {
         for conditioned in [false, true] {
-            let heard = RefCell::new(Vec::new());
-            let network = |prompt| -> Result<Box<dyn Network + '_>, BoxedError> {
-                let heard = &heard;
-                Ok(Box::new(Stepped {
-                    prompt,
-                    step: usize::MAX,
-                    heard,
-                }))
-            };
-            let training = stable_diffusion(sampler);
-            let mut networks = Networks {
-                codec: &mut Sampling { bad: None },
-                network: &network,
-                parts: &[1.0, 0.5],
-                training: &training,
-                conditioning: conditioned.then_some(&Conditioning::Instructed),
-                refiner: None,
-            };
             let settings = Settings {
                 steps: 4,
                 guidance_scale: 3.0,
                 image_guidance: 1.5,
                 ..settings(sampler, StrengthRule::Share)
             };
-            let request = Img2Img {
-                source: &Tensor::zeros([1, 32, 48, 3]),
-                strength: Strength::FULL,
-                settings,
-            };
-            let runs = img2img(&request, &mut networks, &mut Silent)
-                .unwrap()
-                .facts
-                .runs;
-            let heard = heard.borrow();
+            let (runs, heard) = steps_heard((settings, &[1.0, 0.5]), conditioned);
+            let all: Vec<usize> = (0..runs).collect();
             for prompt in [Prompt::Positive(0), Prompt::Positive(1), Prompt::Negative] {
-                let steps: Vec<usize> = heard
-                    .iter()
-                    .filter(|h| h.0 == prompt)
-                    .map(|h| h.1)
-                    .collect();
-                assert!(steps.is_sorted(), "{sampler:?} {prompt:?} {steps:?}");
-                let mut each = steps.clone();
-                each.dedup();
-                let all: Vec<usize> = (0..runs).collect();
-                assert_eq!(each, all, "{sampler:?} {prompt:?}");
+                assert_eq!(steps_of(&heard, prompt), all, "{sampler:?} {prompt:?}");
             }
         }
+    }
+}
+
+#[test]
+fn late_steps_leave_guidance_out() {
+    for sampler in Sampler::ALL {
+        for conditioned in [false, true] {
+            // A step that is begun is guided; 0.28 of 25 is 7, whatever the product's last bit says.
+            for (steps, share, guided) in [(4, 0.5, 2), (5, 0.5, 3), (25, 0.28, 7), (5, 1.0, 5)] {
+                let settings = Settings {
+                    steps,
+                    guidance_scale: 3.0,
+                    guidance_until: share,
+                    image_guidance: 1.5,
+                    ..settings(sampler, StrengthRule::Share)
+                };
+                let (runs, heard) = steps_heard((settings, &[1.0]), conditioned);
+                let subject = format!("{sampler:?}, {share} of {steps} steps, {conditioned}");
+                assert_eq!(runs, steps, "{subject}");
+                let all: Vec<usize> = (0..runs).collect();
+                assert_eq!(steps_of(&heard, Prompt::Positive(0)), all, "{subject}");
+                let negative = steps_of(&heard, Prompt::Negative);
+                assert_eq!(negative, all[..guided], "{subject}");
+            }
+        }
+    }
+    // A part that does not weigh 1 is always weighed against the negative prompt.
+    let weighed = Settings {
+        steps: 4,
+        guidance_scale: 2.0,
+        guidance_until: 0.5,
+        ..settings(Sampler::Euler, StrengthRule::Share)
+    };
+    let (_, heard) = steps_heard((weighed, &[0.5]), false);
+    assert_eq!(steps_of(&heard, Prompt::Negative), [2, 3]);
+}
+
+#[test]
+fn a_guided_share_outside_its_range_is_refused() {
+    for share in [f64::NAN, -0.1, 0.0, 1.1] {
+        let settings = Settings {
+            guidance_until: share,
+            ..settings(Sampler::Euler, StrengthRule::Share)
+        };
+        let error = settings.guided_steps(5).unwrap_err().to_string();
+        let expected = format!("guidance_until is {share}, expected above 0, up to 1");
+        assert_eq!(error, expected);
     }
 }

@@ -236,6 +236,26 @@ fn at_strength_1_what_was_under_the_mask_does_not_matter() {
 }
 
 #[test]
+fn late_steps_of_a_repaint_leave_guidance_out() {
+    let (source, filled, mask) = (picture(1), picture(2), mask(boxed));
+    let made = |guidance_scale, guidance_until| {
+        let settings = Settings {
+            guidance_scale,
+            guidance_until,
+            ..settings(Sampler::Euler, StrengthRule::Share)
+        };
+        let request = Inpaint {
+            settings,
+            ..request(&source, &filled, &mask)
+        };
+        run(&request, true).pixels
+    };
+    let [all, half, none] = [made(3.0, 1.0), made(3.0, 0.5), made(1.0, 1.0)];
+    assert!(half != all && half != none);
+    assert!(change(&half, &none, in_cells) > 0.0);
+}
+
+#[test]
 fn change_grows_with_coverage() {
     let [h, w] = SIDES;
     let source = Tensor::zeros([1, h, w, 3]);

@@ -78,6 +78,14 @@ export const strengthOf = (painting: Painting): number => painting.strength ?? i
 
 export const isExpanded = (painting: Painting): boolean => SIDES.some((side) => painting.expand[side] > 0);
 
+/** What the model starts from where nobody sets it apart: patches where all that changes is what is added. */
+export function startOf(painting: Painting, hasMask: boolean): string {
+  const { boxes, colours } = painting.more;
+  const named = hasMask || painting.intent === "replace-background" || painting.only.length > 0 || painting.protect.length > 0;
+  const alone = isExpanded(painting) && !named && !boxes?.length && !colours?.length;
+  return alone ? "patches" : intentOf(painting.intent).content;
+}
+
 /** Whether there is something to repaint where nothing is painted. */
 export const needsNoMask = (painting: Painting): boolean =>
   painting.intent === "replace-background" || painting.only.length > 0 || painting.protect.length > 0 || isExpanded(painting) ||
@@ -147,10 +155,10 @@ export function paintingOf(inpaint: Inpaint, strength: number | null): Painting 
   if (inpaint.colours.length > 0) more.colours = inpaint.colours;
   if (inpaint.invert) more.invert = true;
   if (inpaint.fit_mask) more.fit_mask = true;
-  return {
+  const painting: Painting = {
     intent: intent.id,
     strength: unless(strength, intent.strength),
-    content: unless(inpaint.content, intent.content),
+    content: inpaint.content,
     area: unless(inpaint.area, intent.area),
     feather: inpaint.feather,
     grow: inpaint.grow,
@@ -159,6 +167,7 @@ export function paintingOf(inpaint: Inpaint, strength: number | null): Painting 
     expand: readExpand(inpaint.expand),
     more,
   };
+  return { ...painting, content: unless(inpaint.content, startOf(painting, inpaint.mask !== null)) };
 }
 
 /** What is passed on, in words; empty where it is nothing. */

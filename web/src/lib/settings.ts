@@ -483,7 +483,7 @@ export function differences(first: Order, second: Order): [string, string, strin
   const names: [keyof Order, string][] = [
     ["prompt", "Prompt"], ["negative_prompt", "Leave out"], ["strength", "Strength"], ["seed", "Seed"],
     ["steps", "Steps"], ["guidance_scale", "Guidance"], ["sampler", "Sampler"], ["schedule", "Noise levels"], ["eta", "Fresh noise"],
-    ["guidance_rescale", "Guidance rescale"], ["guidance_until", "Guided until"], ["image_guidance", "Image guidance"], ["colours", "Colours"],
+    ["guidance_rescale", "Guidance rescale"], ["guidance_until", "Guided share"], ["image_guidance", "Image guidance"], ["colours", "Colours"],
     ["clip_skip", "Clip skip"], ["noise", "Noise"], ["precision", "Precision"], ["variation_seed", "Variation seed"], ["variation_strength", "Variation"], ["model", "Model"],
     ["refiner", "Refiner"], ["refiner_at", "Refiner from"], ["tiles", "Windows"], ["vae_tiling", "Autoencoder's tiles"], ["size", "Size"],
   ];

@@ -15,7 +15,7 @@ use super::values;
     .default_value("")
     .hide_default_value(true)
     .required_unless_present("intent")
-    .required_if_eq_any(PROMPTED.map(|intent| ("intent", intent.name())))
+    .required_if_eq_any(prompted())
     .help("What to make, in words; --intent remove needs none")))]
 pub(crate) struct InpaintArguments {
     /// Picture to change; - reads standard input
@@ -51,14 +51,13 @@ pub(crate) struct InpaintArguments {
     pub(crate) edge: EdgeOptions,
 }
 
-/// Intents that need a prompt.
-const PROMPTED: [Intent; 5] = [
-    Intent::Change,
-    Intent::Fill,
-    Intent::ReplaceBackground,
-    Intent::Add,
-    Intent::Refine,
-];
+/// The option and the names of intents that need a prompt.
+fn prompted() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let intents = Intent::ALL
+        .into_iter()
+        .filter(|intent| intent.needs_prompt());
+    intents.map(|intent| ("intent", intent.name()))
+}
 
 /// What is to be done under the mask.
 #[derive(Debug, Args)]
@@ -79,7 +78,7 @@ pub(crate) struct Painting {
 
     /// What the model starts from under the mask: original, fill, patches, noise or nothing [default: the intent's]
     ///
-    /// fill goes on smoothly from around it, patches with pieces of the picture.
+    /// fill goes on smoothly from around it, patches with pieces of the picture, as does --expand by itself.
     #[arg(long, value_name = "CONTENT", value_parser = values::content)]
     pub(crate) content: Option<MaskedContent>,
 

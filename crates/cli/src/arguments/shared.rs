@@ -167,9 +167,9 @@ pub(crate) struct Prompted {
     )]
     pub(crate) guidance_rescale: Option<f64>,
 
-    /// Share of the steps to guide, from the first, 0 to 1 [default: 1]
+    /// Share of the steps to guide, from the first, above 0 [default: 1]
     ///
-    /// The others hear the prompt alone and take half the time: 0.5 saves a quarter of a run, and late steps change little.
+    /// The others are as at guidance 1: 0.5 saves a quarter of the time.
     #[arg(
         long,
         value_name = "SHARE",

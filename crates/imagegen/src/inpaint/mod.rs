@@ -56,6 +56,11 @@ impl Intent {
         }
     }
 
+    /// Whether something has to be said: not of what is to go.
+    pub fn needs_prompt(self) -> bool {
+        self != Self::Remove
+    }
+
     /// How far it moves away from the source where nobody says, 0 to 1.
     pub fn strength(self) -> f64 {
         self.means().strength
@@ -241,7 +246,8 @@ pub struct Inpaint<'a> {
     pub intent: Intent,
     /// How far to move away from the source; `None` takes the intent's.
     pub strength: Option<Strength>,
-    /// What the model starts from under the mask; `None` takes the intent's.
+    /// What the model starts from under the mask; `None` takes the intent's, or patches where the mask names nothing
+    /// and all that changes is what is added.
     pub content: Option<MaskedContent>,
     /// What the model sees; `None` takes the intent's.
     pub area: Option<Area>,

@@ -7,7 +7,7 @@ use imagegen_picture::fidelity::compare;
 use imagegen_picture::mask::Mask;
 use imagegen_picture::{
     Carried, FitPlan, Limits, Paste, Picture, Rect, Size, WHITE, fill, fill_with_patches, flatten,
-    kept, paste, seam,
+    kept, paste, patched_from, seam,
 };
 use imagegen_pipeline::{MaskedContent, Plan, Strength, inpaint};
 
@@ -17,6 +17,7 @@ use crate::prompts::ReadTexts;
 use crate::recipe::{Recipe, SourceMark};
 use crate::refiner::alone;
 use crate::run::{Aids, MIN_SIDE, facts, resampled, sides, to_picture, unit_tensor, without_hires};
+use crate::work::Calls;
 use crate::{
     Error, Facts, MadeMask, MaskRequest, Model, Note, Outcome, Region, Stage, Warning, Watcher,
 };
@@ -41,10 +42,10 @@ struct Planned {
     texts: ReadTexts,
 }
 
-/// Steps that a request will run, and calls of the network in each.
-pub(crate) fn inpaint_calls(model: &Model, request: &Inpaint<'_>) -> Result<(usize, usize), Error> {
+/// Calls of the network that a request will make.
+pub(crate) fn inpaint_calls(model: &Model, request: &Inpaint<'_>) -> Result<Calls, Error> {
     let planned = model.planned_inpaint(request)?;
-    Ok((planned.runs, planned.texts.calls()))
+    Calls::of(planned.runs, &planned.pipeline, &planned.texts)
 }
 
 impl Model {
@@ -159,9 +160,7 @@ impl Model {
         // Filled at the source's own size: a smaller picture's pixels mix what is under the mask and what
         // is beside it.
         let filled = match planned.content {
-            MaskedContent::Patches => {
-                fill_with_patches(&flatten(canvas, WHITE), &planned.mask).part(rect)
-            }
+            MaskedContent::Patches => filled_with_patches(canvas, &planned.mask, rect),
             _ => fill(&part, &mask),
         };
         let filled = unit_tensor(&fit.to_work(&filled))?;
@@ -199,6 +198,9 @@ impl Model {
             Some(strength) => strength,
             None => Strength::new(meaning.strength)?,
         };
+        let size = request
+            .expand
+            .size(request.source.picture().size(), Limits::default().pixels)?;
         let (made, named) = self.mask_of(request)?;
         let content = request.content.unwrap_or(match named.names_nothing() {
             // All that changes is what is added.
@@ -206,9 +208,6 @@ impl Model {
             false => meaning.content,
         });
         let area = request.area.unwrap_or(meaning.area);
-        let size = request
-            .expand
-            .size(request.source.picture().size(), Limits::default().pixels)?;
         let mask = on_canvas(request, &made.mask, size);
         let native = Native {
             grid: self.grid(),
@@ -305,8 +304,7 @@ impl Model {
         warnings.extend(planned.made.warnings.iter().cloned());
         let settings = alone(&request.settings);
         warnings.extend(self.warnings(&settings, &planned.pipeline, &planned.texts)?);
-        if request.intent == Intent::Remove {
-            // Nothing has to be said of what is to go.
+        if !request.intent.needs_prompt() {
             warnings.retain(|warning| *warning != Warning::NoPrompt);
         }
         match &planned.seen {
@@ -320,6 +318,18 @@ impl Model {
         }
         Ok(warnings)
     }
+}
+
+/// The part of the canvas in `rect`, filled with patches, which may come from beside it.
+fn filled_with_patches(canvas: &Picture, mask: &Mask, rect: Rect) -> Picture {
+    let wide = patched_from(mask).map_or(rect, |from| from.joined(rect));
+    let near = flatten(&canvas.part(wide), WHITE);
+    let inside = Rect {
+        x: rect.x - wide.x,
+        y: rect.y - wide.y,
+        size: rect.size,
+    };
+    fill_with_patches(&near, &mask.part(wide)).part(inside)
 }
 
 fn whole(size: Size) -> Rect {

@@ -1,12 +1,14 @@
 //! A picture at one resolution, and which of its patches may be taken.
 
-use crate::Picture;
 use crate::fill::{Known, enlarged};
+use crate::mask::{Mask, depth};
+use crate::{Picture, Size};
 
 /// Pixels a side of a patch. A row of them fills 32 bytes.
 pub(super) const SIDE: usize = 8;
-/// Halvings of the picture over which busyness is averaged, and by how much it counts beside colours.
+/// Halvings of the picture over which busyness is averaged.
 const BUSY_HALVINGS: usize = 3;
+/// By how much it counts beside a colour.
 const BUSY_WEIGHT: f32 = 3.0;
 
 /// What a pixel is good for.
@@ -31,13 +33,14 @@ impl Use {
 }
 
 /// A picture at one resolution. Patches are named by the index of their upper left pixel and lie inside it.
-#[derive(Clone)]
 pub(super) struct Level {
     pub(super) width: usize,
     pub(super) height: usize,
     /// Red, green, blue, and how busy the surround is.
     pub(super) pixels: Vec<[u8; 4]>,
     pub(super) uses: Vec<Use>,
+    /// How deep each pixel lies in what is unknown, in pixels.
+    pub(super) depths: Vec<f32>,
     /// Patches that may be taken, ascending.
     pub(super) sources: Vec<u32>,
     /// Whether a patch may be taken, by its name.
@@ -47,24 +50,28 @@ pub(super) struct Level {
 }
 
 impl Level {
-    pub(super) fn new<'a>(known: &Known<4>, uses: Vec<Use>) -> Self {
+    pub(super) fn new(known: &Known<4>, uses: Vec<Use>) -> Self {
         let (width, height) = (known.width, known.height);
-        let is_source = patches(width, height, &uses, |used| used != Use::Source, false);
-        let is_target = patches(width, height, &uses, |used| used == Use::Unknown, true);
-        let names = |is: &[bool]| {
-            let all = is.iter().enumerate().filter(|(_, is)| **is);
-            all.map(|(name, _)| name as u32).collect()
+        let covered = counts(width, height, &uses, |used| used != Use::Source);
+        let is_source: Vec<bool> = covered.iter().map(|count| *count == Some(0)).collect();
+        let unknown = counts(width, height, &uses, |used| used == Use::Unknown);
+        let named = |holds: &dyn Fn(usize) -> bool| {
+            let names = (0..uses.len()).filter(|&name| holds(name));
+            names.map(|name| name as u32).collect()
         };
+        let size = Size::new(width as u32, height as u32);
+        let coverage = uses.iter().map(|used| u8::from(*used == Use::Unknown));
         Self {
             width,
             height,
             pixels: known
                 .values
                 .iter()
-                .map(|v| v.map(|v| v.round() as u8))
+                .map(|value| value.map(|value| value.round() as u8))
                 .collect(),
-            sources: names(&is_source),
-            targets: names(&is_target),
+            sources: named(&|name| is_source[name]),
+            targets: named(&|name| unknown[name].is_some_and(|count| count > 0)),
+            depths: depth(&Mask::new(size, coverage.collect())),
             is_source,
             uses,
         }
@@ -83,26 +90,24 @@ impl Level {
     }
 }
 
-/// For each patch whether it holds a pixel that `has` accepts, compared with `wanted`; false for names whose
-/// patch is not inside.
-fn patches(
+/// For each patch how many of its pixels are such; `None` for names whose patch is not inside.
+fn counts(
     width: usize,
     height: usize,
     uses: &[Use],
-    has: impl Fn(Use) -> bool,
-    wanted: bool,
-) -> Vec<bool> {
-    let mut is = vec![false; uses.len()];
+    is_such: impl Fn(Use) -> bool,
+) -> Vec<Option<u32>> {
+    let mut counts = vec![None; uses.len()];
     if width < SIDE || height < SIDE {
-        return is;
+        return counts;
     }
-    // Counts in columns of a patch's height, then in patches.
+    // In columns of a patch's height first.
     let mut columns = vec![0u32; width];
     for y in 0..height {
         for x in 0..width {
-            columns[x] += u32::from(has(uses[y * width + x]));
+            columns[x] += u32::from(is_such(uses[y * width + x]));
             if y >= SIDE {
-                columns[x] -= u32::from(has(uses[(y - SIDE) * width + x]));
+                columns[x] -= u32::from(is_such(uses[(y - SIDE) * width + x]));
             }
         }
         if y + 1 < SIDE {
@@ -112,16 +117,16 @@ fn patches(
         let mut count: u32 = columns[..SIDE - 1].iter().sum();
         for left in 0..=width - SIDE {
             count += columns[left + SIDE - 1];
-            is[top * width + left] = (count > 0) == wanted;
+            counts[top * width + left] = Some(count);
             count -= columns[left];
         }
     }
-    is
+    counts
 }
 
 /// How busy the surround of each pixel is, 0 to 255: differences of neighbours that are known, averaged
 /// over blocks, spread over what is not known.
-pub(super) fn busy(picture: &Picture, uses: &[Use]) -> Vec<f32> {
+pub(super) fn busyness(picture: &Picture, uses: &[Use]) -> Vec<f32> {
     let (width, height) = (
         picture.size().width as usize,
         picture.size().height as usize,

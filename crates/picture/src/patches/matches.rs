@@ -6,7 +6,6 @@ use super::level::{Level, SIDE};
 const SWEEPS: usize = 2;
 
 /// For each patch that holds unknown pixels, the best one found so far.
-#[derive(Clone)]
 pub(super) struct Matches {
     width: usize,
     height: usize,
@@ -94,50 +93,42 @@ impl Matches {
     /// Asks the neighbours that were visited before, at `-ahead`; then draws.
     fn visit(&mut self, level: &Level, target: u32, seed: u32, ahead: i64) {
         let width = self.width as i64;
-        let at = target as usize;
-        let (mut best, mut cost) = (self.found[at], self.cost[at]);
-        let mut offer = |candidate: i64| {
-            let is = usize::try_from(candidate)
-                .ok()
-                .and_then(|c| level.is_source.get(c));
-            if is == Some(&true) && candidate != i64::from(best) {
-                let candidate = candidate as u32;
-                let other = distance(level, target, candidate, cost);
-                if other < cost {
-                    (best, cost) = (candidate, other);
-                }
-            }
-        };
+        let place = target as usize;
+        let mut best = (self.found[place], self.cost[place]);
         for step in [1, width] {
-            let neighbour = i64::from(target) - ahead * step;
-            let found = usize::try_from(neighbour)
+            let neighbour = usize::try_from(i64::from(target) - ahead * step);
+            let found = neighbour
                 .ok()
-                .and_then(|n| self.found.get(n));
-            match found {
-                Some(&found) if found != NONE => offer(i64::from(found) + ahead * step),
-                _ => {}
+                .and_then(|neighbour| self.found.get(neighbour));
+            if let Some(&found) = found.filter(|found| **found != NONE) {
+                offer(level, target, i64::from(found) + ahead * step, &mut best);
             }
         }
         let mut reach = level.width.max(level.height) as i64;
         let mut count = 1;
         while reach >= 1 {
             let number = draw(target, seed, count);
-            let span = 2 * reach + 1;
-            let away = |bits: u32| (i64::from(bits) * span >> 16) - reach;
-            let (x, y) = (i64::from(best) % width, i64::from(best) / width);
+            let away = |bits: u32| (i64::from(bits) * (2 * reach + 1) >> 16) - reach;
+            let (x, y) = (i64::from(best.0) % width, i64::from(best.0) / width);
             let x = (x + away(number & 0xffff)).clamp(0, width - SIDE as i64);
             let y = (y + away(number >> 16)).clamp(0, (self.height - SIDE) as i64);
-            let candidate = (y * width + x) as usize;
-            if level.is_source[candidate] && candidate as u32 != best {
-                let other = distance(level, target, candidate as u32, cost);
-                if other < cost {
-                    (best, cost) = (candidate as u32, other);
-                }
-            }
+            offer(level, target, y * width + x, &mut best);
             reach /= 2;
             count += 1;
         }
-        (self.found[at], self.cost[at]) = (best, cost);
+        (self.found[place], self.cost[place]) = best;
+    }
+}
+
+/// Takes a patch in place of the best so far, with its cost, where it may be taken and fits better.
+fn offer(level: &Level, target: u32, candidate: i64, best: &mut (u32, u32)) {
+    let name = usize::try_from(candidate).unwrap_or(usize::MAX);
+    if level.is_source.get(name) != Some(&true) || name as u32 == best.0 {
+        return;
+    }
+    let cost = distance(level, target, name as u32, best.1);
+    if cost < best.1 {
+        *best = (name as u32, cost);
     }
 }
 

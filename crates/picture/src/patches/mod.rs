@@ -11,44 +11,65 @@ mod matches;
 mod votes;
 
 use crate::fill::Known;
-use crate::mask::{Mask, depth};
+use crate::mask::Mask;
 use crate::{Filter, Picture, Rect, Size, fill, resize};
 
-use level::{Level, Use, busy};
+use level::{Level, Use, busyness};
 use matches::Matches;
-use votes::Votes;
 
-/// A level is coarse enough where no pixel lies deeper in what is unknown, in pixels.
-const COARSE_DEPTH: f32 = 4.0;
-/// Patches to choose from that a level must have: with fewer, whole things are repeated.
-const FEWEST_SOURCES: usize = 400;
 /// Patches come from as far around the mask as its longer side reaches, at least this far, in pixels.
 const NEAR: u32 = 64;
 /// What is larger than this with its surround, in pixels, is filled smaller and enlarged.
 const MOST_PIXELS: u64 = 1 << 20;
-/// Rounds of searching and averaging at the coarsest level, and at all others.
+/// Pixels of a reduced picture, to every side, that one of its pixels is made of.
+const REACH: u32 = 3;
+/// A level is coarse enough where no pixel lies deeper in what is unknown, in pixels.
+const COARSE_DEPTH: f32 = 4.0;
+/// Patches to choose from that a level must have: with fewer, whole things are repeated.
+const FEWEST_SOURCES: usize = 400;
+/// Rounds of searching and averaging at the coarsest level.
 const FIRST_ROUNDS: usize = 16;
+/// Rounds at all others.
 const ROUNDS: usize = 5;
+
+/// The part of a picture that filling with patches under `mask` looks at; `None` for an empty mask.
+pub fn patched_from(mask: &Mask) -> Option<Rect> {
+    let Rect { x, y, size } = mask.bounds()?;
+    let reach = size.width.max(size.height).max(NEAR);
+    let span = |start: u32, length: u32, most: u32| {
+        let from = start.saturating_sub(reach);
+        (
+            from,
+            (start + length).saturating_add(reach).min(most) - from,
+        )
+    };
+    let (x, width) = span(x, size.width, mask.size().width);
+    let (y, height) = span(y, size.height, mask.size().height);
+    let size = Size::new(width, height);
+    Some(Rect { x, y, size })
+}
 
 /// The picture with what `mask` covers fully made of patches of what it does not cover at all; nothing of
 /// what was there is read. Where too little of that is left, the filling is [`fill`]'s. Alpha stays.
 ///
-/// Patches come from around the mask, as far away as it is long. What takes more than a megapixel with that
-/// surround is filled at one megapixel and enlarged, so that no filling takes more than a few seconds.
+/// Patches come from the part that [`patched_from`] names. One of more than a megapixel is filled at one
+/// megapixel and enlarged.
 ///
 /// Panics where the mask is not of the picture's size.
 pub fn fill_with_patches(picture: &Picture, mask: &Mask) -> Picture {
     let smooth = fill(picture, mask);
-    let Some(bounds) = mask.bounds() else {
+    let Some(window) = patched_from(mask).filter(|_| mask.coverage().contains(&255)) else {
         return smooth;
     };
-    let window = around(bounds, picture.size());
     let (part, cover) = (smooth.part(window), mask.part(window));
     let size = at_most(window.size, MOST_PIXELS);
     let filled = match size == window.size {
         true => filled(&part, &cover),
         false => {
-            let small = filled(&resize(&part, size, Filter::Lanczos3), &cover.resized(size));
+            let small = filled(
+                &resize(&part, size, Filter::Lanczos3),
+                &reduced(&cover, size),
+            );
             small.map(|small| resize(&small, window.size, Filter::Lanczos3))
         }
     };
@@ -56,6 +77,7 @@ pub fn fill_with_patches(picture: &Picture, mask: &Mask) -> Picture {
         return smooth;
     };
     let width = picture.size().width as usize;
+    let alpha = smooth.alpha().map(<[u8]>::to_vec);
     let mut rgb = smooth.rgb().to_vec();
     let rows = filled.rgb().chunks_exact(3 * window.size.width as usize);
     for (row, colours) in rows.enumerate() {
@@ -67,27 +89,7 @@ pub fn fill_with_patches(picture: &Picture, mask: &Mask) -> Picture {
             }
         }
     }
-    let alpha = smooth.alpha().map(<[u8]>::to_vec);
     Picture::from_planes(picture.size(), rgb, alpha)
-}
-
-/// `bounds` with its surround, as far as a picture of `size` goes.
-fn around(bounds: Rect, size: Size) -> Rect {
-    let reach = bounds.size.width.max(bounds.size.height).max(NEAR);
-    let span = |start: u32, length: u32, most: u32| {
-        let from = start.saturating_sub(reach);
-        (
-            from,
-            (start + length).saturating_add(reach).min(most) - from,
-        )
-    };
-    let (x, width) = span(bounds.x, bounds.size.width, size.width);
-    let (y, height) = span(bounds.y, bounds.size.height, size.height);
-    Rect {
-        x,
-        y,
-        size: Size::new(width, height),
-    }
 }
 
 /// `size`, or one of its shape with about as many pixels as `most`.
@@ -100,20 +102,31 @@ fn at_most(size: Size, most: u64) -> Size {
     Size::new(side(size.width), side(size.height))
 }
 
+/// The mask of a reduced picture. What is made of covered pixels in some small part counts as covered in
+/// part, so that no patch is made of it.
+fn reduced(cover: &Mask, size: Size) -> Mask {
+    let covered = cover.resized(size);
+    let near = covered.grown(REACH);
+    let pairs = covered.coverage().iter().zip(near.coverage());
+    Mask::new(
+        size,
+        pairs.map(|(&own, &near)| own.max(near.min(1))).collect(),
+    )
+}
+
 /// The filled picture, of which only what is covered fully counts; `None` where there is nothing to fill or
 /// nothing to fill it from.
 fn filled(smooth: &Picture, mask: &Mask) -> Option<Picture> {
-    let levels = levels(smooth, mask);
-    let (coarsest, finer) = levels.split_last()?;
-    let mut level = coarsest.clone();
+    let mut levels = levels(smooth, mask);
+    let mut level = levels.pop()?;
     let mut matches = Matches::random(&level);
     improve(&mut level, &mut matches, FIRST_ROUNDS);
-    for fine in finer.iter().rev() {
-        level = fine.clone();
+    while let Some(fine) = levels.pop() {
+        level = fine;
         matches = matches.refined(&level);
         improve(&mut level, &mut matches, ROUNDS);
     }
-    Votes::new(&level).best(&mut level, &matches);
+    votes::best(&mut level, &matches);
     let rgb = level.pixels.iter().flat_map(|&[r, g, b, _]| [r, g, b]);
     Some(Picture::from_planes(smooth.size(), rgb.collect(), None))
 }
@@ -123,32 +136,28 @@ fn filled(smooth: &Picture, mask: &Mask) -> Option<Picture> {
 fn levels(smooth: &Picture, mask: &Mask) -> Vec<Level> {
     let Size { width, height } = smooth.size();
     let uses: Vec<Use> = mask.coverage().iter().map(|&c| Use::of(c)).collect();
-    if !uses.contains(&Use::Unknown) {
-        return Vec::new();
-    }
-    let busy = busy(smooth, &uses);
-    let colours = smooth.rgb().chunks_exact(3).zip(busy);
+    let busyness = busyness(smooth, &uses);
+    let colours = smooth.rgb().chunks_exact(3).zip(busyness);
+    let channels = |rgb: &[u8], busy| {
+        [
+            f32::from(rgb[0]),
+            f32::from(rgb[1]),
+            f32::from(rgb[2]),
+            busy,
+        ]
+    };
     let mut known = Known {
         width: width as usize,
         height: height as usize,
-        values: colours
-            .map(|(rgb, busy)| {
-                [
-                    f32::from(rgb[0]),
-                    f32::from(rgb[1]),
-                    f32::from(rgb[2]),
-                    busy,
-                ]
-            })
-            .collect(),
+        values: colours.map(|(rgb, busy)| channels(rgb, busy)).collect(),
         weights: vec![1.0; width as usize * height as usize],
     };
     let mut levels: Vec<Level> = Vec::new();
     let mut level = Level::new(&known, uses);
-    while level.sources.len() >= FEWEST_SOURCES {
+    while !level.targets.is_empty() && level.sources.len() >= FEWEST_SOURCES {
         known = known.halved();
         let next = level.halved(&known);
-        let deepest = deepest(&level);
+        let deepest = level.depths.iter().copied().fold(0.0, f32::max);
         levels.push(level);
         if deepest <= COARSE_DEPTH {
             break;
@@ -158,23 +167,10 @@ fn levels(smooth: &Picture, mask: &Mask) -> Vec<Level> {
     levels
 }
 
-/// How deep the unknown part is, in pixels.
-fn deepest(level: &Level) -> f32 {
-    let coverage = level.uses.iter().map(|&used| match used {
-        Use::Unknown => 255,
-        _ => 0,
-    });
-    let size = Size::new(level.width as u32, level.height as u32);
-    let depths = depth(&Mask::new(size, coverage.collect()));
-    depths.into_iter().fold(0.0, f32::max)
-}
-
-/// Searches and averages in turn.
+/// Averages and searches in turn; ends with a search.
 fn improve(level: &mut Level, matches: &mut Matches, rounds: usize) {
-    let votes = Votes::new(level);
-    votes.mean(level, matches);
     for round in 0..rounds {
+        votes::mean(level, matches);
         matches.search(level, round);
-        votes.mean(level, matches);
     }
 }

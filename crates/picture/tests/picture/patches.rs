@@ -102,6 +102,29 @@ fn nothing_is_taken_from_what_is_covered_in_part() {
 }
 
 #[test]
+fn nothing_is_taken_from_what_is_covered_in_part_of_a_large_picture() {
+    let soft = boxed(Size::new(1501, 1203), [500, 400, 420, 401]).feathered(40);
+    let torn = painted(1501, 1203, |x, y| {
+        match soft.coverage()[(y * 1501 + x) as usize] {
+            0 => [40, 90, 200],
+            _ => [255, 0, 0],
+        }
+    });
+    let filled = fill_with_patches(&torn, &soft);
+    // Not at its rim, which is enlarged together with what is beside it.
+    for (x, y) in (410..810).flat_map(|y| (510..910).map(move |x| (x, y))) {
+        let deep = [(-8i32, 0i32), (8, 0), (0, -8), (0, 8)]
+            .iter()
+            .all(|(right, down)| {
+                let place = (y + down) * 1501 + x + right;
+                soft.coverage()[place as usize] == 255
+            });
+        let pixel = filled.pixel(x as u32, y as u32);
+        assert!(!deep || pixel == [40, 90, 200], "{pixel:?} at {x}, {y}");
+    }
+}
+
+#[test]
 fn where_nothing_is_left_to_take_from_it_is_filled_smoothly() {
     let picture = busy(60, 40);
     for mask in [

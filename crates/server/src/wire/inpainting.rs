@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 pub(crate) struct InpaintingBody {
     /// What is wanted: `change` (where absent), `fill`, `replace-background`, `add`, `remove` or `refine`.
     intent: Option<String>,
-    /// What the model starts from under the mask: `original`, `fill`, `noise` or `nothing`.
+    /// What the model starts from under the mask: `original`, `fill`, `patches`, `noise` or `nothing`. Where it
+    /// is absent and `expand` alone says what changes, `patches`.
     content: Option<String>,
     /// What the model sees: `whole` or `masked`.
     area: Option<String>,

@@ -126,9 +126,8 @@ macro_rules! request {
             /// Share of guidance's contrast to take back; 0 where absent.
             #[schema(minimum = 0, maximum = 1)]
             guidance_rescale: Option<f64>,
-            /// Share of the steps to guide, from the first; the others hear the prompt alone and take half the time. 1 where
-            /// absent.
-            #[schema(minimum = 0, maximum = 1)]
+            /// Share of the steps to guide, from the first; the others are as at guidance 1, in half the time. 1 where absent.
+            #[schema(exclusive_minimum = 0, maximum = 1)]
             guidance_until: Option<f64>,
             /// Weight of the source, with models that edit as told; the model's own where absent.
             #[schema(minimum = 0, maximum = 100)]

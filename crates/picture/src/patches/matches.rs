@@ -78,7 +78,7 @@ impl Matches {
         self.measure(level);
         for sweep in 0..SWEEPS {
             let seed = (round * SWEEPS + sweep) as u32;
-            if seed % 2 == 0 {
+            if seed.is_multiple_of(2) {
                 for &target in &level.targets {
                     self.visit(level, target, seed, 1);
                 }
@@ -108,7 +108,7 @@ impl Matches {
         let mut count = 1;
         while reach >= 1 {
             let number = draw(target, seed, count);
-            let away = |bits: u32| (i64::from(bits) * (2 * reach + 1) >> 16) - reach;
+            let away = |bits: u32| ((i64::from(bits) * (2 * reach + 1)) >> 16) - reach;
             let (x, y) = (i64::from(best.0) % width, i64::from(best.0) / width);
             let x = (x + away(number & 0xffff)).clamp(0, width - SIDE as i64);
             let y = (y + away(number >> 16)).clamp(0, (self.height - SIDE) as i64);

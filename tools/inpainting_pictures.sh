@@ -55,6 +55,6 @@ repaint remove-landscape landscape.jpg "--box 60,150,130,110" --intent remove
 repaint refine-cat cat.jpg "--box 100,60,270,220 --feather 20" --intent refine -p "sharp, detailed photo"
 repaint refine-portrait portrait.jpg "--only faces" --intent refine -p "sharp, detailed photo"
 expand expand-landscape landscape.jpg left=160,right=160 -p "sharp, detailed photo" -s 0.4
-expand expand-cat cat.jpg left=60,right=90,top=40 -p "sharp, detailed photo" -s 0.4
+expand expand-product product.jpg right=160,top=60 -p "sharp, detailed photo" -s 0.4
 
 du -cb "$pictures"/*.jpg | tail -n 1

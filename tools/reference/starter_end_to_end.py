@@ -32,7 +32,7 @@ RUNS = {
         keep=("noise", "source_latents", "start", *TEXTS, "denoised.0", "latents.0", "denoised.4", "latents.4"),
     ),
     "loose": dict(
-        request=Request("pencil sketch", negative="blurry, low contrast", strength=0.93, seed=1),
+        request=Request("pencil sketch", negative="blurry, low contrast", strength=0.93, guidance_scale=1.5, seed=1),
         keep=("source_channels", "start", *TEXTS, "denoised.0", "latents.0", "latents.8"),
     ),
     "text_only": dict(request=Request(PROMPT, strength=1.0, seed=1), keep=("start", "latents.9")),

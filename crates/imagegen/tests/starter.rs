@@ -134,6 +134,7 @@ fn a_loose_run_with_a_low_passed_source_gives_the_reference() {
     let source = source(&reference("starter_source.png"));
     let settings = Settings {
         negative_prompt: "blurry, low contrast".to_owned(),
+        guidance_scale: Some(1.5),
         ..settings("pencil sketch", 1)
     };
     let outcome = transform(model(), &source, 0.93, settings);

@@ -121,7 +121,7 @@ fn every_format_carries_the_recipe() {
         for setting in [
             "Steps: 4",
             "Sampler: DDIM",
-            "CFG scale: 1.5",
+            "CFG scale: 1",
             "Seed: 77",
             "Size: 80x64",
             "Denoising strength: 0.25",

@@ -19,7 +19,7 @@ async fn a_picture_goes_in_and_another_comes_out() {
     let seed = "18446744073709551615";
     let order = json!({
         "source": source, "prompt": "oil painting", "negative_prompt": "blurry",
-        "strength": 0.5, "steps": 4, "seed": seed,
+        "guidance_scale": 1.5, "strength": 0.5, "steps": 4, "seed": seed,
     });
     let answer = hall.post("/transforms", &order).await;
     let location = answer.headers()["location"].to_str().unwrap().to_owned();

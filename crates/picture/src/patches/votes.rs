@@ -5,7 +5,7 @@ use super::matches::{Matches, NONE};
 
 /// By how much less a patch counts for each pixel its middle lies deeper in what is unknown: what is near
 /// the known part is better founded.
-const DEEPER: f32 = 0.85;
+const DEEPER: f32 = 0.78;
 /// Depth from which all patches count the same.
 const DEEPEST: usize = 40;
 
@@ -23,8 +23,7 @@ struct Vote {
 pub(super) fn mean(level: &mut Level, matches: &Matches) {
     let trust = trust(level);
     each(level, matches, |votes, pixels| {
-        let costs: f32 = votes.iter().map(|vote| vote.cost).sum();
-        let usual = costs / votes.len() as f32 + 1.0;
+        let usual = usual(votes);
         let (mut sums, mut all) = ([0.0; 4], 0.0);
         for vote in votes {
             let likely = usual / (usual + 4.0 * vote.cost);
@@ -38,12 +37,22 @@ pub(super) fn mean(level: &mut Level, matches: &Matches) {
     });
 }
 
-/// Gives each unknown pixel what the best patch over it says.
+/// Gives each unknown pixel what the best patch over it says. Patches that lie deeper fit each other better,
+/// since all of them were made to; were cost alone asked, those that lead in from the edge would never win.
 pub(super) fn best(level: &mut Level, matches: &Matches) {
+    let trust = trust(level);
     each(level, matches, |votes, pixels| {
-        let best = votes.iter().min_by(|a, b| a.cost.total_cmp(&b.cost));
+        let usual = usual(votes);
+        let doubt = |vote: &Vote| (vote.cost + usual) / trust[vote.patch];
+        let best = votes.iter().min_by(|a, b| doubt(a).total_cmp(&doubt(b)));
         pixels[best.expect("a patch covers every unknown pixel").pixel]
     });
+}
+
+/// The mean cost, above 0.
+fn usual(votes: &[Vote]) -> f32 {
+    let costs: f32 = votes.iter().map(|vote| vote.cost).sum();
+    costs / votes.len() as f32 + 1.0
 }
 
 /// How much each patch counts, by its name.

@@ -142,7 +142,7 @@ class Binary:
     def command(self):
         if WORK[self.name].network == "starter":
             # The settings of bench/starter.py, whose reference implementation is the other side.
-            return [ROOT / "examples" / "portrait.jpg", "-p", "oil painting portrait, impressionist style, warm palette", "--seed", 1, "--model", "starter"]
+            return [ROOT / "examples" / "portrait.jpg", "-p", "oil painting portrait, impressionist style, warm palette", "--guidance", 1.5, "--seed", 1, "--model", "starter"]
         return [
             self.models / "source.png", "-p", PROMPT, "--negative", NEGATIVE, "--model", self.models / "sd1", "--strength", STRENGTH,
             "--steps", STEPS, "--guidance", GUIDANCE, "--seed", SEED, "--strength-rule", "diffusers", "--prompt-mode", "plain",

@@ -43,7 +43,7 @@ def starter(arguments, models, side=512, steps=10, threads=None):
         from PIL import Image
 
         Image.open(SOURCE).convert("RGB").resize((side, side), Image.LANCZOS).save(source)
-    command = [peers.BINARY, "transform", source, "-p", PROMPT, "--seed", 1, "--model", "starter", "--steps", steps, "--size", f"{side}x{side}"]
+    command = [peers.BINARY, "transform", source, "-p", PROMPT, "--guidance", 1.5, "--seed", 1, "--model", "starter", "--steps", steps, "--size", f"{side}x{side}"]
     command += ["--quiet", "--json", "--threads", threads or arguments.threads, "-o", out]
     runs = []
     for _ in range(arguments.rounds):

@@ -112,11 +112,18 @@ fn windows_let_a_source_be_worked_on_at_its_own_size_without_a_seam() {
         assert_eq!(large.facts.work, [640, 448]);
         assert_eq!(large.facts.recipe.tiles, Some(512));
         again(model, &large, Some(&source));
-        // Two windows of 512 columns, which begin at 0 and 128.
+        // Two windows of 512 columns, which begin at 0 and 128. Both ends lie between patches of the starter,
+        // which step a little anyway.
+        let usual = [192, 256, 320, 384, 448].map(|x| edge_at(&large.picture, x));
+        let usual = usual.iter().sum::<f64>() / 5.0;
         for x in [128, 512] {
             let figure = edge_at(&large.picture, x);
-            println!("strength {strength}: edge at {x} {figure:.2}");
-            assert!(figure < 1.5, "strength {strength}: a seam at {x}, {figure}");
+            println!("strength {strength}: edge at {x} {figure:.2}, usual {usual:.2}");
+            let most = 1.15 * usual.max(1.0);
+            assert!(
+                figure < most,
+                "strength {strength}: a seam at {x}, {figure}, usual {usual}"
+            );
         }
         let work = model.work(&Request::Transform(request)).unwrap();
         assert_eq!(work.pixels, 2 * 512 * 448);

@@ -206,7 +206,10 @@ fn what_cannot_be_carried_out_is_refused_by_its_field() {
         error.to_string().contains("17 parts joined by AND"),
         "{error}"
     );
-    let error = change(&|order| order.negative_prompt = "<lora:fur>".into());
+    let error = change(&|order| {
+        order.negative_prompt = "<lora:fur>".into();
+        order.guidance_scale = Some(1.5);
+    });
     assert!(error.to_string().contains("the LoRA \"fur\""), "{error}");
     let error = change(&|order| order.model = Some("other".into()));
     assert!(
@@ -261,7 +264,8 @@ fn orders_are_filled_in_so_that_they_mean_the_same_later() {
 fn finer_choices_are_kept_and_decide_pixels() {
     let place = Place::new();
     let jobs = place.open();
-    let plain = order("a", 3, transform(&source(&jobs, 1), 1));
+    let mut plain = order("a", 3, transform(&source(&jobs, 1), 1));
+    plain.guidance_scale = Some(3.0);
     let mut finer = plain.clone();
     finer.sampler = Some("ddim".to_owned());
     finer.sampling.eta = Some(0.5);

@@ -139,7 +139,7 @@ async fn finer_choices_are_taken_by_every_kind_and_said_again() {
         "clip_skip": 2, "precision": "bf16",
     });
     let body = |more: Value| {
-        let plain = json!({"prompt": "winter", "steps": 2, "sampler": "ddim"});
+        let plain = json!({"prompt": "winter", "steps": 2, "sampler": "ddim", "guidance_scale": 3});
         with(with(plain, &finer), &more)
     };
     for (path, more) in [

@@ -29,8 +29,10 @@ const COARSE_DEPTH: f32 = 4.0;
 const FEWEST_SOURCES: usize = 400;
 /// Rounds of searching and averaging at the coarsest level.
 const FIRST_ROUNDS: usize = 16;
-/// Rounds at all others.
+/// Rounds at those between it and the finest.
 const ROUNDS: usize = 5;
+/// Rounds at the finest, which takes three quarters of the time of a round at every level.
+const LAST_ROUNDS: usize = 2;
 
 /// The part of a picture that filling with patches under `mask` looks at; `None` for an empty mask.
 pub fn patched_from(mask: &Mask) -> Option<Rect> {
@@ -124,7 +126,12 @@ fn filled(smooth: &Picture, mask: &Mask) -> Option<Picture> {
     while let Some(fine) = levels.pop() {
         level = fine;
         matches = matches.refined(&level);
-        improve(&mut level, &mut matches, ROUNDS);
+        let rounds = if levels.is_empty() {
+            LAST_ROUNDS
+        } else {
+            ROUNDS
+        };
+        improve(&mut level, &mut matches, rounds);
     }
     votes::best(&mut level, &matches);
     let rgb = level.pixels.iter().flat_map(|&[r, g, b, _]| [r, g, b]);

@@ -20,7 +20,7 @@ use matches::Matches;
 /// Patches come from as far around the mask as its longer side reaches, at least this far, in pixels.
 const NEAR: u32 = 64;
 /// What is larger than this with its surround, in pixels, is filled smaller and enlarged.
-const MOST_PIXELS: u64 = 1 << 20;
+const MOST_PIXELS: u64 = 3 << 18;
 /// Pixels of a reduced picture, to every side, that one of its pixels is made of.
 const REACH: u32 = 3;
 /// A level is coarse enough where no pixel lies deeper in what is unknown, in pixels.
@@ -54,8 +54,8 @@ pub fn patched_from(mask: &Mask) -> Option<Rect> {
 /// The picture with what `mask` covers fully made of patches of what it does not cover at all; nothing of
 /// what was there is read. Where too little of that is left, the filling is [`fill`]'s. Alpha stays.
 ///
-/// Patches come from the part that [`patched_from`] names. One of more than a megapixel is filled at one
-/// megapixel and enlarged.
+/// Patches come from the part that [`patched_from`] names. One of more than 768 x 1024 pixels is filled at about
+/// as many and enlarged.
 ///
 /// Panics where the mask is not of the picture's size.
 pub fn fill_with_patches(picture: &Picture, mask: &Mask) -> Picture {

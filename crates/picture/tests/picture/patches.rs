@@ -143,7 +143,7 @@ fn where_nothing_is_left_to_take_from_it_is_filled_smoothly() {
 
 #[test]
 fn large_pictures_are_filled_too() {
-    // With its surround more than a megapixel, so that it is filled smaller.
+    // So large with its surround that it is filled smaller.
     let stripes = painted(1501, 1203, |x, _| {
         if x / 30 % 2 == 0 {
             [210, 180, 90]

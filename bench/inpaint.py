@@ -28,6 +28,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("binary", type=Path)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--intent", default="change", help="what the repaint is for")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         large, small, out = (str(Path(folder) / name) for name in ("large.png", "small.png", "out.png"))
@@ -36,7 +37,7 @@ def main():
         subprocess.run([*same, small, "--size", "512x512"], check=True)
         common = ["-p", "oil painting", "-s", "0.5", "--seed", "1", "--quiet", "-o", out]
         transform = [args.binary, "transform", small, *common]
-        repaint = [args.binary, "inpaint", large, "--box", BOX, "--area", "masked", *common]
+        repaint = [args.binary, "inpaint", large, "--box", BOX, "--area", "masked", "--intent", args.intent, *common]
         times = {"transform": [], "repaint": []}
         for _ in range(args.rounds):
             times["transform"].append(timed(transform))

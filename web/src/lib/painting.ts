@@ -78,18 +78,20 @@ export const strengthOf = (painting: Painting): number => painting.strength ?? i
 
 export const isExpanded = (painting: Painting): boolean => SIDES.some((side) => painting.expand[side] > 0);
 
+/** Whether a part is named that is to be found or is measured out, besides what is painted. */
+function namesPart({ intent, only, protect, more }: Painting): boolean {
+  const found = intent === "replace-background" || only.length > 0 || protect.length > 0;
+  return found || (more.boxes ?? []).length > 0 || (more.colours ?? []).length > 0;
+}
+
 /** What the model starts from where nobody sets it apart: patches where all that changes is what is added. */
 export function startOf(painting: Painting, hasMask: boolean): string {
-  const { boxes, colours } = painting.more;
-  const named = hasMask || painting.intent === "replace-background" || painting.only.length > 0 || painting.protect.length > 0;
-  const alone = isExpanded(painting) && !named && !boxes?.length && !colours?.length;
+  const alone = isExpanded(painting) && !hasMask && !namesPart(painting);
   return alone ? "patches" : intentOf(painting.intent).content;
 }
 
 /** Whether there is something to repaint where nothing is painted. */
-export const needsNoMask = (painting: Painting): boolean =>
-  painting.intent === "replace-background" || painting.only.length > 0 || painting.protect.length > 0 || isExpanded(painting) ||
-  (painting.more.boxes ?? []).length > 0 || (painting.more.colours ?? []).length > 0;
+export const needsNoMask = (painting: Painting): boolean => namesPart(painting) || isExpanded(painting);
 
 /** A painting out of storage; what does not fit falls back to the start. */
 export function readPainting(stored: unknown): Painting {

@@ -7,7 +7,6 @@ second, tints stay that the squared error hardly sees; without the third, stroke
 which no network can foresee, are averaged away; without the fourth, the patches show as a grid.
 """
 
-import random
 from dataclasses import dataclass
 
 import torch
@@ -61,8 +60,9 @@ class Losses:
 def draw_timesteps(has_source: Tensor, at_start: float) -> tuple[Tensor, Tensor]:
     """Draw where samplers start and where they are, both `[N]`; they move from high to low.
 
-    `at_start` is the share of those that are still at their start. With a source at hand most starts are those of strengths 0.4 to 0.8, and many samples are at
-    their start, since the text decides there. Without a source every timestep is as likely.
+    `at_start` is the share of those that are still at their start, where the text decides. With a
+    source at hand most starts are those of strengths 0.4 to 0.8. Without a source every timestep is
+    as likely.
     """
     count = len(has_source)
     starts = torch.stack([torch.randint(low, high, (count,)) for low, high, _ in STARTS])
@@ -172,10 +172,15 @@ class Loss:
                 return_dict=False,
             )[0].float()
 
+    def _shares(self, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+        """Return how much of the clean picture and of the noise there is, `[N, 1, 1, 1]` each."""
+        alphas = self._alphas[timesteps].float()[:, None, None, None]
+        return alphas.sqrt(), (1 - alphas).sqrt()
+
     def _noised(self, clean: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """Return what the sampler sees of `clean` at `timesteps`."""
-        alphas = self._alphas[timesteps].float()[:, None, None, None]
-        return alphas.sqrt() * clean + (1 - alphas).sqrt() * noise
+        kept, added = self._shares(timesteps)
+        return kept * clean + added * noise
 
     @torch.no_grad()
     def _first_step(
@@ -187,8 +192,8 @@ class Loss:
         added itself; were it only ever shown noised targets, grain would grow from step to step.
         """
         estimate = self._predict(noised, source, start, tokens) + source
-        alphas = self._alphas[start].float()[:, None, None, None]
-        noise = (noised - alphas.sqrt() * estimate) / (1 - alphas).sqrt()
+        kept, added = self._shares(start)
+        noise = (noised - kept * estimate) / added
         return estimate.clamp(-CLIP, CLIP), noise
 
     def _latent_error(self, estimate: Tensor, target: Tensor, source: Tensor) -> Tensor:
@@ -219,7 +224,7 @@ class Loss:
         if timesteps is not None:
             noised = self._noised(target, noise, timesteps)
         else:
-            rolled = random.random() < ROLLED_SHARE
+            rolled = bool(torch.rand(()) < ROLLED_SHARE)
             drawn = draw_timesteps(batch.has_source, 0.0 if rolled else AT_START_SHARE)
             start, timesteps = (t.to(self._device) for t in drawn)
             seen = start if rolled else timesteps

@@ -71,7 +71,6 @@ class Starter:
         )
         self.alphas = torch.cumprod(1 - betas, 0)
         info = json.loads((folder / "latents.json").read_text("utf-8"))
-        self.spacing: str = schedule["timestep_spacing"]
         self.limit: float = schedule["clip_sample_range"]
         self.defaults: dict[str, float] = info["defaults"]
         self._low_pass: list[tuple[float, int]] = info["source_conditioning"][
@@ -86,11 +85,7 @@ class Starter:
 
     def timesteps(self, steps: int, strength: float) -> list[int]:
         """Return the last share of evenly spaced timesteps, at least one, descending."""
-        count = len(self.alphas)
-        if self.spacing == "trailing":
-            spaced = np.arange(count, 0, -count / steps).round().astype(int) - 1
-        else:
-            spaced = np.linspace(0, count - 1, steps).round()[::-1].astype(int)
+        spaced = np.linspace(0, len(self.alphas) - 1, steps).round()[::-1].astype(int)
         run = max(1, min(int(steps * strength + 1e-6), steps))
         return spaced[steps - run :].tolist()
 

@@ -140,7 +140,6 @@ impl ReadTexts {
         (resolved, hearing): (&imagegen_pipeline::Settings, Hearing),
         runs: usize,
     ) -> Result<Self, Error> {
-        let guidance_scale = resolved.guidance_scale;
         loras::bounded(&settings.loras)?;
         let mode = settings.prompt_mode;
         let read = |role, text| {
@@ -152,7 +151,7 @@ impl ReadTexts {
             })
         };
         // A network that hears the scale hears the prompt with it, at 0 too.
-        let prompt = (guidance_scale != 0.0 || hearing.scale)
+        let prompt = (resolved.guidance_scale != 0.0 || hearing.scale)
             .then(|| read(Role::Positive, &settings.prompt))
             .transpose()?;
         let weights = prompt.as_ref().map(ReadPrompt::weights).unwrap_or_default();
@@ -164,10 +163,7 @@ impl ReadTexts {
         }
         let heard = match hearing.negative {
             NegativeSay::Never => false,
-            NegativeSay::WhereWeighed => {
-                let free = resolved.guided_steps(runs)? < runs;
-                needs_uncond(&weights, guidance_scale) || free && needs_uncond(&weights, 1.0)
-            }
+            NegativeSay::WhereWeighed => resolved.needs_uncond(&weights, runs)?,
             NegativeSay::Always => true,
         };
         let negative = heard

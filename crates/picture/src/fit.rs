@@ -123,6 +123,22 @@ pub struct Rect {
 }
 
 impl Rect {
+    /// The part with `right` and `down` pixels more at both its sides, and above and below, as far as a picture
+    /// of `within` goes.
+    pub fn grown(self, [right, down]: [u32; 2], within: Size) -> Self {
+        let span = |start: u32, length: u32, more: u32, most: u32| {
+            let from = start.saturating_sub(more);
+            (from, (start + length).saturating_add(more).min(most) - from)
+        };
+        let (x, width) = span(self.x, self.size.width, right, within.width);
+        let (y, height) = span(self.y, self.size.height, down, within.height);
+        Self {
+            x,
+            y,
+            size: Size::new(width, height),
+        }
+    }
+
     /// The smallest part that holds both.
     pub fn joined(self, other: Self) -> Self {
         let span = |(a, long): (u32, u32), (b, wide): (u32, u32)| {

@@ -8,7 +8,7 @@
 
 use crate::fill::{Known, enlarged};
 use crate::mask::{Mask, depth};
-use crate::{Picture, Rect, Size};
+use crate::{Picture, Rect};
 
 /// Differences on the ring that are the same thing in another light, in levels.
 const SAME: f32 = 24.0;
@@ -40,7 +40,7 @@ pub fn paste(source: &Picture, painted: &Picture, place: Rect, mask: &Mask, how:
         place.size,
         "painted picture is not of the size of its place"
     );
-    let outer = grown(place, how.ring.ceil().max(1.0) as u32, size);
+    let outer = place.grown([how.ring.ceil().max(1.0) as u32; 2], size);
     let near = mask.part(outer);
     let inside = depth(&near);
     let shift = shift(source, painted, [place, outer], &near, how.ring);
@@ -66,21 +66,6 @@ pub fn paste(source: &Picture, painted: &Picture, place: Rect, mask: &Mask, how:
         }
     }
     Picture::from_planes(size, rgb, alpha)
-}
-
-/// `rect` with `pixels` more on each side, as far as the picture goes.
-fn grown(rect: Rect, pixels: u32, size: Size) -> Rect {
-    let (x, y) = (rect.x.saturating_sub(pixels), rect.y.saturating_sub(pixels));
-    let end =
-        |start: u32, length: u32, most: u32| (start + length).saturating_add(pixels).min(most);
-    Rect {
-        x,
-        y,
-        size: Size::new(
-            end(rect.x, rect.size.width, size.width) - x,
-            end(rect.y, rect.size.height, size.height) - y,
-        ),
-    }
 }
 
 /// Place of a pixel of the picture among those of `rect`.

@@ -121,6 +121,15 @@ impl Settings {
         Ok((share * runs as f64 - 1e-9).ceil() as usize)
     }
 
+    /// Whether some of the `runs` steps ask for the negative prompt's estimate, for a prompt of parts with these
+    /// weights.
+    ///
+    /// Fails as [`Settings::guided_steps`].
+    pub fn needs_uncond(&self, weights: &[f64], runs: usize) -> Result<bool, Error> {
+        let free = self.guided_steps(runs)? < runs;
+        Ok(needs_uncond(weights, self.guidance_scale) || free && needs_uncond(weights, 1.0))
+    }
+
     /// What a plan is made from at a strength.
     pub fn plan_request(&self, strength: Strength) -> PlanRequest {
         PlanRequest {
@@ -472,14 +481,11 @@ pub(crate) fn guided<'n>(
         .filter(|_| needs_cond(guidance_scale))
         .map(|(part, &weight)| Ok((weight, bound(Prompt::Positive(part), channels.clone())?)))
         .collect::<Result<_, Error>>()?;
-    let guided_steps = settings.guided_steps(runs)?;
-    let weighed = needs_uncond(wiring.parts, guidance_scale)
-        || guided_steps < runs && needs_uncond(wiring.parts, 1.0);
-    let uncond = (weighed || by_source)
+    let uncond = (settings.needs_uncond(wiring.parts, runs)? || by_source)
         .then(|| bound(Prompt::Negative, channels.clone()))
         .transpose()?;
     let guided = Guided::new(conds, uncond, guidance_scale)?;
-    let guided = guided.guided_for(guided_steps);
+    let guided = guided.guided_for(settings.guided_steps(runs)?);
     let guided = match channels.filter(|_| by_source) {
         Some(channels) => {
             let blind = bound(Prompt::Negative, Some(Tensor::zeros(channels.shape())))?;

@@ -119,23 +119,10 @@ pub(super) fn seen(
 /// `bounds` with `pixels` more on each side, as far as the picture goes; its short side lengthened where
 /// the picture has room.
 fn around(bounds: Rect, pixels: u32, size: Size) -> Rect {
-    let (x, width) = stretch((bounds.x, bounds.size.width), pixels, size.width);
-    let (y, height) = stretch((bounds.y, bounds.size.height), pixels, size.height);
     let more = |side: u32, other: u32| (other / LONGEST).saturating_sub(side).div_ceil(2);
-    let (x, width) = stretch((x, width), more(width, height), size.width);
-    let (y, height) = stretch((y, height), more(height, width), size.height);
-    Rect {
-        x,
-        y,
-        size: Size::new(width, height),
-    }
-}
-
-/// Start and length of a stretch of `length` from `start`, `pixels` longer at both ends, as far as `most`.
-fn stretch((start, length): (u32, u32), pixels: u32, most: u32) -> (u32, u32) {
-    let from = start.saturating_sub(pixels);
-    let to = (start + length).saturating_add(pixels).min(most);
-    (from, to - from)
+    let rect = bounds.grown([pixels; 2], size);
+    let rect = rect.grown([more(rect.size.width, rect.size.height), 0], size);
+    rect.grown([0, more(rect.size.height, rect.size.width)], size)
 }
 
 #[cfg(test)]

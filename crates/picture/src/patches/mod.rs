@@ -36,19 +36,9 @@ const LAST_ROUNDS: usize = 2;
 
 /// The part of a picture that filling with patches under `mask` looks at; `None` for an empty mask.
 pub fn patched_from(mask: &Mask) -> Option<Rect> {
-    let Rect { x, y, size } = mask.bounds()?;
-    let reach = size.width.max(size.height).max(NEAR);
-    let span = |start: u32, length: u32, most: u32| {
-        let from = start.saturating_sub(reach);
-        (
-            from,
-            (start + length).saturating_add(reach).min(most) - from,
-        )
-    };
-    let (x, width) = span(x, size.width, mask.size().width);
-    let (y, height) = span(y, size.height, mask.size().height);
-    let size = Size::new(width, height);
-    Some(Rect { x, y, size })
+    let bounds = mask.bounds()?;
+    let reach = bounds.size.width.max(bounds.size.height).max(NEAR);
+    Some(bounds.grown([reach; 2], mask.size()))
 }
 
 /// The picture with what `mask` covers fully made of patches of what it does not cover at all; nothing of

@@ -57,6 +57,7 @@ IMPRESSIONISTS = (
     "Gogh",
 )
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+REPAIR = "enhance"  # the style of samples that lead from a worse copy to the photograph
 PIXEL_CELL = 8  # crops start at multiples of it, which keeps the cells of pixel art in place
 
 
@@ -237,7 +238,7 @@ class Pictures:
         photo = self._photo(crop, row)
         if rng.random() < 0.82:
             factor = rng.choice([2, 4]) if rng.random() < 0.2 else 1
-            return Sample(degrade(photo, rng), photo, "enhance", row, factor)
+            return Sample(degrade(photo, rng), photo, REPAIR, row, factor)
         source = photo.copy() if rng.random() < 0.6 else None
         return Sample(source, degrade(photo, rng, hard=True), "bad", row)
 
@@ -266,7 +267,7 @@ class Pictures:
         else:
             sample = self._from_sketch(rng, crop)
         palette = None
-        gradable = sample.style not in GREY and sample.style not in ("enhance", "bad")
+        gradable = sample.style not in GREY and sample.style not in (REPAIR, "bad")
         if gradable and rng.random() < 0.12:
             palette = rng.choice(PALETTE_CHOICES)
             sample.target = grade(sample.target, palette)

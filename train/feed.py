@@ -4,22 +4,21 @@ import itertools
 import queue
 import random
 import threading
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from transformers import CLIPTokenizerFast
 
-from data import Batch, Pictures
-from loss import Tensors
+from data import REPAIR, Batch, Pictures
 from model import MAX_TOKENS, low_pass
+from style_statistics import statistics
+from trajectories import Samples
 
 REFRESH_BATCHES = 200
-BatchShape = Callable[[random.Random], tuple[int, int]]
-"""Draws the number of samples and the pixels a side of the next batch."""
+BATCH = 16
 
 
-def to_tensors(batch: Batch, tokenizer: CLIPTokenizerFast) -> Tensors:
+def to_samples(batch: Batch, tokenizer: CLIPTokenizerFast) -> Samples:
     """Convert a batch to tensors: pixels in -1..1, source channels low-passed, text as tokens."""
     source = torch.from_numpy(batch.sources).permute(0, 3, 1, 2) * 2 - 1
     target = torch.from_numpy(batch.targets).permute(0, 3, 1, 2) * 2 - 1
@@ -27,7 +26,11 @@ def to_tensors(batch: Batch, tokenizer: CLIPTokenizerFast) -> Tensors:
     for index, factor in enumerate(batch.low_pass):
         condition[index : index + 1] = low_pass(source[index : index + 1], factor)
     tokens = tokenize(batch.texts, tokenizer)
-    return Tensors(condition, source, torch.tensor(batch.has_source), target, tokens)
+    repairs = torch.tensor([style == REPAIR for style in batch.styles])
+    has_source = torch.tensor(batch.has_source)
+    known = condition * has_source[:, None, None, None]
+    figures = statistics(target), statistics(known)
+    return Samples(condition, source, has_source, target, tokens, repairs, *figures)
 
 
 def tokenize(texts: list[str], tokenizer: CLIPTokenizerFast) -> Tensor:
@@ -39,13 +42,19 @@ def tokenize(texts: list[str], tokenizer: CLIPTokenizerFast) -> Tensor:
 
 
 class Feed:
-    """Prepares the next few batches while the networks are busy with the last."""
+    """Prepares the next few samples of one size while the networks are busy with the last."""
 
     def __init__(
-        self, pictures: Pictures, tokenizer: CLIPTokenizerFast, seed: int, shape: BatchShape
+        self,
+        pictures: Pictures,
+        tokenizer: CLIPTokenizerFast,
+        seed: int,
+        size: int,
+        device: torch.device,
     ) -> None:
-        self._queue: queue.Queue[Tensors | Exception] = queue.Queue(4)
-        self._pictures, self._tokenizer, self._shape = pictures, tokenizer, shape
+        self._queue: queue.Queue[Samples | Exception] = queue.Queue(2)
+        self._pictures, self._tokenizer, self._size = pictures, tokenizer, size
+        self._device, self._ready = device, iter(())
         thread = threading.Thread(target=self._fill, args=(random.Random(seed),), daemon=True)
         thread.start()
 
@@ -54,14 +63,18 @@ class Feed:
             for number in itertools.count(1):
                 if number % REFRESH_BATCHES == 0:
                     self._pictures.refresh()
-                batch = self._pictures.batch(rng, *self._shape(rng))
-                self._queue.put(to_tensors(batch, self._tokenizer))
-        except Exception as error:  # handed to `get`: else training would wait for ever
+                batch = self._pictures.batch(rng, BATCH, self._size)
+                self._queue.put(to_samples(batch, self._tokenizer))
+        except Exception as error:  # handed to `sample`: else training would wait for ever
             self._queue.put(error)
 
-    def get(self) -> Tensors:
-        """Return the next batch; raises what went wrong while preparing it."""
+    def sample(self) -> Samples:
+        """Return the next sample; raises what went wrong while preparing it."""
+        for sample in self._ready:
+            return sample
         batch = self._queue.get()
         if isinstance(batch, Exception):
             raise batch
-        return batch
+        batch = batch.to(self._device)
+        self._ready = iter([batch.one(index) for index in range(BATCH)])
+        return next(self._ready)

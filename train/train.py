@@ -30,13 +30,15 @@ from transformers import CLIPTokenizerFast
 
 import model
 from data import Pictures
-from feed import Feed, to_tensors
-from loss import Loss, Losses, Tensors
+from feed import Feed, to_samples
+from loss import Loss, Losses
 from model import UNetShape
+from trajectories import Noising, Samples, States, Trajectories
 
 LOG_STEPS, EVALUATE_STEPS = 50, 500
 LAST_SHARE = 0.03  # of the learning rate is left at the end of the budget
-VALIDATION_BATCHES, VALIDATION_SIZE = 6, 16
+VALIDATION_BATCHES, VALIDATION_SIZE = 4, 16
+VALIDATION_RUN = [444, 333, 222, 111, 0]  # 10 steps at strength 0.5
 
 
 class Clock:
@@ -127,6 +129,7 @@ class Trainer:
         self._restore()
         net = torch.compile(self.unet) if args.compile else self.unet
         self.loss = Loss(net, self.text, self.device, args.amp)
+        self.noising = Noising(self.device)
 
     def _make_optimiser(self) -> torch.optim.Optimizer:
         """Make AdamW; biases and norms do not decay, the text encoder may learn more slowly."""
@@ -191,12 +194,12 @@ class Trainer:
         cosine = 0.5 * (1 + math.cos(math.pi * self.clock.share()))
         return self.args.lr * warm_up * (LAST_SHARE + (1 - LAST_SHARE) * cosine)
 
-    def train_step(self, batch: Tensors) -> tuple[Losses, dict[str, float]]:
+    def train_step(self, states: States) -> tuple[Losses, dict[str, float]]:
         """Take one step of the optimiser, unless the gradient is not finite."""
         rate = self.learning_rate()
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["scale"]
-        losses = self.loss(batch)
+        losses = self.loss(states)
         self.optimiser.zero_grad(set_to_none=True)
         losses.loss.mean().backward()
         norm = torch.nn.utils.clip_grad_norm_(self.networks.parameters(), 1.0)
@@ -204,44 +207,63 @@ class Trainer:
             self.optimiser.step()
         self.step += 1
         self.seen += len(losses.loss)
-        tokens = batch.tokens.flatten().cpu()
+        tokens = states.samples.tokens.flatten().cpu()
         self.token_counts += torch.bincount(tokens, minlength=len(self.token_counts))
         self.average.update(self.step)
         return losses, {"lr": round(rate, 7), "gradient": round(float(norm), 3)}
 
     @torch.no_grad()
-    def evaluate(self, batches: list[Tensors]) -> dict[str, Any]:
-        """Return the averaged weights' loss on held-out pictures, and by quarter of the noise."""
+    def evaluate(self, batches: list[Samples]) -> dict[str, Any]:
+        """Return the averaged weights' loss on held-out pictures at each step of the sampler."""
         generator, rows = torch.Generator().manual_seed(3), []
         with self.average.applied():
-            for batch in batches:
-                timesteps = torch.linspace(20, 980, len(batch.tokens)).long().to(self.device)
-                rows.append(self.loss(batch, timesteps, generator).loss)
-        by_timestep = torch.stack(rows).mean(0)
-        quarters = by_timestep.reshape(4, -1).mean(1).tolist()
-        return {
-            "held_out": round(float(by_timestep.mean()), 4),
-            "held_out_by_quarter": [round(value, 4) for value in quarters],
-        }
+            for samples in batches:
+                source = model.to_latents(samples.source)
+                noise = torch.randn(source.shape, generator=generator).to(self.device)
+                row, noised = [], None
+                for timestep, following in zip(
+                    VALIDATION_RUN, [*VALIDATION_RUN[1:], -1], strict=True
+                ):
+                    now, then = (
+                        torch.full((len(source),), t, device=self.device)
+                        for t in (timestep, following)
+                    )
+                    if noised is None:
+                        noised = self.noising.noised(source, noise, now)
+                    states = States(samples, noised, now, self.noising.alphas(now))
+                    losses = self.loss(states)
+                    noised = self.noising.step(states, losses.estimate, then)
+                    row.append(float(losses.loss.mean()))
+                rows.append(row)
+        by_step = torch.tensor(rows).mean(0).tolist()
+        return {"held_out_by_step": [round(value, 4) for value in by_step]}
 
-    def batch_shape(self, rng: random.Random) -> tuple[int, int]:
-        """Draw the next batch's count and size: larger crops now and then, more near the end.
+    def large(self, rng: random.Random) -> bool:
+        """Draw whether the next batch is of larger crops: now and then, more near the end.
 
         They let attention see longer sequences.
         """
         share = self.clock.share()
-        chance = 0 if share < 0.4 else 0.06 if share < 0.85 else 0.2
-        if rng.random() < chance:
-            return max(1, self.args.batch // 4), 2 * self.args.size
-        return self.args.batch, self.args.size
+        chance = 0.06 if share < 0.5 else 0.12 if share < 0.85 else 0.25
+        return rng.random() < chance
 
-    def validation(self) -> list[Tensors]:
-        """Return the same few batches of held-out pictures every time."""
-        pictures, rng = Pictures(self.args.data, held_out=True), random.Random(5)
-        return [
-            to_tensors(pictures.batch(rng, VALIDATION_SIZE, self.args.size), self.tokenizer)
-            for _ in range(VALIDATION_BATCHES)
-        ]
+    def trajectories(self, pictures: Pictures, seed: int, large: bool) -> Trajectories:
+        """Start the samples of one size."""
+        size, count = self.args.size, self.args.batch
+        if large:
+            size, count = 2 * size, max(1, count // 4)
+        feed = Feed(pictures, self.tokenizer, seed, size, self.device)
+        return Trajectories(self.noising, feed.sample, count, seed)
+
+    def validation(self) -> list[Samples]:
+        """Return the same few batches of held-out pictures every time, those with a source."""
+        pictures, rng, batches = Pictures(self.args.data, held_out=True), random.Random(5), []
+        for _ in range(VALIDATION_BATCHES):
+            batch = pictures.batch(rng, VALIDATION_SIZE, self.args.size)
+            samples = to_samples(batch, self.tokenizer)
+            chosen = (vars(samples)[name][samples.has_source] for name in vars(samples))
+            batches.append(Samples(*chosen).to(self.device))
+        return batches
 
 
 def write_line(out: Path, line: dict[str, Any]) -> None:
@@ -259,10 +281,14 @@ def run(trainer: Trainer) -> None:
     print(pictures, flush=True)
     validation = trainer.validation()
     seed = args.seed * 1000003 + trainer.step  # nor the same samples
-    feed = Feed(pictures, trainer.tokenizer, seed, trainer.batch_shape)
+    rng = random.Random(seed)
+    ways = [trainer.trajectories(pictures, seed + large, bool(large)) for large in range(2)]
     line, saved = LogLine(trainer.seen), time.monotonic()
     while clock.share() < 1 and trainer.step < args.steps:
-        losses, figures = trainer.train_step(feed.get())
+        on_the_way = ways[trainer.large(rng)]
+        states = on_the_way.states()
+        losses, figures = trainer.train_step(states)
+        on_the_way.advance(states, losses.estimate)
         line.add(losses)
         if trainer.step % LOG_STEPS == 0:
             entry = {"step": trainer.step, "seen": trainer.seen}

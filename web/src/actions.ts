@@ -172,7 +172,7 @@ export async function generate(): Promise<void> {
   await order(async () => {
     const asked = plain(draft);
     const painted = asked.tab === "transform" && asked.repaint;
-    return settings.posting(asked, painted ? await masks.put() : null);
+    return settings.posting(asked, painted ? await masks.put() : null, session.model);
   });
 }
 

@@ -41,6 +41,15 @@ describe("an order", () => {
     expect(posting({ ...fresh(), source, seed: "7" }).body).not.toHaveProperty("seed");
   });
 
+  it("keeps the negative prompt that nobody wrote at home where the model would not hear it", () => {
+    const quiet = { ...model, defaults: { ...model.defaults, guidance_scale: 1 } };
+    expect(posting({ ...fresh(), source }, null, quiet).body.negative_prompt ?? "").toBe("");
+    expect(posting({ ...fresh(), source, negative: "rain" }, null, quiet).body.negative_prompt).toBe("rain");
+    expect(posting({ ...fresh(), source, guidance: 2 }, null, quiet).body.negative_prompt).toBe(NEGATIVE);
+    expect(posting({ ...fresh(), source, guidance: 1 }, null, model).body.negative_prompt ?? "").toBe("");
+    expect(posting({ ...fresh(), source }, null, model).body.negative_prompt).toBe(NEGATIVE);
+  });
+
   it("names a fit only where shapes may differ", () => {
     expect(posting({ ...fresh(), source, size: "512", fit: "crop" }).body).not.toHaveProperty("fit");
     expect(posting({ ...fresh(), source, size: "512x256", fit: "crop" }).body.fit).toBe("crop");

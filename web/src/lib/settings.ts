@@ -185,9 +185,9 @@ function isNullable(name: string, value: unknown): boolean {
 }
 
 /** What all kinds of orders share. */
-function shared(draft: Draft): Partial<Order> {
+function shared(draft: Draft, model: Model | null): Partial<Order> {
   return {
-    negative_prompt: draft.negative.trim(),
+    negative_prompt: negativeOf(draft, model),
     prompt_mode: draft.mode,
     loras: draft.loras.length > 0 ? draft.loras.map((it) => ({ ...it })) : null,
     model: draft.model,
@@ -226,15 +226,23 @@ export interface Posting {
   body: Body;
 }
 
+/** Whether a negative prompt has a say: at guidance 1 the model runs with the prompt alone. */
+export const hearsNegative = ({ guidance }: Pick<Draft, "guidance">, model: Model | null): boolean =>
+  (guidance ?? model?.defaults.guidance_scale) !== 1;
+
+/** The negative prompt to send: the one that nobody wrote stays at home where `model` would not hear it. */
+export const negativeOf = (draft: Pick<Draft, "guidance" | "negative">, model: Model | null): string =>
+  draft.negative === NEGATIVE && !hearsNegative(draft, model) ? "" : draft.negative.trim();
+
 /** The order for what is on the page. A transform needs `draft.source`; `mask` is the hash of the painted one. */
-export function posting(draft: Draft, mask: string | null = null): Posting {
+export function posting(draft: Draft, mask: string | null = null, model: Model | null = null): Posting {
   if (draft.tab === "generate") {
     const { width, height, count } = draft;
-    const order = { ...shared(draft), ...larger(draft), hires: secondPass(draft), prompt: draft.textPrompt.trim(), width, height, count };
+    const order = { ...shared(draft, model), ...larger(draft), hires: secondPass(draft), prompt: draft.textPrompt.trim(), width, height, count };
     return { route: "generations", body: bodyOf(order) };
   }
   const order = {
-    ...shared(draft),
+    ...shared(draft, model),
     prompt: draft.prompt.trim(),
     source: draft.source?.sha256 ?? null,
     image_guidance: draft.imageGuidance,

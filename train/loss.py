@@ -16,7 +16,7 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel
 
-from model import PATCH, from_latents, to_latents
+from model import PATCH, denoised, from_latents, to_latents
 from style_statistics import distance, statistics
 from trajectories import Samples, States
 
@@ -115,7 +115,7 @@ class Loss:
         self._unet, self._text, self._device, self._amp = unet, text, device, amp
 
     def _predict(self, states: States, source: Tensor) -> Tensor:
-        """Return the clean latents less the source's, as the network sees them."""
+        """Return the network's output."""
         inputs = torch.cat([states.noised, source], 1).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._amp):
             text = self._text(states.samples.tokens)
@@ -142,7 +142,7 @@ class Loss:
         """Compute the loss of the network's estimates from `states`."""
         samples: Samples = states.samples
         target, source = to_latents(samples.target), samples.source_channels()
-        estimate = self._predict(states, source) + source
+        estimate = denoised(self._predict(states, source), source)
         relative = self._latent_error(estimate, target, source)
         tints = [_tint(latents) for latents in (estimate, target, source)]
         error, leaving = ((tints[i] - tints[1]).pow(2).mean((1, 2, 3)) for i in (0, 2))

@@ -21,6 +21,8 @@ from transformers import CLIPTextConfig, CLIPTextModel
 PATCH = 4
 SCALING = 1.7  # measured: makes the standard deviation of the latents about 1
 LATENT_CHANNELS = 3 * PATCH * PATCH
+MIXING_CHANNELS = 2 * 3 * 3
+"""What the network says of each patch's colours; see `denoised`."""
 TEXT_WIDTH = 192
 MAX_TOKENS = 77
 SCHEDULE = {
@@ -63,7 +65,7 @@ def make_unet(shape: UNetShape) -> UNet2DConditionModel:
     return UNet2DConditionModel(
         sample_size=64,
         in_channels=2 * LATENT_CHANNELS,
-        out_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS + MIXING_CHANNELS,
         block_out_channels=tuple(shape.channels),
         layers_per_block=shape.layers,
         down_block_types=tuple(down),
@@ -117,6 +119,26 @@ def from_latents(latents: Tensor) -> Tensor:
     return F.pixel_shuffle(latents / SCALING, PATCH)
 
 
+def denoised(output: Tensor, source: Tensor) -> Tensor:
+    """Return the clean latents from the network's output and the source channels.
+
+    The output is what is added to the source, `[N, 48, h, w]`, then two 3 x 3 matrices per patch:
+    how the patch's mean colour is mixed anew, and how the detail around it is, both less the
+    identity. Without them a network could hardly take the source away again, grey it or darken it
+    to the level, since all of its channels would be busy with carrying it through.
+    """
+    count, _, height, width = source.shape
+    added, mixing = output.split([LATENT_CHANNELS, MIXING_CHANNELS], 1)
+    of_mean, of_detail = mixing.reshape(count, 2, 3, 3, height, width).unbind(1)
+    patches = source.view(count, 3, PATCH**2, height, width)
+    mean = patches.mean(2)
+    detail = patches - mean[:, :, None]
+    # Sums over the source's three colours: [N, new, old, h, w] times [N, old, ...].
+    mean = (of_mean * mean[:, None]).sum(2)
+    detail = (of_detail[:, :, :, None] * detail[:, None]).sum(2)
+    return source + added + (mean[:, :, None] + detail).flatten(1, 2)
+
+
 def low_pass(pixels: Tensor, factor: int) -> Tensor:
     """Blur the source when it should only hint: block means, bilinearly enlarged again."""
     if factor <= 1:
@@ -143,7 +165,13 @@ def load_folder(folder: Path, unet: UNet2DConditionModel | None, text: CLIPTextM
     text.load_state_dict({name: value.float() for name, value in weights.items()})
     if unet is not None:
         weights = load_file(folder / "unet" / "diffusion_pytorch_model.safetensors")
-        unet.load_state_dict({name: value.float() for name, value in weights.items()})
+        state = {name: value.float() for name, value in weights.items()}
+        for part in ("weight", "bias"):  # a network that does not mix colours yet
+            name = f"conv_out.{part}"
+            grown = torch.zeros_like(unet.state_dict()[name])
+            grown[: len(state[name])] = state[name]
+            state[name] = grown
+        unet.load_state_dict(state)
     # Unused tokens share one embedding, so it is the one that occurs most.
     table = text.get_input_embeddings().weight.detach()
     rows, kind, counts = table.unique(dim=0, return_inverse=True, return_counts=True)

@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizerFast
 
 from feed import tokenize
-from model import from_latents, low_pass, to_latents
+from model import denoised, from_latents, low_pass, to_latents
 
 SIZE_MULTIPLE = 16
 
@@ -121,31 +121,31 @@ class Starter:
         alpha = self.alphas[timesteps[0]]
         noised = (alpha.sqrt() * latents + (1 - alpha).sqrt() * noise).float()
         for place, timestep in enumerate(timesteps):
-            denoised = self._denoise(noised, source, timestep, prompt)
+            clean = self._denoise(noised, source, timestep, prompt)
             if guidance != 1:
                 unguided = self._denoise(noised, source, timestep, uncond)
-                denoised = unguided + guidance * (denoised - unguided)
+                clean = unguided + guidance * (clean - unguided)
             last = place + 1 == len(timesteps)
             following = 1.0 if last else float(self.alphas[timesteps[place + 1]])
-            noised = self._ddim(noised, denoised, float(self.alphas[timestep]), following)
+            noised = self._ddim(noised, clean, float(self.alphas[timestep]), following)
         return from_latents(noised).clamp(-1, 1)
 
     def _denoise(
         self, noised: Tensor, source: Tensor, timestep: int, text: tuple[Tensor, ...]
     ) -> Tensor:
-        """Return the clean estimate: what the network changes, and the source."""
+        """Return the clean estimate."""
         hidden, pooled = text
-        change = self.unet(
+        output = self.unet(
             torch.cat([noised, source], 1),
             timestep,
             encoder_hidden_states=hidden,
             class_labels=pooled,
             return_dict=False,
         )[0]
-        return change + source
+        return denoised(output, source)
 
-    def _ddim(self, noised: Tensor, denoised: Tensor, alpha: float, following: float) -> Tensor:
+    def _ddim(self, noised: Tensor, clean: Tensor, alpha: float, following: float) -> Tensor:
         """Move from one noise level to the next; the clean estimate is clamped, the noise not."""
-        noise = (noised - alpha**0.5 * denoised) / (1 - alpha) ** 0.5
-        clamped = denoised.clamp(-self.limit, self.limit)
+        noise = (noised - alpha**0.5 * clean) / (1 - alpha) ** 0.5
+        clamped = clean.clamp(-self.limit, self.limit)
         return following**0.5 * clamped + (1 - following) ** 0.5 * noise

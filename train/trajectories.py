@@ -5,8 +5,10 @@ the state that follows is what the network is shown next. So it learns from the 
 meet, its own faults included, and no estimate is wasted. Were it only ever shown noised targets,
 grain and weave would grow from step to step, and the last steps would only learn to copy.
 
-A few samples are not on such a way: noised somewhere between source and target, or noised targets
-where there is no source. They keep the network right for other samplers and step counts.
+Some samples are not on such a way. Those that take its first step alone count colour and light
+more, which the first step decides and later ones would only copy. Those that are noised somewhere
+between source and target keep the network from copying at all, and right for other samplers and
+step counts. Where there is no source, targets are noised.
 """
 
 import random
@@ -25,8 +27,8 @@ DEFAULT_STEPS, OTHER_STEPS = 10, (5, 24)
 DEFAULT_STEPS_SHARE = 0.7
 STRENGTHS = ((0.45, 0.58, 0.5), (0.58, 0.8, 0.35), (0.8, 1.0, 0.15))  # from, to, share
 REPAIR_STRENGTHS = (0.2, 0.6)
-SCATTERED_SHARE = 0.15
-"""Of the samples with a source: noised anywhere between a start and the end."""
+SCATTERED_SHARE, FIRST_SHARE = 0.3, 0.35
+"""Of the samples with a source: noised anywhere between a start and the end; the first step alone."""
 
 
 @dataclass
@@ -147,7 +149,9 @@ class Trajectories:
             return _Way(sample, self._noising.noised(target, noise, timestep), timestep.tolist())
         source, run = to_latents(sample.source), run_of(self._rng, bool(sample.repairs))
         start = torch.tensor(run[:1], device=target.device)
-        if self._rng.random() >= SCATTERED_SHARE:
+        share = self._rng.random()
+        if share >= SCATTERED_SHARE:
+            run = run[:1] if share < SCATTERED_SHARE + FIRST_SHARE else run
             return _Way(sample, self._noising.noised(source, noise, start), run)
         timestep = torch.tensor([self._rng.randint(0, run[0])], device=target.device)
         clean = target + self._noising.between(start, timestep) * (source - target)

@@ -154,6 +154,7 @@ export interface Order {
   eta: number | null;
   guidance_rescale: number | null;
   guidance_until: number | null;
+  cache_interval: number | null;
   image_guidance: number | null;
   colours: string | null;
   clip_skip: number | null;

@@ -134,6 +134,7 @@ export function toOrder(value: unknown): Order {
     eta: maybeNumber(it.eta),
     guidance_rescale: maybeNumber(it.guidance_rescale),
     guidance_until: maybeNumber(it.guidance_until),
+    cache_interval: maybeNumber(it.cache_interval),
     image_guidance: maybeNumber(it.image_guidance),
     colours: maybeText(it.colours),
     clip_skip: maybeNumber(it.clip_skip),

@@ -132,10 +132,10 @@ describe("settings", () => {
   });
 
   it("finer than the sampler are recalled, sent and told apart", () => {
-    const finer = { schedule: "karras", eta: 0.4, guidance_rescale: 0.7, guidance_until: 0.5, image_guidance: 2, colours: "decoded", clip_skip: 2 };
+    const finer = { schedule: "karras", eta: 0.4, guidance_rescale: 0.7, guidance_until: 0.5, cache_interval: 2, image_guidance: 2, colours: "decoded", clip_skip: 2 };
     const order = { ...settingsOf(job, job.results[0]), ...finer };
     const draft = { ...recalled(fresh(), order), source };
-    expect(draft).toMatchObject({ schedule: "karras", eta: 0.4, rescale: 0.7, guidedUntil: 0.5, imageGuidance: 2, colours: "decoded", clipSkip: 2 });
+    expect(draft).toMatchObject({ schedule: "karras", eta: 0.4, rescale: 0.7, guidedUntil: 0.5, cacheInterval: 2, imageGuidance: 2, colours: "decoded", clipSkip: 2 });
     expect(posting(draft).body).toMatchObject(finer);
     expect(ladder(order, [0.1, 0.2]).body).toMatchObject(finer);
     expect(posting({ ...draft, tab: "generate" }).body).not.toHaveProperty("image_guidance");

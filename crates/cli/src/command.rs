@@ -72,6 +72,9 @@ pub(crate) fn transform(
     if let Some(share) = prompted.guidance_until {
         option("--guidance-until", &share.to_string());
     }
+    if let Some(steps) = prompted.cache_interval {
+        option("--cache-interval", &steps.to_string());
+    }
     if let Some(weight) = prompted.image_guidance {
         option("--image-guidance", &weight.to_string());
     }

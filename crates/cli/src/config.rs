@@ -131,6 +131,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
         kind: Kind::Number,
     },
     Setting {
+        key: "cache-interval",
+        kind: Kind::Number,
+    },
+    Setting {
         key: "image-guidance",
         kind: Kind::Number,
     },

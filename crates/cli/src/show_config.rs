@@ -107,6 +107,7 @@ fn fallback(key: &str, defaults: &Defaults, model: &str) -> (String, String) {
         "eta" => "the sampler's own",
         "guidance-rescale" => "0",
         "guidance-until" => "1",
+        "cache-interval" => "1",
         "image-guidance" => "the model's own",
         "colours" => "kept, or as the strength rule has it",
         "loras-dir" | "embeddings-dir" => "none",

@@ -54,6 +54,9 @@ pub struct Recipe {
     /// Share of the steps that was guided; absent where all were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guidance_until: Option<f64>,
+    /// Every how many steps the whole network ran; absent where it was every one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_interval: Option<usize>,
     /// Weight of the source over no source; absent where the model is not instructed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_guidance: Option<f64>,
@@ -328,6 +331,9 @@ impl Recipe {
         if let Some(share) = self.guidance_until {
             extra.push(named("Guidance until", &share.to_string()));
         }
+        if let Some(steps) = self.cache_interval {
+            extra.push(named("Cache interval", &steps.to_string()));
+        }
         if let Some(weight) = self.image_guidance {
             extra.push(named("Image CFG scale", &weight.to_string()));
         }
@@ -433,6 +439,7 @@ mod tests {
             eta: None,
             guidance_rescale: None,
             guidance_until: None,
+            cache_interval: None,
             image_guidance: None,
             colours: None,
             encoded: None,

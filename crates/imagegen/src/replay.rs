@@ -45,6 +45,7 @@ impl Recipe {
                 eta: self.eta,
                 guidance_rescale: self.guidance_rescale,
                 guidance_until: self.guidance_until,
+                cache_interval: self.cache_interval,
                 image_guidance: self.image_guidance,
                 colours: Some(match &self.colours {
                     Some(name) => name.parse::<Colours>()?,

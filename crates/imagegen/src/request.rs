@@ -63,6 +63,9 @@ pub struct Sampling {
     /// without guidance by the source. All where none is named. Has no say where the guidance is 0 or 1, nor with networks
     /// that hear the scale.
     pub guidance_until: Option<f64>,
+    /// Every how many steps the whole network runs, 1 to [`MOST_INTERVAL`]; the steps between take over what its deep layers
+    /// made, which is faster and a little off. All steps where none is named.
+    pub cache_interval: Option<usize>,
     /// Weight of the source over no source, 0 to 100; an error with models that are not instructed.
     pub image_guidance: Option<f64>,
     /// What is done about colours that an autoencoder shifts. Kept where none is named, but under rules that do as other
@@ -87,6 +90,9 @@ pub struct Sampling {
     /// A second pass over a picture from text, enlarged; an error where there is a source.
     pub hires: Option<Hires>,
 }
+
+/// Most of [`Sampling::cache_interval`].
+pub const MOST_INTERVAL: usize = 100;
 
 impl Sampling {
     /// The variation, where it decides anything.

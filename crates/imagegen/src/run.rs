@@ -445,6 +445,12 @@ impl Model {
             return Err(Error::setting(name, guidance_until, expected));
         }
         let weighs = !matches!(guidance_scale, 0.0 | 1.0) && !self.hears_guidance();
+        if let Some(interval) = settings.sampling.cache_interval
+            && !(1..=crate::MOST_INTERVAL).contains(&interval)
+        {
+            let expected = format!("1 to {}", crate::MOST_INTERVAL);
+            return Err(Error::setting("cache interval", interval, expected));
+        }
         let image_guidance = self.image_guidance(settings.sampling.image_guidance)?;
         let most = self.most_clip_skip(settings);
         if let Some(skip) = settings.sampling.clip_skip
@@ -578,6 +584,7 @@ impl Model {
             codec: self.codec_of(settings),
             refined: self.refined(settings)?,
             precision: settings.sampling.precision,
+            cache_interval: settings.sampling.cache_interval.unwrap_or(1),
         })
     }
 
@@ -610,8 +617,8 @@ impl Model {
         };
         resolved.guidance_scale = weighed(self);
         let heard = Heard::of((self, adapted), texts, runs)?;
-        let precision = aids.precision;
-        let network = |which| heard.network(which, asked, precision);
+        let how = (aids.precision, aids.cache_interval);
+        let network = |which| heard.network(which, asked, how);
         let training = self.training(resolved.sampler)?;
         let later = aids.refined.map(|refined| {
             let heard = Heard::of((refined.model, None), texts, runs)?;
@@ -619,7 +626,7 @@ impl Model {
         });
         let later = later.transpose()?;
         let later_network = |which| match &later {
-            Some((_, heard, _)) => heard.network(which, asked, precision),
+            Some((_, heard, _)) => heard.network(which, asked, how),
             None => Err("there is no refiner".into()),
         };
         let weights = texts.weights();
@@ -690,6 +697,7 @@ impl Model {
                 .filter(|_| settings.sampling.eta.is_some()),
             guidance_rescale: Some(resolved.guidance_rescale).filter(|&share| share > 0.0),
             guidance_until: Some(resolved.guidance_until).filter(|&share| share < 1.0),
+            cache_interval: settings.sampling.cache_interval.filter(|&steps| steps > 1),
             image_guidance: self.is_instructed().then_some(resolved.image_guidance),
             encoded: None,
             colours: (resolved.colours == Colours::Kept && !self.codec().is_exact())
@@ -732,6 +740,7 @@ pub(crate) struct Aids<'m> {
     codec: BoundCodec<'m, Engine>,
     refined: Option<Refined<'m>>,
     precision: Precision,
+    cache_interval: usize,
 }
 
 /// What a model hears of the texts of a run.
@@ -766,7 +775,7 @@ impl<'m> Heard<'m> {
         &self,
         which: Prompt,
         guidance_scale: f64,
-        precision: Precision,
+        (precision, cache_interval): (Precision, usize),
     ) -> Result<Box<dyn Network + 'm>, BoxedError> {
         let heard = match which {
             Prompt::Positive(part) => self.prompt.get(part),
@@ -778,6 +787,7 @@ impl<'m> Heard<'m> {
             .model
             .network(which, heard.clone(), guidance_scale, adapted);
         network.engine = self.model.engine_at(precision);
+        network.cache.interval = cache_interval;
         Ok(Box::new(network))
     }
 }

@@ -22,6 +22,9 @@ pub struct Sampling {
     /// Share of the steps that are guided, from the first, above 0, up to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guidance_until: Option<f64>,
+    /// Every how many steps the whole network runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_interval: Option<usize>,
     /// Weight of the source over no source, 0 to 100, for models that edit as told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_guidance: Option<f64>,
@@ -112,6 +115,10 @@ impl Sampling {
                 return Err(Error::value(field, share, "above 0, up to 1"));
             }
         }
+        let most = imagegen::MOST_INTERVAL;
+        if let Some(steps) = self.cache_interval.filter(|steps| !(1..=most).contains(steps)) {
+            return Err(Error::value("cache_interval", steps, format!("1 to {most}")));
+        }
         let schedules: Vec<_> = Spacing::ALL.iter().map(|spacing| spacing.name()).collect();
         let schedule = read("schedule", self.schedule.as_deref(), &schedules.join(", "))?;
         let colours = read("colours", self.colours.as_deref(), "kept or decoded")?;
@@ -122,6 +129,7 @@ impl Sampling {
             eta: self.eta,
             guidance_rescale: self.guidance_rescale,
             guidance_until: self.guidance_until,
+            cache_interval: self.cache_interval,
             image_guidance: self.image_guidance,
             colours,
             clip_skip: self.clip_skip,

@@ -28,5 +28,5 @@ pub use error::Error;
 pub use loader::LayerShapes;
 pub use textual_inversion::TextualInversion;
 pub use tokenizer::{Tokenizer, Tokens};
-pub use unet::{AddedInput, AddedSizes, UNet, UNetConfig, UNetInput};
+pub use unet::{AddedInput, AddedSizes, Deep, UNet, UNetConfig, UNetInput};
 pub use weights::{Bytes, Weights};

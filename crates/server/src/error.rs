@@ -231,6 +231,7 @@ fn request_field(subject: &str) -> Option<&'static str> {
         "eta" => "eta",
         "guidance rescale" => "guidance_rescale",
         "guidance until" => "guidance_until",
+        "cache interval" => "cache_interval",
         "image guidance" => "image_guidance",
         "colours" => "colours",
         "clip skip" => "clip_skip",

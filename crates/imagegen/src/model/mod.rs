@@ -1,6 +1,7 @@
 //! A model: its networks on an engine, its settings, its text encoder.
 
 mod adapted;
+mod cache;
 mod catalogue;
 mod choice;
 mod files;
@@ -20,6 +21,7 @@ mod vae_tiling;
 mod words;
 
 pub(crate) use adapted::Adapted;
+pub(crate) use cache::Cache;
 pub use catalogue::{Catalogue, FoundAutoencoder, FoundModel, Listing, ModelFolders, Unusable};
 pub use choice::ModelChoice;
 pub use files::ModelSource;
@@ -529,6 +531,11 @@ impl Model {
         prompt.parts.iter().map(part).collect()
     }
 
+    /// About what share of a call's work is left where deep layers are left out.
+    pub(crate) fn shallow_share(&self) -> f64 {
+        self.networks.unet.shallow_share()
+    }
+
     /// What it computes with, in f32.
     pub(crate) fn engine(&self) -> &Engine {
         self.engine_at(Precision::F32)
@@ -555,6 +562,7 @@ impl Model {
             heard,
             guidance: self.hears_guidance().then_some([guidance_scale]),
             engine: self.engine(),
+            cache: Cache::default(),
         }
     }
 
@@ -616,12 +624,14 @@ pub(crate) struct BoundUNet<'a> {
     text: Arc<Encoding>,
     guidance: Option<[f64; 1]>,
     pub(crate) engine: &'a Engine,
+    pub(crate) cache: Cache,
 }
 
 impl Network for BoundUNet<'_> {
     fn begin_step(&mut self, step: usize) {
         let said = self.heard.steps.get(step).copied().unwrap_or(0);
         self.text = Arc::clone(&self.heard.encodings[said]);
+        self.cache.begin_step(step);
     }
 
     fn predict(&mut self, input: &Tensor, timestep: f64) -> Result<Tensor, BoxedError> {
@@ -646,6 +656,6 @@ impl Network for BoundUNet<'_> {
                 .map(|numbers| AddedInput { pooled, numbers }),
             guidance: self.guidance.as_ref().map(|scale| scale.as_slice()),
         };
-        Ok(engine.download(&unet.run(engine, &input)?))
+        Ok(engine.download(&self.cache.run(unet, engine, &input)?))
     }
 }

@@ -193,15 +193,7 @@ impl<B: Backend> UpBlock<B> {
         mut state: B::Tensor,
         skips: &mut Vec<B::Tensor>,
     ) -> Result<B::Tensor, Error> {
-        let engine = context.engine;
-        for layer in &self.layers {
-            let skip = skips
-                .pop()
-                .expect("the way down hands over a state for each layer here");
-            let joined = engine.concat(&state, &skip)?;
-            drop((state, skip));
-            state = layer.run(context, joined)?;
-        }
+        state = join(context, &self.layers, state, skips)?;
         if let (Some(weights), Some(next)) = (&self.enlarge, skips.last()) {
             // To the size of the next state, not to twice the size: latents may be odd.
             let enlarge_to = Some([next.shape()[1], next.shape()[2]]);
@@ -210,8 +202,48 @@ impl<B: Backend> UpBlock<B> {
                 enlarge_to,
                 ..ConvCall::default()
             };
-            state = engine.conv2d(&state, weights, call)?;
+            state = context.engine.conv2d(&state, weights, call)?;
         }
         Ok(state)
     }
+
+    /// All but its last layer, for the finest level.
+    pub(super) fn run_but_last(
+        &self,
+        context: &Context<'_, B>,
+        state: B::Tensor,
+        skips: &mut Vec<B::Tensor>,
+    ) -> Result<B::Tensor, Error> {
+        let (_, layers) = self.layers.split_last().expect("levels have layers");
+        join(context, layers, state, skips)
+    }
+
+    /// Its last layer alone.
+    pub(super) fn run_last(
+        &self,
+        context: &Context<'_, B>,
+        state: B::Tensor,
+        skips: &mut Vec<B::Tensor>,
+    ) -> Result<B::Tensor, Error> {
+        let last = self.layers.last().expect("levels have layers");
+        join(context, std::slice::from_ref(last), state, skips)
+    }
+}
+
+/// Layers of the way up, each after it was joined with the last of the states that are left.
+fn join<B: Backend>(
+    context: &Context<'_, B>,
+    layers: &[Layer<B>],
+    mut state: B::Tensor,
+    skips: &mut Vec<B::Tensor>,
+) -> Result<B::Tensor, Error> {
+    for layer in layers {
+        let skip = skips
+            .pop()
+            .expect("the way down hands over a state for each layer here");
+        let joined = context.engine.concat(&state, &skip)?;
+        drop((state, skip));
+        state = layer.run(context, joined)?;
+    }
+    Ok(state)
 }

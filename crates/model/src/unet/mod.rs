@@ -63,6 +63,10 @@ pub(crate) struct Context<'a, B: Backend> {
     pub(crate) text: &'a B::Tensor,
 }
 
+/// A UNet's state in front of the last layer of the way up, `[N, h, w, channels]`: what the deep layers made.
+#[derive(Debug)]
+pub struct Deep<B: Backend>(B::Tensor);
+
 /// A UNet with its weights.
 #[derive(Debug)]
 pub struct UNet<B: Backend> {
@@ -159,21 +163,88 @@ impl<B: Backend> UNet<B> {
     /// [`Error::Unsupported`] when class labels, pooled text or guidance scales are absent from or foreign
     /// to the model.
     pub fn run(&self, engine: &B, input: &UNetInput<'_, B>) -> Result<B::Tensor, Error> {
+        Ok(self.run_keeping(engine, input)?.0)
+    }
+
+    /// [`Self::run`], which gives beside the output the state in front of the last layer of the way up, for
+    /// [`Self::run_shallow`] at the steps that follow.
+    pub fn run_keeping(
+        &self,
+        engine: &B,
+        input: &UNetInput<'_, B>,
+    ) -> Result<(B::Tensor, Deep<B>), Error> {
         engine.enter("unet");
         let context = self.context(engine, input)?;
-        let call = ConvCall {
-            padding: Padding::all(1),
-            ..ConvCall::default()
-        };
-        let mut state = engine.conv2d(input.sample, &self.conv_in, call)?;
+        let mut state = self.first(engine, input.sample)?;
         let mut skips = vec![state.clone()];
         for block in &self.down {
             state = block.run(&context, state, &mut skips)?;
         }
         state = self.mid.run(&context, state)?;
-        for block in &self.up {
+        let (last, blocks) = self.up.split_last().expect("networks have levels");
+        for block in blocks {
             state = block.run(&context, state, &mut skips)?;
         }
+        state = last.run_but_last(&context, state, &mut skips)?;
+        let deep = Deep(state.clone());
+        state = last.run_last(&context, state, &mut skips)?;
+        Ok((self.last(engine, &state)?, deep))
+    }
+
+    /// The first convolution, the last layer of the way up and the last convolution alone: what lies between is as it was
+    /// in the run that gave `deep`. This is branch 0 of DeepCache (arXiv 2312.00858).
+    ///
+    /// Fails as [`Self::run`], and where `deep` is of latents of another shape.
+    pub fn run_shallow(
+        &self,
+        engine: &B,
+        input: &UNetInput<'_, B>,
+        deep: &Deep<B>,
+    ) -> Result<B::Tensor, Error> {
+        engine.enter("unet");
+        let context = self.context(engine, input)?;
+        let mut skips = vec![self.first(engine, input.sample)?];
+        let last = self.up.last().expect("networks have levels");
+        let state = last.run_last(&context, deep.0.clone(), &mut skips)?;
+        self.last(engine, &state)
+    }
+
+    /// About what share of [`Self::run`]'s work [`Self::run_shallow`] is, 0 to 1: of the products with weights.
+    pub fn shallow_share(&self) -> f64 {
+        let levels = self.config.levels.len();
+        let last_layer = self.config.levels[0].resnets.to_string();
+        let (mut all, mut shallow) = (0.0, 0.0);
+        for (name, shape) in &self.named.shapes {
+            let mut parts = name.split('.');
+            let (block, index) = (parts.next().unwrap_or_default(), parts.next());
+            let index = index.and_then(|index| index.parse::<usize>().ok());
+            let level = match (block, index) {
+                ("conv_in" | "conv_out", _) => 0,
+                ("mid_block", _) => levels - 1,
+                ("down_blocks", Some(index)) => index,
+                ("up_blocks", Some(index)) => levels - 1 - index,
+                _ => continue, // once a picture, not once a place
+            };
+            // Each level has a quarter of the places of the one before.
+            let work = shape.iter().product::<usize>() as f64 * 0.25f64.powi(level as i32);
+            all += work;
+            let last = block == "up_blocks" && level == 0 && parts.nth(1) == Some(&last_layer);
+            if last || block.starts_with("conv") {
+                shallow += work;
+            }
+        }
+        if all > 0.0 { shallow / all } else { 1.0 }
+    }
+
+    fn first(&self, engine: &B, sample: &B::Tensor) -> Result<B::Tensor, Error> {
+        let call = ConvCall {
+            padding: Padding::all(1),
+            ..ConvCall::default()
+        };
+        Ok(engine.conv2d(sample, &self.conv_in, call)?)
+    }
+
+    fn last(&self, engine: &B, state: &B::Tensor) -> Result<B::Tensor, Error> {
         let norm = GroupNorm {
             weights: &self.norm_out,
             groups: self.config.norm_groups,
@@ -186,7 +257,7 @@ impl<B: Backend> UNet<B> {
             norm: Some(norm),
             ..ConvCall::default()
         };
-        Ok(engine.conv2d(&state, &self.conv_out, call)?)
+        Ok(engine.conv2d(state, &self.conv_out, call)?)
     }
 
     fn context<'a>(

@@ -129,6 +129,9 @@ macro_rules! request {
             /// Share of the steps to guide, from the first; the others are as at guidance 1, in half the time. 1 where absent.
             #[schema(exclusive_minimum = 0, maximum = 1)]
             guidance_until: Option<f64>,
+            /// Every how many steps the whole network runs; those between take over what its deep layers made. 1 where absent.
+            #[schema(minimum = 1, maximum = 100)]
+            cache_interval: Option<usize>,
             /// Weight of the source, with models that edit as told; the model's own where absent.
             #[schema(minimum = 0, maximum = 100)]
             image_guidance: Option<f64>,
@@ -162,6 +165,7 @@ macro_rules! request {
                     eta: self.eta,
                     guidance_rescale: self.guidance_rescale,
                     guidance_until: self.guidance_until,
+                    cache_interval: self.cache_interval,
                     image_guidance: self.image_guidance,
                     colours: self.colours.clone(),
                     clip_skip: self.clip_skip,

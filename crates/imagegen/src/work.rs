@@ -91,7 +91,11 @@ impl Work {
     /// What part of it is done after `step` of its steps, 0 to 1: a step counts by its calls and their pixels.
     pub fn share(self, step: usize) -> f64 {
         let all = self.amount();
-        if all > 0.0 { self.until(step) / all } else { 1.0 }
+        if all > 0.0 {
+            self.until(step) / all
+        } else {
+            1.0
+        }
     }
 
     /// The amount up to the end of a step.
@@ -118,7 +122,9 @@ impl Model {
         let pixels = self.seen_pixels(recipe.work_size, recipe.tiles.is_some())?;
         let (mut second, mut more) = (Calls::default(), 0);
         if let (Request::Generate(request), Some(mark)) = (request, &recipe.hires) {
-            second = hires_calls(self, request)?.unwrap_or_default().cached(caching);
+            second = hires_calls(self, request)?
+                .unwrap_or_default()
+                .cached(caching);
             more = self.seen_pixels(mark.work_size, mark.tiles.is_some())?;
         }
         let [early, late] = [first, second].map(|pass| pass.all() as u64);

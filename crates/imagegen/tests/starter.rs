@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use imagegen::{
-    Cpu, Fit, Format, Generate, Level, Model, ModelSource, Outcome, Settings, Source, Strength,
-    StrengthRule, Transform, Unwatched, Wanted, Warning,
+    Cpu, Fit, Format, Generate, Level, Model, ModelSource, Outcome, Request, Settings, Source,
+    Strength, StrengthRule, Transform, Unwatched, Wanted, Warning,
 };
 use imagegen_picture::{Limits, Metadata, Picture, Size, encode};
 use safetensors::SafeTensors;
@@ -356,4 +356,58 @@ fn damaged_copy() -> tempfile::TempDir {
     }
     assert!(from.is_dir());
     to
+}
+
+#[test]
+fn deep_layers_that_are_kept_save_work_and_are_told() {
+    let source = source(&reference("starter_source.png"));
+    let made = |interval, steps| {
+        let mut settings = settings("oil painting", 5);
+        settings.steps = Some(steps);
+        settings.sampling.cache_interval = interval;
+        transform(model(), &source, 0.5, settings)
+    };
+    let (plain, each, second) = (made(None, 8), made(Some(1), 8), made(Some(2), 8));
+    assert_eq!(each.picture, plain.picture);
+    assert_eq!(each.facts.recipe, plain.facts.recipe);
+    assert_ne!(second.picture, plain.picture);
+    assert_eq!(second.facts.recipe.cache_interval, Some(2));
+    // One step runs, and that one is whole.
+    assert_eq!(made(Some(100), 2).picture, made(None, 2).picture);
+
+    let work = |interval| {
+        let mut settings = settings("oil painting", 5);
+        settings.steps = Some(8);
+        settings.sampling.cache_interval = interval;
+        let request = Transform {
+            enlarge: None,
+            source: &source,
+            strength: Strength::new(0.5).unwrap(),
+            size: Wanted::Source,
+            fit: Fit::Keep,
+            settings,
+        };
+        model().work(&Request::Transform(request)).unwrap()
+    };
+    let (plain, second) = (work(None), work(Some(2)));
+    assert_eq!(second.calls, plain.calls);
+    assert!(second.amount() < 0.75 * plain.amount());
+    // Of four steps the first and the third are whole.
+    assert!(second.share(1) > 0.3 && second.share(2) < 0.6);
+    assert_eq!((second.share(0), second.share(4)), (0.0, 1.0));
+    for wrong in [0, 101] {
+        let mut settings = settings("oil painting", 5);
+        settings.sampling.cache_interval = Some(wrong);
+        let request = Transform {
+            enlarge: None,
+            source: &source,
+            strength: Strength::new(0.5).unwrap(),
+            size: Wanted::Source,
+            fit: Fit::Keep,
+            settings,
+        };
+        let error = model().transform(&request, &mut Unwatched).unwrap_err();
+        let expected = format!("cache interval is {wrong}, expected 1 to 100");
+        assert_eq!(error.to_string(), expected);
+    }
 }

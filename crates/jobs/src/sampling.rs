@@ -116,8 +116,15 @@ impl Sampling {
             }
         }
         let most = imagegen::MOST_INTERVAL;
-        if let Some(steps) = self.cache_interval.filter(|steps| !(1..=most).contains(steps)) {
-            return Err(Error::value("cache_interval", steps, format!("1 to {most}")));
+        if let Some(steps) = self
+            .cache_interval
+            .filter(|steps| !(1..=most).contains(steps))
+        {
+            return Err(Error::value(
+                "cache_interval",
+                steps,
+                format!("1 to {most}"),
+            ));
         }
         let schedules: Vec<_> = Spacing::ALL.iter().map(|spacing| spacing.name()).collect();
         let schedule = read("schedule", self.schedule.as_deref(), &schedules.join(", "))?;

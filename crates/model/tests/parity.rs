@@ -134,17 +134,30 @@ fn unet_case(name: &str) {
     let shallow = unet.run_shallow(&engine, &later, &deep).unwrap();
     let got = engine.download(&shallow).nhwc_to_nchw().unwrap();
     let want = all.tensor("output").unwrap();
-    let error = measured(&format!("unet {name}, deep layers kept"), got.data(), want.data());
-    assert!(error < NETWORK_F32, "{name} with deep layers kept is {error:e} off");
+    let error = measured(
+        &format!("unet {name}, deep layers kept"),
+        got.data(),
+        want.data(),
+    );
+    assert!(
+        error < NETWORK_F32,
+        "{name} with deep layers kept is {error:e} off"
+    );
     let whole = engine.download(&unet.run(&engine, &later).unwrap());
     let moved = off(whole.nhwc_to_nchw().unwrap().data(), want.data());
     assert!(moved > 1e-3, "{name}: the whole network gives the same");
     let share = unet.shallow_share();
     assert!(share > 0.01 && share < 0.6, "{name}: {share}");
 
-    let narrow = Tensor::new([sample.shape()[0], 2, 2, sample.shape()[3]], vec![0.5; sample.shape()[0] * 4 * sample.shape()[3]]);
+    let narrow = Tensor::new(
+        [sample.shape()[0], 2, 2, sample.shape()[3]],
+        vec![0.5; sample.shape()[0] * 4 * sample.shape()[3]],
+    );
     let narrow = engine.upload(&narrow.unwrap());
-    let other = UNetInput { sample: &narrow, ..later };
+    let other = UNetInput {
+        sample: &narrow,
+        ..later
+    };
     assert!(unet.run_shallow(&engine, &other, &deep).is_err());
 }
 

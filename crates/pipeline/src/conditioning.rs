@@ -28,9 +28,37 @@ impl Conditioning {
         }
     }
 
-    /// Whether the network's output is relative to the source channels.
-    pub(crate) fn is_relative(&self) -> bool {
-        matches!(self, Self::Faded(rule) if rule.relative)
+    /// What the network's output is to the source channels.
+    pub fn relation(&self) -> Relation {
+        match self {
+            Self::Faded(rule) => rule.relation,
+            Self::Masked | Self::Instructed => Relation::Apart,
+        }
+    }
+}
+
+/// What a network's output is to the source channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relation {
+    /// Nothing: it is the estimate.
+    Apart,
+    /// It is added to them.
+    Added,
+    /// Its last [`Relation::MIXING`] channels say how their colours are mixed, and the others are added. Of latents that
+    /// are patches of a picture of three colours, all of one colour, then all of the next.
+    Mixed,
+}
+
+impl Relation {
+    /// Channels of two matrices of colours: for a patch's mean and for what each pixel has beside it.
+    pub const MIXING: usize = 2 * 9;
+
+    /// Channels of the network's output, of `latents` channels of latents.
+    pub fn channels(self, latents: usize) -> usize {
+        match self {
+            Self::Apart | Self::Added => latents,
+            Self::Mixed => latents + Self::MIXING,
+        }
     }
 }
 
@@ -42,8 +70,8 @@ pub struct ConditioningRule {
     pub low_pass_by_strength: Vec<(f64, usize)>,
     /// The factor above the last limit.
     pub above: usize,
-    /// Whether the network's output is relative to the source channels, which are then added to it.
-    pub relative: bool,
+    /// What the network's output is to the source channels.
+    pub relation: Relation,
 }
 
 impl ConditioningRule {
@@ -141,7 +169,7 @@ mod tests {
         let rule = ConditioningRule {
             low_pass_by_strength: vec![(0.85, 1), (0.95, 2), (0.99, 8)],
             above: 0,
-            relative: true,
+            relation: Relation::Added,
         };
         for (strength, factor) in [
             (0.0, 1),

@@ -5,7 +5,7 @@ use imagegen_engine::Tensor;
 
 use crate::elementwise::{scaled, zip};
 use crate::schedule::variance_of_noised;
-use crate::{BoxedError, Error, NoiseLevel, PredictionType, Stage};
+use crate::{BoxedError, Error, NoiseLevel, PredictionType, Relation, Stage};
 
 /// Maps noised latents to the clean estimate, in the space where noised = clean + sigma * noise.
 pub trait Denoiser {
@@ -107,22 +107,22 @@ fn skip(prediction: PredictionType, sigma: f64) -> f64 {
 /// A network that also sees the source: its channels follow the noised ones in the input.
 ///
 /// This is the wiring of InstructPix2Pix. Networks whose files say that their output is relative to
-/// the source get the source channels added to it here.
+/// the source get the source channels added to it here, their colours mixed where they say so.
 #[derive(Debug)]
 pub struct SourceConditioned<T> {
     network: T,
     source: Tensor,
-    relative: bool,
+    relation: Relation,
 }
 
 impl<T: Network> SourceConditioned<T> {
-    /// Wraps `network`; `source` is `[N, H, W, C]`, zeros where there is no source. With `relative` the
-    /// source channels are added to the output, which needs as many channels.
-    pub fn new(network: T, source: Tensor, relative: bool) -> Self {
+    /// Wraps `network`, whose output has the channels of `relation`; `source` is `[N, H, W, C]`, zeros where there is no
+    /// source.
+    pub fn new(network: T, source: Tensor, relation: Relation) -> Self {
         Self {
             network,
             source,
-            relative,
+            relation,
         }
     }
 }
@@ -136,16 +136,55 @@ impl<T: Network> Network for SourceConditioned<T> {
         let output = self
             .network
             .predict(&concat_channels(input, &self.source)?, timestep)?;
-        if !self.relative {
-            return Ok(output);
-        }
-        Ok(zip(
-            "network output",
-            &self.source,
-            &output,
-            |source, output| output + source,
-        )?)
+        Ok(match self.relation {
+            Relation::Apart => output,
+            Relation::Added => zip("network output", &self.source, &output, |source, output| {
+                output + source
+            })?,
+            Relation::Mixed => mixed(&self.source, &output)?,
+        })
     }
+}
+
+/// Three colours in, three out.
+const COLOURS: usize = 3;
+
+/// `source` with its colours mixed patch by patch, plus what `output` adds to it; see [`Relation::Mixed`].
+///
+/// The matrices are added to the identity; each is row by row, a row for a new colour, and in it a factor for each old one.
+fn mixed(source: &Tensor, output: &Tensor) -> Result<Tensor, imagegen_engine::Error> {
+    let [n, h, w, channels] = source.nhwc("source channels")?;
+    let outputs = Relation::Mixed.channels(channels);
+    if output.shape() != [n, h, w, outputs] || !channels.is_multiple_of(COLOURS) {
+        let expected = format!("[{n}, {h}, {w}, {outputs}]");
+        return Err(imagegen_engine::Error::shape(
+            "network output",
+            output.shape(),
+            expected,
+        ));
+    }
+    let size = channels / COLOURS;
+    let mut data = Vec::with_capacity(source.data().len());
+    let places = source.data().chunks_exact(channels.max(1));
+    for (patch, output) in places.zip(output.data().chunks_exact(outputs)) {
+        let colours: [&[f32]; COLOURS] = std::array::from_fn(|c| &patch[c * size..][..size]);
+        let means = colours.map(|colour| colour.iter().sum::<f32>() / size as f32);
+        let (added, mixing) = output.split_at(channels);
+        let (of_mean, of_detail) = mixing.split_at(COLOURS * COLOURS);
+        for new in 0..COLOURS {
+            let row = |matrix: &[f32]| -> [f32; COLOURS] {
+                std::array::from_fn(|old| matrix[new * COLOURS + old])
+            };
+            let (of_mean, of_detail) = (row(of_mean), row(of_detail));
+            let mean: f32 = (0..COLOURS).map(|old| of_mean[old] * means[old]).sum();
+            for pixel in 0..size {
+                let detail = |old: usize| of_detail[old] * (colours[old][pixel] - means[old]);
+                let more = mean + (0..COLOURS).map(detail).sum::<f32>();
+                data.push(colours[new][pixel] + added[new * size + pixel] + more);
+            }
+        }
+    }
+    Tensor::new(source.shape(), data)
 }
 
 /// Channels of `a`, then those of `b`, both `[N, H, W, C]`.
@@ -495,15 +534,50 @@ mod tests {
             },
             0,
         );
-        let mut absolute = SourceConditioned::new(echo, source.clone(), false);
+        let mut absolute = SourceConditioned::new(echo, source.clone(), Relation::Apart);
         assert_eq!(
             absolute.predict(&input, 0.0).unwrap().data(),
             [0.5, 0.5, -0.5, -0.5]
         );
-        let mut relative = SourceConditioned::new(absolute.network, source, true);
+        let mut relative = SourceConditioned::new(absolute.network, source, Relation::Added);
         assert_eq!(
             relative.predict(&input, 0.0).unwrap().data(),
             [10.5, 20.5, 29.5, 39.5]
+        );
+    }
+
+    // `denoised` of train/model.py on the same numbers in float64.
+    #[test]
+    fn colours_of_the_source_are_mixed_as_the_output_says() {
+        let wave = |channels: usize, number: fn(f64) -> f64| {
+            // A row of two patches; the formula counts channel by channel.
+            let places = (0..2).flat_map(|place| (0..channels).map(move |c| 2 * c + place));
+            let data = places.map(|k| number(k as f64) as f32).collect();
+            Tensor::new([1, 1, 2, channels], data).unwrap()
+        };
+        let source = wave(48, |k| (0.7 * k).sin());
+        let output = wave(66, |k| 0.3 * (0.4 * k).cos());
+        let got = mixed(&source, &output).unwrap();
+        for (at, want) in [
+            (0, 0.177_126),
+            (1, 1.166_345),
+            (15, 1.156_037),
+            (16, 0.046_928),
+            (31, -0.410_689),
+            (47, 0.617_677),
+            (48, 0.835_267),
+            (63, 0.656_218),
+            (95, -0.054_011),
+        ] {
+            let got = got.data()[at];
+            assert!((got - want).abs() < 2e-6, "{at}: {got}, {want}");
+        }
+        let still = mixed(&source, &Tensor::zeros([1, 1, 2, 66])).unwrap();
+        assert_eq!(still, source);
+        let error = mixed(&source, &Tensor::zeros([1, 1, 2, 48])).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "network output has shape [1, 1, 2, 48], expected [1, 1, 2, 66]"
         );
     }
 

@@ -10,7 +10,7 @@ use crate::refiner::walk;
 use crate::schedule::variance_of_noised;
 use crate::{
     BoxedError, Colours, Conditioning, Discrete, Error, Guided, LatentCodec, Network, Noise,
-    NoiseKind, Plan, PlanRequest, PredictionType, Progress, Refiner, RunNoise, Sampler,
+    NoiseKind, Plan, PlanRequest, PredictionType, Progress, Refiner, Relation, RunNoise, Sampler,
     SourceConditioned, Spacing, Stage, Start, Strength, StrengthRule, TrainingSchedule, Variation,
     Windowed, Windows, low_pass, needs_uncond,
 };
@@ -451,12 +451,14 @@ pub(crate) fn guided<'n>(
 ) -> Result<Guided<BoundNetwork<'n>>, Error> {
     let guidance_scale = settings.guidance_scale;
     let prediction = wiring.training.config().prediction_type;
-    let relative = wiring.conditioning.is_some_and(Conditioning::is_relative);
+    let relation = wiring
+        .conditioning
+        .map_or(Relation::Apart, Conditioning::relation);
     let by_source = match wiring.conditioning {
         Some(Conditioning::Instructed) => settings.image_guidance != 1.0,
         _ => false,
     };
-    if relative && prediction != PredictionType::Sample {
+    if relation != Relation::Apart && prediction != PredictionType::Sample {
         let expected = "Sample where the output is relative to the source";
         return Err(Error::value(
             "prediction_type",
@@ -471,7 +473,7 @@ pub(crate) fn guided<'n>(
             None => network,
         };
         let network = match channels {
-            Some(channels) => Box::new(SourceConditioned::new(network, channels, relative)),
+            Some(channels) => Box::new(SourceConditioned::new(network, channels, relation)),
             None => network,
         };
         Ok(Discrete::new(network, prediction))

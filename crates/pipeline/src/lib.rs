@@ -28,7 +28,7 @@ mod windows;
 
 pub use codec::{LatentCodec, PatchLatents};
 pub use colours::Colours;
-pub use conditioning::{Conditioning, ConditioningRule, low_pass};
+pub use conditioning::{Conditioning, ConditioningRule, Relation, low_pass};
 pub use denoiser::{Denoiser, Discrete, Guided, Network, SourceConditioned, needs_uncond};
 pub use error::{BoxedError, Error, Stage};
 pub use imagegen_engine::Tensor;

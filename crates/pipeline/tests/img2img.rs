@@ -8,8 +8,8 @@ use common::{stable_diffusion, starter};
 use imagegen_engine::random::Generator;
 use imagegen_pipeline::{
     BoxedError, Colours, Conditioning, ConditioningRule, Error, Img2Img, LatentCodec, Network,
-    Networks, Noise, NoiseKind, PatchLatents, Prompt, Sampler, Settings, Silent, Spacing, Stage,
-    Start, Strength, StrengthRule, Tensor, Text2Img, TrainingSchedule, img2img, text2img,
+    Networks, Noise, NoiseKind, PatchLatents, Prompt, Relation, Sampler, Settings, Silent, Spacing,
+    Stage, Start, Strength, StrengthRule, Tensor, Text2Img, TrainingSchedule, img2img, text2img,
 };
 
 /// Pulls towards a colour of its own; sees the source channels if there are any.
@@ -48,14 +48,14 @@ fn formula<'a>(prompt: Prompt) -> Result<Box<dyn Network + 'a>, BoxedError> {
 }
 
 fn rule() -> Conditioning {
-    faded(true)
+    faded(Relation::Added)
 }
 
-fn faded(relative: bool) -> Conditioning {
+fn faded(relation: Relation) -> Conditioning {
     Conditioning::Faded(ConditioningRule {
         low_pass_by_strength: vec![(0.85, 1), (0.95, 2), (0.99, 8)],
         above: 0,
-        relative,
+        relation,
     })
 }
 
@@ -319,7 +319,7 @@ fn run_sampling(
     training: &TrainingSchedule,
     settings: Settings,
 ) -> Result<imagegen_pipeline::Outcome, Error> {
-    let conditioning = faded(false);
+    let conditioning = faded(Relation::Apart);
     let mut networks = Networks {
         codec: &mut Sampling { bad },
         network,

@@ -6,8 +6,8 @@ use common::starter;
 use imagegen_engine::random::Generator;
 use imagegen_pipeline::{
     BoxedError, Colours, Conditioning, ConditioningRule, Error, Img2Img, Inpaint, MaskedContent,
-    Network, Networks, NoiseKind, Outcome, PatchLatents, Prompt, Sampler, Settings, Silent,
-    Spacing, Strength, StrengthRule, Tensor, Text2Img, img2img, inpaint, text2img,
+    Network, Networks, NoiseKind, Outcome, PatchLatents, Prompt, Relation, Sampler, Settings,
+    Silent, Spacing, Strength, StrengthRule, Tensor, Text2Img, img2img, inpaint, text2img,
 };
 
 /// Sides of the test's pictures, in pixels; cells of latents have 4.
@@ -107,7 +107,7 @@ fn with_networks<T>(
     let conditioning = Conditioning::Faded(ConditioningRule {
         low_pass_by_strength: vec![(0.85, 1), (0.95, 2), (0.99, 8)],
         above: 0,
-        relative: true,
+        relation: Relation::Added,
     });
     let mut codec = PatchLatents::new(4, 1.7, 16).expect("sound numbers");
     work(&mut Networks {

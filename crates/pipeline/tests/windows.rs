@@ -8,8 +8,8 @@ use common::{Tolerance, assert_close, starter};
 use imagegen_engine::random::Generator;
 use imagegen_pipeline::{
     BoxedError, Colours, Conditioning, ConditioningRule, Img2Img, Inpaint, MaskedContent, Network,
-    Networks, NoiseKind, PatchLatents, Prompt, Sampler, Settings, Silent, Spacing, Strength,
-    StrengthRule, Tensor, Text2Img, Windowed, Windows, img2img, inpaint, text2img,
+    Networks, NoiseKind, PatchLatents, Prompt, Relation, Sampler, Settings, Silent, Spacing,
+    Strength, StrengthRule, Tensor, Text2Img, Windowed, Windows, img2img, inpaint, text2img,
 };
 
 const CHANNELS: usize = 48;
@@ -100,7 +100,7 @@ fn all(
     let faded = Conditioning::Faded(ConditioningRule {
         low_pass_by_strength: vec![(0.85, 1)],
         above: 0,
-        relative: true,
+        relation: Relation::Added,
     });
     let strength = Strength::new(0.7).expect("in range");
     let mut made = Vec::new();

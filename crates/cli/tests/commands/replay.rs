@@ -110,8 +110,7 @@ fn second_passes_are_told_and_replayed() {
 fn schedule_fresh_noise_and_rescale_have_their_say_and_are_replayed() {
     let place = Place::with_source();
     let plain = "transform a.png -p winter -n night --steps 4 --guidance 3 --seed 4";
-    let all =
-        "--sampler euler_a --schedule karras --eta 0.5 --guidance-rescale 0.7 --guidance-until 0.5 --cache-interval 2";
+    let all = "--sampler euler_a --schedule karras --eta 0.5 --guidance-rescale 0.7 --guidance-until 0.5 --cache-interval 2";
     succeed(&place, &format!("{plain} {all} -o o.png"));
     succeed(&place, "replay o.png -o again.png");
     assert!(place.bytes("again.png") == place.bytes("o.png"));

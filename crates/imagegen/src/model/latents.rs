@@ -1,7 +1,7 @@
 //! `latents.json`: how a model's latents are made of pixels, how it wants to see its source, and its
 //! defaults. Fields that only describe are for readers and not read.
 
-use imagegen_pipeline::{Conditioning, ConditioningRule, LatentCodec, PatchLatents};
+use imagegen_pipeline::{Conditioning, ConditioningRule, LatentCodec, PatchLatents, Relation};
 use serde::Deserialize;
 
 use super::native::Native;
@@ -19,6 +19,8 @@ struct File {
     source_conditioning: Option<Fading>,
     #[serde(default)]
     output_relative_to_source: bool,
+    #[serde(default)]
+    colour_mixing: bool,
 }
 
 #[derive(Deserialize)]
@@ -68,11 +70,20 @@ impl LatentsFile {
         if !(0.0..=1.0).contains(&defaults.strength) {
             return Err(wrong("defaults.strength", &defaults.strength, "0 to 1"));
         }
+        let relation = match (file.output_relative_to_source, file.colour_mixing) {
+            (false, false) => Relation::Apart,
+            (true, false) => Relation::Added,
+            (true, true) => Relation::Mixed,
+            (false, true) => {
+                let expected = "false where the output is not relative to the source";
+                return Err(wrong("colour_mixing", &true, expected));
+            }
+        };
         let conditioning = file.source_conditioning.map(|rule| {
             Conditioning::Faded(ConditioningRule {
                 low_pass_by_strength: rule.low_pass_by_strength,
                 above: rule.above,
-                relative: file.output_relative_to_source,
+                relation,
             })
         });
         Ok(Self {

@@ -8,7 +8,7 @@ use imagegen_model::{
     Autoencoder, AutoencoderConfig, ClipText, ClipTextConfig, Posterior, TextStates, UNet,
     UNetConfig,
 };
-use imagegen_pipeline::{BoxedError, Conditioning, LatentCodec, Noise, PatchLatents};
+use imagegen_pipeline::{BoxedError, Conditioning, LatentCodec, Noise, PatchLatents, Relation};
 
 use super::files::ModelFiles;
 use super::parts::{CodecPart, Parts};
@@ -113,10 +113,15 @@ fn check_wiring<B: Backend>(
     texts: &Texts<B>,
 ) -> Result<(), Error> {
     let extra = conditioning.map_or(0, |conditioning| conditioning.channels(channels));
+    let relation = conditioning.map_or(Relation::Apart, Conditioning::relation);
     let (hidden, pooled) = (texts.hidden(), texts.pooled());
     let wiring = [
         ("in_channels", unet.in_channels, channels + extra),
-        ("out_channels", unet.out_channels, channels),
+        (
+            "out_channels",
+            unet.out_channels,
+            relation.channels(channels),
+        ),
         ("cross_attention_dim", unet.cross_attention_dim, hidden),
         (
             "projection_class_embeddings_input_dim",

@@ -58,7 +58,7 @@ def in_one_batch(model):
         fed = torch.cat([noised, source_channels], 1).repeat(2, 1, 1, 1)
         hidden, pooled = (torch.cat(pair) for pair in zip(*texts))
         output = model.unet(fed, timestep, encoder_hidden_states=hidden, class_labels=pooled, return_dict=False)[0]
-        cond, uncond = (output + source_channels).chunk(2)
+        cond, uncond = model.estimate(output, source_channels.repeat(2, 1, 1, 1)).chunk(2)
         return uncond + guidance_scale * (cond - uncond)
 
     return denoise

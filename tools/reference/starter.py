@@ -11,7 +11,9 @@ What happens, in full:
    The start is sqrt(abar) * latents + sqrt(1 - abar) * noise, with abar the product of 1 - beta at the first of them.
 3. The UNet is fed 96 channels: the 48 noised ones, then the source's own latents. The source is low-passed first, by a factor that
    grows with strength: factor 1 is the source, factor k means of k x k pixels enlarged bilinearly, factor 0 zeros.
-4. denoised = UNet output + source channels, for the prompt and, if guidance is not 1, for the negative prompt;
+4. denoised = UNet output + source channels, for the prompt and, if guidance is not 1, for the negative prompt. With "colour_mixing" in
+   latents.json the output has 18 channels more: two 3 x 3 matrices M and D per patch, by which the source channels' colours are mixed first,
+   colours + M @ mean + D @ (colours - mean), with the patch's mean colour;
    denoised = uncond + guidance_scale * (cond - uncond). The text's pooled state goes in as class labels.
 5. DDIM without noise: the direction to the noise comes from `denoised` as it is, the next clean part from `denoised` clamped to
    clip_sample_range. The next abar is that of the next timestep in the list, and 1 after the last. (diffusers' DDIMScheduler takes
@@ -116,6 +118,19 @@ class Starter:
         """The inverse of `to_latents`, clamped to -1..1."""
         return F.pixel_shuffle(latents / self.latents["scaling_factor"], self.latents["patch_size"]).clamp(-1, 1)
 
+    def estimate(self, output, source_channels):
+        """The clean estimate that the UNet's output stands for."""
+        if not self.latents.get("colour_mixing", False):
+            return output + source_channels
+        added, mixing = output[:, :source_channels.shape[1]], output[:, source_channels.shape[1]:]
+        n, _, height, width = source_channels.shape
+        colours = source_channels.reshape(n, 3, -1, height, width)
+        means = colours.mean(2, keepdim=True)
+        matrices = mixing.reshape(n, 2, 3, 3, height, width)
+        of_mean = torch.einsum("nijhw,njphw->niphw", matrices[:, 0], means)
+        of_detail = torch.einsum("nijhw,njphw->niphw", matrices[:, 1], colours - means)
+        return added + (colours + of_mean + of_detail).reshape(source_channels.shape)
+
     @torch.no_grad()
     def denoise(self, noised, source_channels, timestep, texts, guidance_scale):
         """The guided clean estimate; `texts` are the embeddings (hidden, pooled) of prompt and negative prompt."""
@@ -123,7 +138,7 @@ class Starter:
 
         def predict(hidden, pooled):
             output = self.unet(fed, timestep, encoder_hidden_states=hidden, class_labels=pooled, return_dict=False)[0]
-            return output + source_channels
+            return self.estimate(output, source_channels)
 
         cond, uncond = texts
         if guidance_scale == 1:

@@ -59,10 +59,15 @@ impl Geometry {
         self.keys.div_ceil(width) * width * P::items_in(self.depth)
     }
 
-    /// Items of one head's packed values: `[block][column panel][items of keys][width]`.
+    /// Items of one head's packed values: `[block][column panel][items of keys][width]`, where the last panel may be
+    /// [`LANES`] wide.
     fn packed_values<P: Product>(&self, width: usize) -> usize {
-        let columns = self.depth.next_multiple_of(width);
-        self.keys.next_multiple_of(width) / P::DEPTH * columns
+        self.keys.next_multiple_of(width) / P::DEPTH * self.columns()
+    }
+
+    /// Columns of packed values.
+    fn columns(&self) -> usize {
+        self.depth.next_multiple_of(LANES)
     }
 
     /// Items of one head's packed keys and values.
@@ -95,7 +100,9 @@ impl<P: Product> Kernel for PackHead<'_, P> {
         let start =
             |t: usize| (self.picture * geometry.keys + t) * geometry.row() + self.head * depth;
         let (keys, values) = self.out.split_at_mut(geometry.packed_keys::<P>(width));
-        let columns = depth.next_multiple_of(width);
+        let columns = geometry.columns();
+        // Of values; a rest that is no panel is a narrow one.
+        let panelled = columns / width * width;
         let deepest = KEY_BLOCK.next_multiple_of(width) * columns;
         let mut numbers = self.memory.take(deepest.max(width * depth));
         let numbers = numbers.as_mut_slice();
@@ -112,7 +119,7 @@ impl<P: Product> Kernel for PackHead<'_, P> {
                     numbers[t] = number;
                 }
             }
-            out.copy_from_slice(P::columns(lanes, numbers, depth, room));
+            out.copy_from_slice(P::columns(lanes, numbers, [depth, width], room));
         }
         for (first, count, padded) in geometry.key_blocks(width) {
             let numbers = &mut numbers[..padded * columns];
@@ -120,11 +127,16 @@ impl<P: Product> Kernel for PackHead<'_, P> {
             for t in 0..count {
                 let row = &self.value[start(first + t)..][..depth];
                 for (panel, part) in row.chunks(width).enumerate() {
-                    numbers[(panel * padded + t) * width..][..part.len()].copy_from_slice(part);
+                    let width = width.min(columns - panel * width);
+                    let panel = panel * padded * L::WIDTH;
+                    numbers[panel + t * width..][..part.len()].copy_from_slice(part);
                 }
             }
             let block = &mut values[first / P::DEPTH * columns..][..padded / P::DEPTH * columns];
-            block.copy_from_slice(P::columns(lanes, numbers, padded, room));
+            let (wide, narrow) = block.split_at_mut(padded / P::DEPTH * panelled);
+            let (wide_numbers, narrow_numbers) = numbers.split_at(padded * panelled);
+            wide.copy_from_slice(P::columns(lanes, wide_numbers, [padded, width], room));
+            narrow.copy_from_slice(P::columns(lanes, narrow_numbers, [padded, LANES], room));
         }
     }
 }
@@ -148,7 +160,7 @@ impl<P: Product> Kernel for AttentionPiece<'_, P> {
 
     #[inline(always)]
     fn run<L: Lanes>(mut self, lanes: L) {
-        let columns = self.geometry.depth.next_multiple_of(L::WIDTH);
+        let columns = self.geometry.columns();
         let scores = TILES_AT_ONCE * L::ROWS * KEY_BLOCK.next_multiple_of(L::WIDTH);
         let query = QUERY_BLOCK * self.geometry.depth;
         let items = QUERY_BLOCK * P::items_in(self.geometry.depth);
@@ -360,7 +372,8 @@ fn add_values<P: Product, L: Lanes>(
     let room = P::items(scratch.scores_room.as_mut_slice());
     let scores = P::rows(lanes, scores, padded, room);
     let items = padded / P::DEPTH;
-    for (panel, values) in values.chunks_exact(items * width).enumerate() {
+    for (panel, values) in values.chunks(items * width).enumerate() {
+        let narrow = values.len() < items * width;
         for first in (0..some.len()).step_by(L::ROWS) {
             let count = L::ROWS.min(some.len() - first);
             let tile = Tile {
@@ -374,7 +387,11 @@ fn add_values<P: Product, L: Lanes>(
                 fresh: false,
             };
             let sums = (some.start + first) * columns + panel * width;
-            lanes.multiply::<P>(&tile, &mut scratch.sums[sums..]);
+            let sums = &mut scratch.sums[sums..];
+            match narrow {
+                true => lanes.multiply_narrow::<P>(&tile, sums),
+                false => lanes.multiply::<P>(&tile, sums),
+            }
         }
     }
 }

@@ -82,7 +82,7 @@ impl Panels {
             items: P::columns(
                 lanes,
                 numbers,
-                self.inputs,
+                [self.inputs, L::WIDTH],
                 P::items(room.items.as_mut_slice()),
             ),
             bias: &self.bias[index * self.width..][..self.width],

@@ -111,7 +111,7 @@ impl<P: Product> DirectPiece<'_, P> {
         for col in self.out.cols().step_by(L::WIDTH) {
             let weights = self.weights;
             let panel = weights.panel(lanes, col / L::WIDTH, block, rooms.numbers);
-            let panel = P::columns(lanes, panel, channels, rooms.items);
+            let panel = P::columns(lanes, panel, [channels, L::WIDTH], rooms.items);
             for run in 0..runs {
                 let a = &scratch[run * stride * bordered * depth..];
                 for first in (0..length).step_by(L::ROWS) {

@@ -172,7 +172,12 @@ impl<P: Product> Kernel for PanelPiece<'_, P> {
             let numbers = &mut numbers.as_mut_slice()[..PLACES * count * L::WIDTH];
             transform(lanes, self.weights, self.panel, channels, numbers, count);
             for (place, numbers) in numbers.chunks_exact(count * L::WIDTH).enumerate() {
-                let items = P::columns(lanes, numbers, count, P::items(room.as_mut_slice()));
+                let items = P::columns(
+                    lanes,
+                    numbers,
+                    [count, L::WIDTH],
+                    P::items(room.as_mut_slice()),
+                );
                 let start = place * pitch + block / P::DEPTH * L::WIDTH;
                 self.out[start..start + items.len()].copy_from_slice(items);
             }
@@ -400,7 +405,10 @@ impl<P: Product> WinogradPiece<'_, P> {
                     let all = block..block + channels;
                     transform(lanes, self.weights, panel, all, numbers, channels);
                     let rounded = P::items(rounded.as_mut_slice());
-                    (P::columns(lanes, numbers, channels, rounded), depth)
+                    (
+                        P::columns(lanes, numbers, [channels, L::WIDTH], rounded),
+                        depth,
+                    )
                 }
             };
             for place in 0..PLACES {

@@ -88,6 +88,16 @@ const PAIRS: [u16; 2 * LANES] = {
     places
 };
 
+/// The tile of as many rows as there are, `$u` lane groups wide.
+macro_rules! rows {
+    ($u:literal, $lanes:ident, $tile:ident, $sums:ident; $($r:literal)+) => {
+        match $tile.rows {
+            $($r => tile::multiply::<P, Self, $r, $u>($lanes, $tile, $sums),)+
+            _ => tile::multiply::<P, Self, 1, $u>($lanes, $tile, $sums),
+        }
+    };
+}
+
 impl<const BF16: bool> Lanes for Avx512<BF16> {
     type V = __m512;
     // 28 sums, 2 columns and 1 broadcast fill 31 of 32 registers.
@@ -255,14 +265,10 @@ impl<const BF16: bool> Lanes for Avx512<BF16> {
     }
     #[inline(always)]
     fn multiply<P: Product>(self, tile: &Tile<'_, P::Item>, sums: &mut [f32]) {
-        macro_rules! rows {
-            ($($r:literal)+) => {
-                match tile.rows {
-                    $($r => tile::multiply::<P, Self, $r, 2>(self, tile, sums),)+
-                    _ => tile::multiply::<P, Self, 1, 2>(self, tile, sums),
-                }
-            };
-        }
-        rows!(14 13 12 11 10 9 8 7 6 5 4 3 2);
+        rows!(2, self, tile, sums; 14 13 12 11 10 9 8 7 6 5 4 3 2);
+    }
+    #[inline(always)]
+    fn multiply_narrow<P: Product>(self, tile: &Tile<'_, P::Item>, sums: &mut [f32]) {
+        rows!(1, self, tile, sums; 14 13 12 11 10 9 8 7 6 5 4 3 2);
     }
 }

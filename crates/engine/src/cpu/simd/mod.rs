@@ -74,6 +74,17 @@ pub(crate) trait Lanes: Copy {
     fn sum(self, a: Self::V) -> f32;
     /// Runs the register tile; see [`Tile`].
     fn multiply<P: Product>(self, tile: &Tile<'_, P::Item>, sums: &mut [f32]);
+    /// The same with a panel of [`LANES`] columns.
+    #[inline(always)]
+    fn multiply_narrow<P: Product>(self, tile: &Tile<'_, P::Item>, sums: &mut [f32]) {
+        const {
+            assert!(
+                Self::WIDTH == LANES,
+                "wider tiles have narrow ones of their own"
+            )
+        };
+        self.multiply::<P>(tile, sums);
+    }
 
     /// Sixteen words in registers, as bits.
     fn load_words(self, from: &Words) -> Self::V;

@@ -38,11 +38,12 @@ pub(crate) trait Product: Copy + Send + Sync + 'static {
     /// Sixteen numbers of a row at most as the first items of `to`; what is not used of `value` is zero.
     fn put<L: Lanes>(lanes: L, value: L::V, used: usize, to: &mut [Self::Item]);
 
-    /// Panels `[depth][W]`, any number of them, as `[items_in(depth)][W]`: themselves, or rounded into `room`.
+    /// Panels `[depth][width]`, any number of them, as `[items_in(depth)][width]`: themselves, or rounded into `room`. The
+    /// width is a multiple of [`LANES`].
     fn columns<'a, L: Lanes>(
         lanes: L,
         panels: &'a [f32],
-        depth: usize,
+        depth_and_width: [usize; 2],
         room: &'a mut [Self::Item],
     ) -> &'a [Self::Item];
 
@@ -99,7 +100,12 @@ impl Product for Singles {
         lanes.store_part(value, &mut to[..used]);
     }
     #[inline(always)]
-    fn columns<'a, L: Lanes>(_: L, panels: &'a [f32], _: usize, _: &'a mut [f32]) -> &'a [f32] {
+    fn columns<'a, L: Lanes>(
+        _: L,
+        panels: &'a [f32],
+        _: [usize; 2],
+        _: &'a mut [f32],
+    ) -> &'a [f32] {
         panels
     }
 }
@@ -178,18 +184,18 @@ impl Product for Bfloats {
     fn columns<'a, L: Lanes>(
         lanes: L,
         panels: &'a [f32],
-        depth: usize,
+        [depth, width]: [usize; 2],
         room: &'a mut [u32],
     ) -> &'a [u32] {
-        let words = Self::items_in(depth) * L::WIDTH;
-        let room = &mut room[..panels.len() / (depth * L::WIDTH) * words];
-        let panels = panels.chunks_exact(depth * L::WIDTH);
+        let words = Self::items_in(depth) * width;
+        let room = &mut room[..panels.len() / (depth * width) * words];
+        let panels = panels.chunks_exact(depth * width);
         for (panel, room) in panels.zip(room.chunks_exact_mut(words)) {
-            let pairs = panel.chunks(2 * L::WIDTH);
-            for (pair, words) in pairs.zip(room.chunks_exact_mut(L::WIDTH)) {
-                for at in (0..L::WIDTH).step_by(LANES) {
+            let pairs = panel.chunks(2 * width);
+            for (pair, words) in pairs.zip(room.chunks_exact_mut(width)) {
+                for at in (0..width).step_by(LANES) {
                     let low = lanes.load_part(&pair[at..at + LANES]);
-                    let high = match pair.get(L::WIDTH + at..L::WIDTH + at + LANES) {
+                    let high = match pair.get(width + at..width + at + LANES) {
                         Some(high) => lanes.load_part(high),
                         None => lanes.splat(0.0),
                     };

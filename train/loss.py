@@ -23,10 +23,10 @@ from trajectories import Samples, States
 # Of the noise levels; with more, the last steps crowd out those where the text decides.
 MAX_WEIGHT = 2.0
 PATCH_CHANGE, DETAIL_CHANGE = 0.02, 0.01  # keep styles that change almost nothing from exploding
-PATCH_SHARE, DETAIL_SHARE = 0.5, 0.35
+PATCH_SHARE, DETAIL_SHARE = 0.5, 0.15
 
 # Beside those for the error of the latents.
-COLOUR_SHARE, TEXTURE_SHARE, STATISTICS_SHARE, SEAM_SHARE = 0.4, 0.4, 0.8, 0.1
+COLOUR_SHARE, TEXTURE_SHARE, STATISTICS_SHARE, SEAM_SHARE = 0.4, 0.8, 1.6, 0.1
 COLOUR_CHANGE = 0.01
 TEXTURE_CHANGE, STATISTICS_CHANGE, SEAM_CHANGE = 0.1, 0.15, 0.02
 TEXTURE_OCTAVES, TEXTURE_WINDOW = 3, 8

@@ -128,6 +128,8 @@ def denoised(output: Tensor, source: Tensor) -> Tensor:
     to the level, since all of its channels would be busy with carrying it through.
     """
     count, _, height, width = source.shape
+    if output.shape[1] == LATENT_CHANNELS:  # an older network, which mixes nothing
+        return source + output
     added, mixing = output.split([LATENT_CHANNELS, MIXING_CHANNELS], 1)
     of_mean, of_detail = mixing.reshape(count, 2, 3, 3, height, width).unbind(1)
     patches = source.view(count, 3, PATCH**2, height, width)

@@ -18,17 +18,17 @@ from rows import Row
 from style_set import GREY
 
 STYLE_WEIGHTS = {
-    "oil": 1.3,
-    "impressionist": 1.2,
-    "watercolour": 1.3,
-    "pencil": 1.0,
-    "colour_pencil": 0.9,
-    "comic": 1.3,
-    "pixel": 1.2,
-    "winter": 1.0,
-    "autumn": 1.0,
-    "night": 0.6,
-    "sunset": 0.4,
+    "oil": 1.8,
+    "impressionist": 1.0,
+    "watercolour": 1.8,
+    "pencil": 0.7,
+    "colour_pencil": 0.6,
+    "comic": 2.2,
+    "pixel": 2.5,
+    "winter": 0.6,
+    "autumn": 0.9,
+    "night": 0.4,
+    "sunset": 0.2,
     "oil_bold": 0.1,
     "charcoal": 0.08,
     "stained": 0.08,
@@ -38,7 +38,7 @@ STYLE_WEIGHTS = {
     "pixel_fine": 0.08,
     "fog": 0.08,
 }
-"""How often a style is drawn among the styled pairs."""
+"""How often a style is drawn among the styled pairs: those that are learned slowly, more often."""
 
 PALETTE_CHOICES = ["warm", "cool", "soft", "vivid", "dark", "bright", "bw", "sepia", "warm", "soft"]
 IMPRESSIONISTS = (

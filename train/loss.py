@@ -1,11 +1,12 @@
 """The training loss: what counts as an error, and how much.
 
-Five errors are counted, each relative to what leaving the source as it is would cost: of the
+Six errors are counted, each relative to what leaving the source as it is would cost: of the
 latents themselves, of their colour apart from lightness, of texture (how much detail there is
 about each place and which way it runs, wherever exactly its lines fall), of the whole crop's
-statistics, and of the seams between patches. Without the second, tints stay that the squared error
-hardly sees; without the third and fourth, strokes and hatching, which no network can foresee, are
-averaged away, and what should be flat keeps a weave; without the last, the patches show as a grid.
+statistics, of the seams between patches, and of what repeats from patch to patch. Without the
+second, tints stay that the squared error hardly sees; without the third and fourth, strokes and
+hatching, which no network can foresee, are averaged away, and what should be flat keeps a weave;
+without the last two, the patches show as a grid, and texture is made of it.
 """
 
 from dataclasses import dataclass
@@ -26,10 +27,12 @@ PATCH_CHANGE, DETAIL_CHANGE = 0.02, 0.01  # keep styles that change almost nothi
 PATCH_SHARE, DETAIL_SHARE = 0.5, 0.15
 
 # Beside those for the error of the latents.
-COLOUR_SHARE, TEXTURE_SHARE, STATISTICS_SHARE, SEAM_SHARE = 0.4, 0.8, 1.6, 0.1
+COLOUR_SHARE, TEXTURE_SHARE, STATISTICS_SHARE = 0.4, 0.8, 1.6
+SEAM_SHARE, FOLD_SHARE = 0.3, 0.3
 COLOUR_CHANGE = 0.01
 TEXTURE_CHANGE, STATISTICS_CHANGE, SEAM_CHANGE = 0.1, 0.15, 0.02
 TEXTURE_OCTAVES, TEXTURE_WINDOW = 3, 8
+FOLD_WINDOW, FOLD_CHANGE, FOLD_FLOOR = 32, 0.3, 2e-5
 TEXTURE_FLOOR = 1e-4  # of the energy: about one level of 255
 # Timestep from which texture and statistics begin to count: with more noise the estimate is a mean.
 TEXTURED_BELOW = 800
@@ -100,6 +103,25 @@ def _seams(pixels: Tensor) -> Tensor:
     return torch.cat(steps, 1)
 
 
+def _folds(pixels: Tensor) -> Tensor:
+    """Return how much repeats from patch to patch, `[N, values]`.
+
+    All patches about a place laid over one another: strokes cancel out, a weave does not. Of
+    patches as the network's finest level sees them, and the one below; logarithms of energy.
+    """
+    folds = []
+    for size in (PATCH, 2 * PATCH):
+        count, _, height, width = pixels.shape
+        patches = F.pixel_unshuffle(pixels, size).view(count, 3, size**2, -1)
+        detail = (patches - patches.mean(2, keepdim=True)).view(
+            count, 3 * size**2, height // size, width // size
+        )
+        folded = F.avg_pool2d(detail, FOLD_WINDOW // size)
+        energy = folded.view(count, 3, size**2, -1).pow(2).mean(2)
+        folds.append(0.5 * (energy + FOLD_FLOOR).log().flatten(1))
+    return torch.cat(folds, 1)
+
+
 def _relative(estimate: Tensor, target: Tensor, source: Tensor, change: float) -> Tensor:
     """Return the mean difference from the target, relative to the source's, per sample."""
     error, leaving = (estimate - target).abs().sum(1), (source - target).abs().sum(1)
@@ -150,6 +172,8 @@ class Loss:
         pixels = [from_latents(latents) for latents in (estimate, target, source)]
         seams = [_seams(picture) for picture in pixels]
         relative = relative + SEAM_SHARE * _relative(*seams, SEAM_CHANGE)
+        folds = [_folds(picture) for picture in pixels]
+        relative = relative + FOLD_SHARE * _relative(*folds, FOLD_CHANGE)
         textures = [_texture(picture) for picture in pixels]
         textured = TEXTURE_SHARE * _relative(*textures, TEXTURE_CHANGE)
         goal = samples.target_figures

@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import CLIPTokenizerFast
 
 from data import REPAIR, Batch, Pictures
+from discriminator import STYLES
 from model import MAX_TOKENS, low_pass
 from style_statistics import statistics
 from trajectories import Samples
@@ -29,8 +30,9 @@ def to_samples(batch: Batch, tokenizer: CLIPTokenizerFast) -> Samples:
     repairs = torch.tensor([style == REPAIR for style in batch.styles])
     has_source = torch.tensor(batch.has_source)
     known = condition * has_source[:, None, None, None]
+    styles = torch.tensor([STYLES.index(style) for style in batch.styles])
     figures = statistics(target), statistics(known)
-    return Samples(condition, source, has_source, target, tokens, repairs, *figures)
+    return Samples(condition, source, has_source, target, tokens, repairs, styles, *figures)
 
 
 def tokenize(texts: list[str], tokenizer: CLIPTokenizerFast) -> Tensor:

@@ -17,6 +17,7 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel
 
+from discriminator import Discriminator, telling_loss
 from model import PATCH, denoised, from_latents, to_latents
 from style_statistics import distance, statistics
 from trajectories import Samples, States
@@ -36,6 +37,8 @@ FOLD_WINDOW, FOLD_CHANGE, FOLD_FLOOR = 32, 0.3, 2e-5
 TEXTURE_FLOOR = 1e-4  # of the energy: about one level of 255
 # Timestep from which texture and statistics begin to count: with more noise the estimate is a mean.
 TEXTURED_BELOW = 800
+# The discriminator looks at estimates below this timestep.
+TOLD_BELOW, TOLD_SHARE = 300, 0.15
 
 
 @dataclass
@@ -135,6 +138,23 @@ class Loss:
         self, unet: UNet2DConditionModel, text: CLIPTextModel, device: torch.device, amp: bool
     ) -> None:
         self._unet, self._text, self._device, self._amp = unet, text, device, amp
+        self.discriminator = Discriminator().to(device)
+
+    def _told(self, states: States, pixels: Tensor) -> Tensor:
+        """Return how real pictures look to the discriminator, `[N, h, w]`."""
+        samples = states.samples
+        source = samples.condition * samples.has_source[:, None, None, None]
+        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._amp):
+            return self.discriminator(pixels, source, samples.styles).float()
+
+    def telling(self, states: States, estimate: Tensor) -> Tensor | None:
+        """Return the discriminator's own loss; none where all estimates are early ones."""
+        late = states.timesteps < TOLD_BELOW
+        if not bool(late.any()):
+            return None
+        some = states.chosen(late)
+        made = self._told(some, from_latents(estimate[late]))
+        return telling_loss(self._told(some, some.samples.target), made)
 
     def _predict(self, states: States, source: Tensor) -> Tensor:
         """Return the network's output."""
@@ -181,5 +201,9 @@ class Loss:
         leaving = distance(samples.source_figures, goal)
         textured = textured + STATISTICS_SHARE * away / (STATISTICS_CHANGE + leaving)
         textured = textured * (1 - states.timesteps / TEXTURED_BELOW).clamp(min=0)
+        late = states.timesteps < TOLD_BELOW
+        if bool(late.any()):
+            told = self._told(states.chosen(late), pixels[0][late]).mean((1, 2))
+            relative = relative.index_add(0, late.nonzero()[:, 0], -TOLD_SHARE * told)
         weight = (1 / (1 - states.alphas)).clamp(max=MAX_WEIGHT) / MAX_WEIGHT
         return Losses(weight * (relative + textured), states.timesteps, estimate.detach())

@@ -36,6 +36,7 @@ from model import UNetShape
 from trajectories import Noising, Samples, States, Trajectories
 
 LOG_STEPS, EVALUATE_STEPS = 50, 500
+TELLER_RATE = 3e-4  # of the discriminator
 LAST_SHARE = 0.03  # of the learning rate is left at the end of the budget
 VALIDATION_BATCHES, VALIDATION_SIZE = 4, 16
 VALIDATION_RUN = [444, 333, 222, 111, 0]  # 10 steps at strength 0.5
@@ -126,9 +127,11 @@ class Trainer:
         self.token_counts = torch.zeros(len(self.tokenizer), dtype=torch.long)
         self.step, self.seen, self.first_step = 0, 0, 0
         self.clock = Clock(args.minutes)
-        self._restore()
         net = torch.compile(self.unet) if args.compile else self.unet
         self.loss = Loss(net, self.text, self.device, args.amp)
+        tellers = self.loss.discriminator.parameters()
+        self.teller = torch.optim.Adam(tellers, lr=TELLER_RATE, betas=(0.0, 0.99))
+        self._restore()
         self.noising = Noising(self.device)
 
     def _make_optimiser(self) -> torch.optim.Optimizer:
@@ -147,6 +150,9 @@ class Trainer:
         if self.args.resume and last.exists():
             state = self._load(last)
             self.optimiser.load_state_dict(state["optimiser"])
+            if "discriminator" in state:
+                self.loss.discriminator.load_state_dict(state["discriminator"])
+                self.teller.load_state_dict(state["teller"])
             self.step, self.seen = state["step"], state["seen"]
             self.first_step = state["first_step"]
             self.clock = Clock(self.args.minutes, state["spent"])
@@ -171,6 +177,8 @@ class Trainer:
             "model": self.networks.state_dict(),
             "ema": self.average.state,
             "optimiser": self.optimiser.state_dict(),
+            "discriminator": self.loss.discriminator.state_dict(),
+            "teller": self.teller.state_dict(),
             "counts": self.token_counts,
             "step": self.step,
             "first_step": self.first_step,
@@ -199,18 +207,28 @@ class Trainer:
         rate = self.learning_rate()
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["scale"]
+        self.loss.discriminator.requires_grad_(False)
         losses = self.loss(states)
         self.optimiser.zero_grad(set_to_none=True)
         losses.loss.mean().backward()
+        self.loss.discriminator.requires_grad_(True)
         norm = torch.nn.utils.clip_grad_norm_(self.networks.parameters(), 1.0)
         if torch.isfinite(norm):
             self.optimiser.step()
+        telling = self.loss.telling(states, losses.estimate)
+        if telling is not None:
+            self.teller.zero_grad(set_to_none=True)
+            telling.backward()
+            self.teller.step()
         self.step += 1
         self.seen += len(losses.loss)
         tokens = states.samples.tokens.flatten().cpu()
         self.token_counts += torch.bincount(tokens, minlength=len(self.token_counts))
         self.average.update(self.step)
-        return losses, {"lr": round(rate, 7), "gradient": round(float(norm), 3)}
+        figures = {"lr": round(rate, 7), "gradient": round(float(norm), 3)}
+        if telling is not None:
+            figures["telling"] = round(telling.item(), 3)
+        return losses, figures
 
     @torch.no_grad()
     def evaluate(self, batches: list[Samples]) -> dict[str, Any]:

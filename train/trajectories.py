@@ -43,6 +43,8 @@ class Samples:
     tokens: Tensor
     repairs: Tensor
     """Whether the sample is a repair, which low strengths are for."""
+    styles: Tensor
+    """Numbers of the styles, as the discriminator counts them."""
     target_figures: Tensor
     source_figures: Tensor
     """Statistics of what should come out and of what the source channels hold."""
@@ -68,6 +70,11 @@ class States:
     noised: Tensor
     timesteps: Tensor
     alphas: Tensor
+
+    def chosen(self, which: Tensor) -> "States":
+        """Return those of a mask `[N]`."""
+        samples = Samples(*(field[which] for field in vars(self.samples).values()))
+        return States(samples, self.noised[which], self.timesteps[which], self.alphas[which])
 
 
 def joined(samples: list[Samples]) -> Samples:

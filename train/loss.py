@@ -33,12 +33,12 @@ SEAM_SHARE, FOLD_SHARE = 0.3, 0.3
 COLOUR_CHANGE = 0.01
 TEXTURE_CHANGE, STATISTICS_CHANGE, SEAM_CHANGE = 0.1, 0.15, 0.02
 TEXTURE_OCTAVES, TEXTURE_WINDOW = 3, 8
-FOLD_WINDOW, FOLD_CHANGE, FOLD_FLOOR = 32, 0.3, 2e-5
+FOLD_WINDOW, FOLD_CHANGE, FOLD_FLOOR = 32, 0.3, 3e-4
 TEXTURE_FLOOR = 1e-4  # of the energy: about one level of 255
 # Timestep from which texture and statistics begin to count: with more noise the estimate is a mean.
 TEXTURED_BELOW = 800
 # The discriminator looks at estimates below this timestep.
-TOLD_BELOW, TOLD_SHARE = 300, 0.15
+TOLD_BELOW, TOLD_SHARE = 300, 0.45
 
 
 @dataclass
@@ -193,9 +193,9 @@ class Loss:
         seams = [_seams(picture) for picture in pixels]
         relative = relative + SEAM_SHARE * _relative(*seams, SEAM_CHANGE)
         folds = [_folds(picture) for picture in pixels]
-        relative = relative + FOLD_SHARE * _relative(*folds, FOLD_CHANGE)
         textures = [_texture(picture) for picture in pixels]
         textured = TEXTURE_SHARE * _relative(*textures, TEXTURE_CHANGE)
+        textured = textured + FOLD_SHARE * _relative(*folds, FOLD_CHANGE)
         goal = samples.target_figures
         away = distance(statistics(pixels[0]), goal)
         leaving = distance(samples.source_figures, goal)

@@ -267,7 +267,12 @@ fn a_second_pass_beyond_the_model_is_made_in_windows() {
     let recipe = &made.facts.recipe;
     assert_eq!(recipe.tiles, None, "the first pass is whole");
     assert_eq!(recipe.hires.as_ref().unwrap().tiles, Some(512));
-    assert!(edge_at(&made.picture, 512) < 1.5);
+    // The edge of a window shows no more than other edges between patches do.
+    let usual = [480, 496, 528, 544].map(|x| edge_at(&made.picture, x));
+    let usual = usual.iter().sum::<f64>() / 4.0;
+    let edge = edge_at(&made.picture, 512);
+    println!("{edge:.2} at the window's edge, usual {usual:.2}");
+    assert!(edge < 1.3 * usual.max(1.0), "{edge}, usual {usual}");
     again(starter(), &made, None);
 }
 

@@ -54,11 +54,12 @@ def in_one_batch(model):
     """`Starter.denoise` with prompt and negative prompt in one call of the network."""
     import torch
 
-    def denoise(noised, source_channels, timestep, texts, guidance_scale):
+    def denoise(noised, source_channels, timestep, texts, guidance_scale, change=1.0):
         fed = torch.cat([noised, source_channels], 1).repeat(2, 1, 1, 1)
         hidden, pooled = (torch.cat(pair) for pair in zip(*texts))
         output = model.unet(fed, timestep, encoder_hidden_states=hidden, class_labels=pooled, return_dict=False)[0]
         cond, uncond = model.estimate(output, source_channels.repeat(2, 1, 1, 1)).chunk(2)
+        cond, uncond = (source_channels + change * (clean - source_channels) for clean in (cond, uncond))
         return uncond + guidance_scale * (cond - uncond)
 
     return denoise

@@ -73,9 +73,9 @@ class Starter:
         info = json.loads((folder / "latents.json").read_text("utf-8"))
         self.limit: float = schedule["clip_sample_range"]
         self.defaults: dict[str, float] = info["defaults"]
-        self._low_pass: list[tuple[float, int]] = info["source_conditioning"][
-            "low_pass_by_strength"
-        ]
+        conditioning = info["source_conditioning"]
+        self._low_pass: list[tuple[float, int]] = conditioning["low_pass_by_strength"]
+        self._change: list[tuple[float, float]] = conditioning.get("change_by_strength", [(0, 1)])
 
     @torch.no_grad()
     def embed(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
@@ -118,6 +118,7 @@ class Starter:
         generator = torch.Generator().manual_seed(settings.seed)
         noise = torch.randn((1, *latents.shape[1:]), generator=generator).to(self.device)
         timesteps = self.timesteps(steps, strength)
+        change = float(np.interp(strength, *zip(*self._change, strict=True)))
         alpha = self.alphas[timesteps[0]]
         noised = (alpha.sqrt() * latents + (1 - alpha).sqrt() * noise).float()
         for place, timestep in enumerate(timesteps):
@@ -125,6 +126,7 @@ class Starter:
             if guidance != 1:
                 unguided = self._denoise(noised, source, timestep, uncond)
                 clean = unguided + guidance * (clean - unguided)
+            clean = source + change * (clean - source)
             last = place + 1 == len(timesteps)
             following = 1.0 if last else float(self.alphas[timesteps[place + 1]])
             noised = self._ddim(noised, clean, float(self.alphas[timestep]), following)

@@ -13,7 +13,8 @@ What happens, in full:
    grows with strength: factor 1 is the source, factor k means of k x k pixels enlarged bilinearly, factor 0 zeros.
 4. denoised = UNet output + source channels, for the prompt and, if guidance is not 1, for the negative prompt. With "colour_mixing" in
    latents.json the output has 18 channels more: two 3 x 3 matrices M and D per patch, by which the source channels' colours are mixed first,
-   colours + M @ mean + D @ (colours - mean), with the patch's mean colour;
+   colours + M @ mean + D @ (colours - mean), with the patch's mean colour. With "change_by_strength" a share of the way from the source
+   channels to that estimate is gone, by strength;
    denoised = uncond + guidance_scale * (cond - uncond). The text's pooled state goes in as class labels.
 5. DDIM without noise: the direction to the noise comes from `denoised` as it is, the next clean part from `denoised` clamped to
    clip_sample_range. The next abar is that of the next timestep in the list, and 1 after the last. (diffusers' DDIMScheduler takes
@@ -102,6 +103,11 @@ class Starter:
                 return factor
         return self.latents["source_conditioning"]["above"]
 
+    def change(self, strength):
+        """The share of the way from the source channels to the estimate that is gone at this strength."""
+        points = self.latents["source_conditioning"].get("change_by_strength") or [(0.0, 1.0)]
+        return float(np.interp(strength, *zip(*points)))
+
     def timesteps(self, steps, strength):
         """The timesteps that run, descending."""
         last = self.scheduler["num_train_timesteps"] - 1
@@ -132,13 +138,13 @@ class Starter:
         return added + (colours + of_mean + of_detail).reshape(source_channels.shape)
 
     @torch.no_grad()
-    def denoise(self, noised, source_channels, timestep, texts, guidance_scale):
+    def denoise(self, noised, source_channels, timestep, texts, guidance_scale, change=1.0):
         """The guided clean estimate; `texts` are the embeddings (hidden, pooled) of prompt and negative prompt."""
         fed = torch.cat([noised, source_channels], 1)
 
         def predict(hidden, pooled):
             output = self.unet(fed, timestep, encoder_hidden_states=hidden, class_labels=pooled, return_dict=False)[0]
-            return self.estimate(output, source_channels)
+            return source_channels + change * (self.estimate(output, source_channels) - source_channels)
 
         cond, uncond = texts
         if guidance_scale == 1:
@@ -168,7 +174,7 @@ class Starter:
         trace["timesteps"] = torch.tensor(timesteps)
 
         for index, timestep in enumerate(timesteps):
-            denoised = self.denoise(latents, source_channels, timestep, texts, guidance_scale)
+            denoised = self.denoise(latents, source_channels, timestep, texts, guidance_scale, self.change(strength))
             product = float(self.alphas_cumprod[timestep])
             following = float(self.alphas_cumprod[timesteps[index + 1]]) if index + 1 < len(timesteps) else 1.0
             direction = (latents - product**0.5 * denoised) / (1 - product) ** 0.5

@@ -28,6 +28,14 @@ impl Conditioning {
         }
     }
 
+    /// How far estimates go from the source channels at a strength; 1 as far as the network says.
+    pub fn change(&self, strength: Strength) -> f64 {
+        match self {
+            Self::Faded(rule) => rule.change(strength),
+            Self::Masked | Self::Instructed => 1.0,
+        }
+    }
+
     /// What the network's output is to the source channels.
     pub fn relation(&self) -> Relation {
         match self {
@@ -72,9 +80,29 @@ pub struct ConditioningRule {
     pub above: usize,
     /// What the network's output is to the source channels.
     pub relation: Relation,
+    /// Pairs (strength, share), strengths rising: what share of the way from the source channels to the network's estimate
+    /// is gone, in straight lines between the strengths; above 1 is further than the network says. Empty: all of it. Of
+    /// networks whose output is relative to the source.
+    pub change_by_strength: Vec<(f64, f64)>,
 }
 
 impl ConditioningRule {
+    /// The share of the network's change at a strength.
+    pub fn change(&self, strength: Strength) -> f64 {
+        let (at, points) = (strength.get(), self.change_by_strength.as_slice());
+        let above = points.partition_point(|&(strength, _)| strength < at);
+        match (
+            above.checked_sub(1).map(|below| points[below]),
+            points.get(above),
+        ) {
+            (None, None) => 1.0,
+            (Some((_, share)), None) | (None, Some(&(_, share))) => share,
+            (Some((low, from)), Some(&(high, to))) => {
+                from + (to - from) * (at - low) / (high - low)
+            }
+        }
+    }
+
     /// The low-pass factor at a strength.
     pub fn factor(&self, strength: Strength) -> usize {
         let within = |(limit, _): &&(f64, usize)| strength.get() <= limit + LIMIT_SLACK;
@@ -170,6 +198,7 @@ mod tests {
             low_pass_by_strength: vec![(0.85, 1), (0.95, 2), (0.99, 8)],
             above: 0,
             relation: Relation::Added,
+            change_by_strength: Vec::new(),
         };
         for (strength, factor) in [
             (0.0, 1),
@@ -186,6 +215,30 @@ mod tests {
                 factor,
                 "strength {strength}"
             );
+        }
+    }
+
+    #[test]
+    fn change_lies_on_straight_lines_between_the_strengths_that_are_named() {
+        let rule = |change_by_strength| ConditioningRule {
+            low_pass_by_strength: Vec::new(),
+            above: 1,
+            relation: Relation::Mixed,
+            change_by_strength,
+        };
+        let at = |rule: &ConditioningRule, strength| rule.change(Strength::new(strength).unwrap());
+        let none = rule(Vec::new());
+        assert_eq!((at(&none, 0.0), at(&none, 0.3)), (1.0, 1.0));
+        let some = rule(vec![(0.1, 0.25), (0.5, 1.0), (1.0, 1.5)]);
+        for (strength, want) in [
+            (0.0, 0.25),
+            (0.1, 0.25),
+            (0.3, 0.625),
+            (0.5, 1.0),
+            (0.75, 1.25),
+            (1.0, 1.5),
+        ] {
+            assert!((at(&some, strength) - want).abs() < 1e-12, "{strength}");
         }
     }
 

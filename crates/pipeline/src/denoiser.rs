@@ -113,6 +113,7 @@ pub struct SourceConditioned<T> {
     network: T,
     source: Tensor,
     relation: Relation,
+    change: f64,
 }
 
 impl<T: Network> SourceConditioned<T> {
@@ -123,7 +124,14 @@ impl<T: Network> SourceConditioned<T> {
             network,
             source,
             relation,
+            change: 1.0,
         }
+    }
+
+    /// Goes that share of the way from the source channels to the network's estimate; above 1 further than it says. For
+    /// outputs that are relative to the source.
+    pub fn changing(self, change: f64) -> Self {
+        Self { change, ..self }
     }
 }
 
@@ -136,13 +144,19 @@ impl<T: Network> Network for SourceConditioned<T> {
         let output = self
             .network
             .predict(&concat_channels(input, &self.source)?, timestep)?;
-        Ok(match self.relation {
-            Relation::Apart => output,
+        let estimate = match self.relation {
+            Relation::Apart => return Ok(output),
             Relation::Added => zip("network output", &self.source, &output, |source, output| {
                 output + source
             })?,
             Relation::Mixed => mixed(&self.source, &output)?,
-        })
+        };
+        if self.change == 1.0 {
+            return Ok(estimate);
+        }
+        let change = self.change as f32;
+        let gone = |source: f32, estimate: f32| source + change * (estimate - source);
+        Ok(zip("network output", &self.source, &estimate, gone)?)
     }
 }
 
@@ -571,6 +585,16 @@ mod tests {
         ] {
             let got = got.data()[at];
             assert!((got - want).abs() < 2e-6, "{at}: {got}, {want}");
+        }
+        let network = Fixed(move |_: &Tensor, _| output.clone(), 0);
+        let conditioned = SourceConditioned::new(network, source.clone(), Relation::Mixed);
+        let part = conditioned.changing(0.25).predict(&source, 0.0).unwrap();
+        for (at, (part, all)) in part.data().iter().zip(got.data()).enumerate() {
+            let source = source.data()[at];
+            assert!(
+                (part - (source + 0.25 * (all - source))).abs() < 1e-6,
+                "{at}"
+            );
         }
         let still = mixed(&source, &Tensor::zeros([1, 1, 2, 66])).unwrap();
         assert_eq!(still, source);

@@ -331,7 +331,12 @@ fn carry_out(
         Some(refiner) => plan.hand_over(refiner.training, refiner.at)?.runs(),
         None => plan.runs,
     };
-    let denoiser = guided(settings, runs, channels.clone(), networks.wiring())?;
+    let denoiser = guided(
+        settings,
+        runs,
+        (channels.clone(), plan.strength),
+        networks.wiring(),
+    )?;
     let mut noise = settings.run_noise();
     let (noised, clean) = match latents.filter(|_| source.is_some()) {
         Some(latents) => {
@@ -446,7 +451,7 @@ pub(crate) type BoundNetwork<'a> = Discrete<Box<dyn Network + 'a>>;
 pub(crate) fn guided<'n>(
     settings: &Settings,
     runs: usize,
-    channels: Option<Tensor>,
+    (channels, strength): (Option<Tensor>, Strength),
     wiring: Wiring<'_, 'n>,
 ) -> Result<Guided<BoundNetwork<'n>>, Error> {
     let guidance_scale = settings.guidance_scale;
@@ -454,6 +459,9 @@ pub(crate) fn guided<'n>(
     let relation = wiring
         .conditioning
         .map_or(Relation::Apart, Conditioning::relation);
+    let change = wiring
+        .conditioning
+        .map_or(1.0, |conditioning| conditioning.change(strength));
     let by_source = match wiring.conditioning {
         Some(Conditioning::Instructed) => settings.image_guidance != 1.0,
         _ => false,
@@ -473,7 +481,10 @@ pub(crate) fn guided<'n>(
             None => network,
         };
         let network = match channels {
-            Some(channels) => Box::new(SourceConditioned::new(network, channels, relation)),
+            Some(channels) => {
+                let conditioned = SourceConditioned::new(network, channels, relation);
+                Box::new(conditioned.changing(change))
+            }
             None => network,
         };
         Ok(Discrete::new(network, prediction))

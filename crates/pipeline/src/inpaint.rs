@@ -134,7 +134,12 @@ pub fn inpaint(
     let shift = Shift::measure(source, (settings.colours, plan.strength), networks.codec)?;
     let (known, noised) = (latents.known.clone(), request.start(&plan, &latents)?);
     let mut denoiser = Masked {
-        inner: guided(settings, plan.runs, channels, networks.wiring())?,
+        inner: guided(
+            settings,
+            plan.runs,
+            (channels, plan.strength),
+            networks.wiring(),
+        )?,
         known: latents.known,
         noise: latents.noise,
         cells,

@@ -149,7 +149,7 @@ pub(crate) fn walk(
         return Ok((noised, left));
     };
     noised = relabelled(noised, left, level.sigma);
-    let mut denoiser = guided(&settings, of, channels, wiring)?;
+    let mut denoiser = guided(&settings, of, (channels, plan.strength), wiring)?;
     let rest = Stretch {
         until: of - before,
         before,

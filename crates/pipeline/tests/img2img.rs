@@ -56,6 +56,7 @@ fn faded(relation: Relation) -> Conditioning {
         low_pass_by_strength: vec![(0.85, 1), (0.95, 2), (0.99, 8)],
         above: 0,
         relation,
+        change_by_strength: Vec::new(),
     })
 }
 

@@ -108,6 +108,7 @@ fn with_networks<T>(
         low_pass_by_strength: vec![(0.85, 1), (0.95, 2), (0.99, 8)],
         above: 0,
         relation: Relation::Added,
+        change_by_strength: Vec::new(),
     });
     let mut codec = PatchLatents::new(4, 1.7, 16).expect("sound numbers");
     work(&mut Networks {

@@ -101,6 +101,7 @@ fn all(
         low_pass_by_strength: vec![(0.85, 1)],
         above: 0,
         relation: Relation::Added,
+        change_by_strength: Vec::new(),
     });
     let strength = Strength::new(0.7).expect("in range");
     let mut made = Vec::new();

@@ -27,6 +27,8 @@ struct File {
 struct Fading {
     low_pass_by_strength: Vec<(f64, usize)>,
     above: usize,
+    #[serde(default)]
+    change_by_strength: Vec<(f64, f64)>,
 }
 
 /// The parsed file.
@@ -79,11 +81,35 @@ impl LatentsFile {
                 return Err(wrong("colour_mixing", &true, expected));
             }
         };
+        if let Some(rule) = &file.source_conditioning {
+            let points = &rule.change_by_strength;
+            let rising = points.windows(2).all(|pair| pair[0].0 < pair[1].0);
+            let sound = |&(strength, share): &(f64, f64)| {
+                (0.0..=1.0).contains(&strength) && (0.0..=4.0).contains(&share)
+            };
+            if !rising || !points.iter().all(sound) {
+                let expected = "rising strengths of 0 to 1, each with a share of 0 to 4";
+                return Err(wrong(
+                    "source_conditioning.change_by_strength",
+                    &format!("{points:?}"),
+                    expected,
+                ));
+            }
+            if !points.is_empty() && relation == Relation::Apart {
+                let expected = "none where the output is not relative to the source";
+                return Err(wrong(
+                    "source_conditioning.change_by_strength",
+                    &format!("{points:?}"),
+                    expected,
+                ));
+            }
+        }
         let conditioning = file.source_conditioning.map(|rule| {
             Conditioning::Faded(ConditioningRule {
                 low_pass_by_strength: rule.low_pass_by_strength,
                 above: rule.above,
                 relation,
+                change_by_strength: rule.change_by_strength,
             })
         });
         Ok(Self {

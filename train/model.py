@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import DDIMScheduler, UNet2DConditionModel
@@ -156,6 +157,13 @@ def alphas_cumprod() -> Tensor:
     """Return the share of signal power at each of the 1000 timesteps, f64 `[1000]`."""
     start, end, count = (SCHEDULE[k] for k in ("beta_start", "beta_end", "num_train_timesteps"))
     return torch.cumprod(1 - torch.linspace(start, end, count, dtype=torch.float64), 0)
+
+
+def timesteps_of(steps: int, strength: float, count: int) -> list[int]:
+    """Return the last share of `steps` even timesteps of `count`, at least one, high to low."""
+    spaced = np.linspace(0, count - 1, steps).round()[::-1].astype(int)
+    run = max(1, min(int(steps * strength + 1e-6), steps))
+    return spaced[steps - run :].tolist()
 
 
 def load_folder(folder: Path, unet: UNet2DConditionModel | None, text: CLIPTextModel) -> Tensor:

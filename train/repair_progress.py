@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from filters import Field, Image, gradient_size, grey, to_bytes, to_float
-from starter import Settings, Starter, load_pixels, to_rgb
+from starter import Settings, Starter, load_image
 
 PROMPT = "sharp, detailed photo"
 STRENGTHS = (0.25, 0.3, 0.4)
@@ -51,14 +51,6 @@ def sharpness(image: Image, clean: Image) -> float:
     return float(gradient_size(grey(image)).mean() / gradient_size(grey(clean)).mean())
 
 
-def repaired(starter: Starter, image: Image, settings: Settings) -> Image:
-    """Run the model on a BGR u8 picture."""
-    rgb = np.ascontiguousarray(image[..., ::-1])
-    pixels = torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 127.5 - 1
-    result = to_rgb(starter.transform(pixels, [PROMPT], settings))[0]
-    return np.ascontiguousarray(result[..., ::-1])
-
-
 def main() -> None:
     """Measure a model."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -70,16 +62,13 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     starter = Starter(args.model)
-    clean = [
-        np.ascontiguousarray(to_rgb(load_pixels(path, args.size))[0][..., ::-1])
-        for path in args.pictures
-    ]
+    clean = [load_image(path, args.size) for path in args.pictures]
     for fault, spoil in FAULTS.items():
         worse = [to_bytes(spoil(to_float(image))) for image in clean]
         rows = {"copy": worse}
         for strength in STRENGTHS:
             settings = Settings(strength=strength)
-            rows[f"{strength}"] = [repaired(starter, image, settings) for image in worse]
+            rows[f"{strength}"] = [starter.restyle(image, PROMPT, settings) for image in worse]
         for name, images in rows.items():
             pairs = list(zip(images, clean, strict=True))
             ratio = np.mean([signal_to_noise(*pair) for pair in pairs])

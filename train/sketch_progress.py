@@ -17,7 +17,7 @@ import torch
 
 import style_set
 from filters import Field, Image, gradient_size, grey, to_float
-from starter import Settings, Starter, load_pixels, to_rgb
+from starter import Settings, Starter, load_image
 
 PROMPTS = ("a photo of a landscape", "watercolour painting", "oil painting")
 LINE_BLUR = 2.0
@@ -46,19 +46,13 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     starter = Starter(args.model)
-    photos = [
-        np.ascontiguousarray(to_rgb(load_pixels(path, args.size))[0][..., ::-1])
-        for path in args.pictures
-    ]
+    photos = [load_image(path, args.size) for path in args.pictures]
     sketches = [style_set.render("sketch", photo, 0) for photo in photos]
     shown = [[photo, sketch] for photo, sketch in zip(photos, sketches, strict=True)]
     for prompt in PROMPTS:
         figures = []
         for number, (photo, sketch) in enumerate(zip(photos, sketches, strict=True)):
-            rgb = np.ascontiguousarray(sketch[..., ::-1])
-            pixels = torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 127.5 - 1
-            result = to_rgb(starter.transform(pixels, [prompt], Settings(args.strength)))[0]
-            result = np.ascontiguousarray(result[..., ::-1])
+            result = starter.restyle(sketch, prompt, Settings(args.strength))
             kept = np.corrcoef(edges(result).ravel(), edges(sketch).ravel())[0, 1]
             dark = 1 - grey(result).mean()
             figures.append((kept, chroma(result), chroma(photo), dark))

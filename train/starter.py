@@ -17,7 +17,8 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizerFast
 
 from feed import tokenize
-from model import denoised, from_latents, low_pass, to_latents
+from filters import Image
+from model import denoised, from_latents, low_pass, timesteps_of, to_latents
 
 SIZE_MULTIPLE = 16
 
@@ -55,6 +56,11 @@ def to_rgb(pixels: Tensor) -> np.ndarray:
     return levels.permute(0, 2, 3, 1).cpu().numpy()
 
 
+def load_image(path: Path, size: int | None = None) -> Image:
+    """Read a picture as `load_pixels` does, but as BGR u8 `[H, W, 3]`, as the renderers want it."""
+    return np.ascontiguousarray(to_rgb(load_pixels(path, size))[0][..., ::-1])
+
+
 class Starter:
     """A saved model, ready to transform pictures."""
 
@@ -85,9 +91,7 @@ class Starter:
 
     def timesteps(self, steps: int, strength: float) -> list[int]:
         """Return the last share of evenly spaced timesteps, at least one, descending."""
-        spaced = np.linspace(0, len(self.alphas) - 1, steps).round()[::-1].astype(int)
-        run = max(1, min(int(steps * strength + 1e-6), steps))
-        return spaced[steps - run :].tolist()
+        return timesteps_of(steps, strength, len(self.alphas))
 
     def _source_channels(self, pixels: Tensor, strength: float) -> Tensor:
         for limit, factor in self._low_pass:
@@ -131,6 +135,14 @@ class Starter:
             following = 1.0 if last else float(self.alphas[timesteps[place + 1]])
             noised = self._ddim(noised, clean, float(self.alphas[timestep]), following)
         return from_latents(noised).clamp(-1, 1)
+
+    def restyle(self, image: Image, prompt: str, settings: Settings | None = None) -> Image:
+        """Transform one BGR u8 picture `[H, W, 3]`."""
+        rgb = np.ascontiguousarray(image[..., ::-1])
+        pixels = torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 127.5 - 1
+        return np.ascontiguousarray(
+            to_rgb(self.transform(pixels, [prompt], settings))[0][..., ::-1]
+        )
 
     def _denoise(
         self, noised: Tensor, source: Tensor, timestep: int, text: tuple[Tensor, ...]

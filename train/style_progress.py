@@ -21,7 +21,7 @@ import torch
 
 import style_set
 from filters import Field, Image, to_float
-from starter import Settings, Starter, load_pixels, to_rgb
+from starter import Settings, Starter, load_image
 
 PROMPTS = {
     "oil": "oil painting",
@@ -157,10 +157,7 @@ def measure(starter: Starter, photos: list[Image], settings: Settings) -> dict[s
     for style, prompt in PROMPTS.items():
         figures = []
         for number, photo in enumerate(photos):
-            rgb = np.ascontiguousarray(photo[..., ::-1])
-            pixels = torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 127.5 - 1
-            result = to_rgb(starter.transform(pixels, [prompt], settings))[0][..., ::-1]
-            result = np.ascontiguousarray(result)
+            result = starter.restyle(photo, prompt, settings)
             rendered = style_set.render(style, photo, number)
             figures.append((progress(result, photo, rendered), composition(result, photo)))
         means = np.mean(figures, axis=0)
@@ -195,10 +192,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    photos = [
-        np.ascontiguousarray(to_rgb(load_pixels(path, args.size))[0][..., ::-1])
-        for path in args.pictures
-    ]
+    photos = [load_image(path, args.size) for path in args.pictures]
     if args.check:
         faults = check(photos)
         sys.exit("\n".join(faults) if faults else 0)

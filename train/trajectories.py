@@ -15,11 +15,10 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from model import SCHEDULE, alphas_cumprod, to_latents
+from model import SCHEDULE, alphas_cumprod, timesteps_of, to_latents
 
 CLIP = SCHEDULE["clip_sample_range"]
 TIMESTEPS = SCHEDULE["num_train_timesteps"]
@@ -123,9 +122,7 @@ def run_of(rng: random.Random, repairs: bool) -> list[int]:
     else:
         low, high, _ = rng.choices(STRENGTHS, [share for *_, share in STRENGTHS])[0]
         strength = rng.uniform(low, high)
-    run = max(1, min(int(steps * strength + 1e-6), steps))
-    spaced = np.linspace(0, TIMESTEPS - 1, steps).round()[::-1].astype(int)
-    return spaced[steps - run :].tolist()
+    return timesteps_of(steps, strength, TIMESTEPS)
 
 
 @dataclass

@@ -53,15 +53,19 @@ fn source(bytes: &[u8]) -> Source {
     Source::decode("source.png", bytes, &Limits::default()).unwrap()
 }
 
-fn transform(model: &Model, source: &Source, strength: f64, settings: Settings) -> Outcome {
-    let request = Transform {
+fn request(source: &Source, strength: f64, settings: Settings) -> Transform<'_> {
+    Transform {
         enlarge: None,
         source,
         strength: Strength::new(strength).unwrap(),
         size: Wanted::Source,
         fit: Fit::Keep,
         settings,
-    };
+    }
+}
+
+fn transform(model: &Model, source: &Source, strength: f64, settings: Settings) -> Outcome {
+    let request = request(source, strength, settings);
     model.transform(&request, &mut Unwatched).unwrap()
 }
 
@@ -274,14 +278,7 @@ fn a_large_source_is_worked_on_small_and_comes_back_large() {
 fn settings_out_of_range_are_refused_before_anything_runs() {
     let source = source(&png(&painted(64, 64, 1)));
     let refused = |settings: Settings| {
-        let request = Transform {
-            enlarge: None,
-            source: &source,
-            strength: Strength::new(0.5).unwrap(),
-            size: Wanted::Source,
-            fit: Fit::Keep,
-            settings,
-        };
+        let request = request(&source, 0.5, settings);
         model()
             .transform(&request, &mut Unwatched)
             .unwrap_err()
@@ -361,11 +358,15 @@ fn damaged_copy() -> tempfile::TempDir {
 #[test]
 fn deep_layers_that_are_kept_save_work_and_are_told() {
     let source = source(&reference("starter_source.png"));
-    let made = |interval, steps| {
+    let cached = |interval, steps| {
         let mut settings = settings("oil painting", 5);
         settings.steps = Some(steps);
         settings.sampling.cache_interval = interval;
-        transform(model(), &source, 0.5, settings)
+        request(&source, 0.5, settings)
+    };
+    let made = |interval, steps| {
+        let request = cached(interval, steps);
+        model().transform(&request, &mut Unwatched).unwrap()
     };
     let (plain, each, second) = (made(None, 8), made(Some(1), 8), made(Some(2), 8));
     assert_eq!(each.picture, plain.picture);
@@ -376,18 +377,8 @@ fn deep_layers_that_are_kept_save_work_and_are_told() {
     assert_eq!(made(Some(100), 2).picture, made(None, 2).picture);
 
     let work = |interval| {
-        let mut settings = settings("oil painting", 5);
-        settings.steps = Some(8);
-        settings.sampling.cache_interval = interval;
-        let request = Transform {
-            enlarge: None,
-            source: &source,
-            strength: Strength::new(0.5).unwrap(),
-            size: Wanted::Source,
-            fit: Fit::Keep,
-            settings,
-        };
-        model().work(&Request::Transform(request)).unwrap()
+        let request = Request::Transform(cached(interval, 8));
+        model().work(&request).unwrap()
     };
     let (plain, second) = (work(None), work(Some(2)));
     assert_eq!(second.calls, plain.calls);
@@ -396,16 +387,7 @@ fn deep_layers_that_are_kept_save_work_and_are_told() {
     assert!(second.share(1) > 0.3 && second.share(2) < 0.6);
     assert_eq!((second.share(0), second.share(4)), (0.0, 1.0));
     for wrong in [0, 101] {
-        let mut settings = settings("oil painting", 5);
-        settings.sampling.cache_interval = Some(wrong);
-        let request = Transform {
-            enlarge: None,
-            source: &source,
-            strength: Strength::new(0.5).unwrap(),
-            size: Wanted::Source,
-            fit: Fit::Keep,
-            settings,
-        };
+        let request = cached(Some(wrong), 8);
         let error = model().transform(&request, &mut Unwatched).unwrap_err();
         let expected = format!("cache interval is {wrong}, expected 1 to 100");
         assert_eq!(error.to_string(), expected);

@@ -19,14 +19,14 @@ from style_set import GREY
 
 STYLE_WEIGHTS = {
     "oil": 1.8,
-    "impressionist": 1.0,
+    "impressionist": 1.8,
     "watercolour": 1.8,
     "pencil": 0.6,
     "colour_pencil": 0.6,
-    "comic": 2.6,
-    "pixel": 4.0,
+    "comic": 2.2,
+    "pixel": 3.0,
     "winter": 0.5,
-    "autumn": 0.9,
+    "autumn": 0.7,
     "night": 0.4,
     "sunset": 0.2,
     "oil_bold": 0.1,
@@ -258,11 +258,11 @@ class Pictures:
         places = (self._styled.shape[1] - size) // PIXEL_CELL + 1
         crop = Crop(rng.randrange(places) * PIXEL_CELL, rng.randrange(places) * PIXEL_CELL, size)
         share = rng.random()
-        if share < 0.86:
+        if share < 0.80:
             sample = self._styled_pair(rng, crop)
-        elif share < 0.88:
+        elif share < 0.82:
             sample = self._real_picture(rng, crop)
-        elif share < 0.95 or not self._sketches:
+        elif share < 0.94 or not self._sketches:
             sample = self._repair(rng, crop)
         else:
             sample = self._from_sketch(rng, crop)

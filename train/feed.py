@@ -12,6 +12,7 @@ from transformers import CLIPTokenizerFast
 from data import REPAIR, Batch, Pictures
 from discriminator import STYLES
 from model import MAX_TOKENS, low_pass
+from patterns import patterns
 from style_statistics import statistics
 from trajectories import Samples
 
@@ -31,7 +32,7 @@ def to_samples(batch: Batch, tokenizer: CLIPTokenizerFast) -> Samples:
     has_source = torch.tensor(batch.has_source)
     known = condition * has_source[:, None, None, None]
     styles = torch.tensor([STYLES.index(style) for style in batch.styles])
-    figures = statistics(target), statistics(known)
+    figures = statistics(target), statistics(known), patterns(target), patterns(known)
     return Samples(condition, source, has_source, target, tokens, repairs, styles, *figures)
 
 

@@ -1,12 +1,15 @@
 """The training loss: what counts as an error, and how much.
 
-Six errors are counted, each relative to what leaving the source as it is would cost: of the
+Seven errors are counted, each relative to what leaving the source as it is would cost: of the
 latents themselves, of their colour apart from lightness, of texture (how much detail there is
-about each place and which way it runs, wherever exactly its lines fall), of the whole crop's
-statistics, of the seams between patches, and of what repeats from patch to patch. Without the
-second, tints stay that the squared error hardly sees; without the third and fourth, strokes and
-hatching, which no network can foresee, are averaged away, and what should be flat keeps a weave;
-without the last two, the patches show as a grid, and texture is made of it.
+about each place and which way it runs, wherever exactly its lines fall), of the patterns it is
+made of, of the whole crop's statistics, of the seams between patches, and of what repeats from
+patch to patch. Without the second, tints stay that the squared error hardly sees; without the
+third to fifth, strokes and hatching, which no network can foresee, are averaged away, and what
+should be flat keeps a weave; without the last two, the patches show as a grid, and texture is made
+of it. A discriminator's opinion comes on top.
+
+Repairs have one right answer, so that the error of the latents alone counts for them.
 """
 
 from dataclasses import dataclass
@@ -19,6 +22,7 @@ from transformers import CLIPTextModel
 
 from discriminator import Discriminator, telling_loss
 from model import PATCH, denoised, from_latents, to_latents
+from patterns import patterns
 from style_statistics import distance, statistics
 from trajectories import Samples, States
 
@@ -28,9 +32,11 @@ PATCH_CHANGE, DETAIL_CHANGE = 0.02, 0.01  # keep styles that change almost nothi
 PATCH_SHARE, DETAIL_SHARE = 0.5, 0.15
 
 # Beside those for the error of the latents.
-COLOUR_SHARE, TEXTURE_SHARE, STATISTICS_SHARE = 0.4, 0.8, 1.6
+COLOUR_SHARE, TEXTURE_SHARE, PATTERN_SHARE, STATISTICS_SHARE = 0.4, 0.6, 1.0, 1.3
 SEAM_SHARE, FOLD_SHARE = 0.3, 0.3
-COLOUR_CHANGE = 0.01
+# The error of repairs, whose changes are small, and what their smallness is measured by.
+REPAIR_SHARE, REPAIR_CHANGE = 2.5, 0.2
+COLOUR_CHANGE, PATTERN_CHANGE = 0.01, 0.005
 TEXTURE_CHANGE, STATISTICS_CHANGE, SEAM_CHANGE = 0.1, 0.15, 0.02
 TEXTURE_OCTAVES, TEXTURE_WINDOW = 3, 8
 FOLD_WINDOW, FOLD_CHANGE, FOLD_FLOOR = 32, 0.3, 3e-4
@@ -38,7 +44,7 @@ TEXTURE_FLOOR = 1e-4  # of the energy: about one level of 255
 # Timestep from which texture and statistics begin to count: with more noise the estimate is a mean.
 TEXTURED_BELOW = 800
 # The discriminator looks at estimates below this timestep.
-TOLD_BELOW, TOLD_SHARE = 300, 0.45
+TOLD_BELOW, TOLD_SHARE = 450, 0.8
 
 
 @dataclass
@@ -140,6 +146,10 @@ class Loss:
         self._unet, self._text, self._device, self._amp = unet, text, device, amp
         self.discriminator = Discriminator().to(device)
 
+    def _told_of(self, states: States) -> Tensor:
+        """Return which estimates the discriminator looks at, bool `[N]`."""
+        return (states.timesteps < TOLD_BELOW) & ~states.samples.repairs
+
     def _told(self, states: States, pixels: Tensor) -> Tensor:
         """Return how real pictures look to the discriminator, `[N, h, w]`."""
         samples = states.samples
@@ -149,7 +159,7 @@ class Loss:
 
     def telling(self, states: States, estimate: Tensor) -> Tensor | None:
         """Return the discriminator's own loss; none where all estimates are early ones."""
-        late = states.timesteps < TOLD_BELOW
+        late = self._told_of(states)
         if not bool(late.any()):
             return None
         some = states.chosen(late)
@@ -169,7 +179,9 @@ class Loss:
                 return_dict=False,
             )[0].float()
 
-    def _latent_error(self, estimate: Tensor, target: Tensor, source: Tensor) -> Tensor:
+    def _latent_error(
+        self, estimate: Tensor, target: Tensor, source: Tensor, repairs: Tensor
+    ) -> Tensor:
         """Return the squared error of the latents relative to leaving the source, per sample.
 
         Styles that change little (oil, comic, pixel art, autumn) would drown among those that
@@ -177,15 +189,18 @@ class Loss:
         apart, else the means would win.
         """
         error, leaving = _energy(estimate - target), _energy(target - source)
-        means = error[0] / (PATCH_CHANGE + leaving[0])
-        return PATCH_SHARE * means + DETAIL_SHARE * error[1] / (DETAIL_CHANGE + leaving[1])
+        small = torch.where(repairs, REPAIR_CHANGE, 1.0)
+        means = PATCH_SHARE * error[0] / (small * PATCH_CHANGE + leaving[0])
+        detail = DETAIL_SHARE * error[1] / (small * DETAIL_CHANGE + leaving[1])
+        return torch.where(repairs, REPAIR_SHARE, 1.0) * (means + detail)
 
     def __call__(self, states: States) -> Losses:
         """Compute the loss of the network's estimates from `states`."""
         samples: Samples = states.samples
         target, source = to_latents(samples.target), samples.source_channels()
         estimate = denoised(self._predict(states, source), source)
-        relative = self._latent_error(estimate, target, source)
+        repairs = samples.repairs
+        relative = self._latent_error(estimate, target, source, repairs)
         tints = [_tint(latents) for latents in (estimate, target, source)]
         error, leaving = ((tints[i] - tints[1]).pow(2).mean((1, 2, 3)) for i in (0, 2))
         relative = relative + COLOUR_SHARE * error / (COLOUR_CHANGE + leaving)
@@ -196,12 +211,15 @@ class Loss:
         textures = [_texture(picture) for picture in pixels]
         textured = TEXTURE_SHARE * _relative(*textures, TEXTURE_CHANGE)
         textured = textured + FOLD_SHARE * _relative(*folds, FOLD_CHANGE)
+        made = patterns(pixels[0], self._amp)
+        goals = samples.target_patterns, samples.source_patterns
+        textured = textured + PATTERN_SHARE * _relative(made, *goals, PATTERN_CHANGE)
         goal = samples.target_figures
         away = distance(statistics(pixels[0]), goal)
         leaving = distance(samples.source_figures, goal)
         textured = textured + STATISTICS_SHARE * away / (STATISTICS_CHANGE + leaving)
-        textured = textured * (1 - states.timesteps / TEXTURED_BELOW).clamp(min=0)
-        late = states.timesteps < TOLD_BELOW
+        textured = textured * (1 - states.timesteps / TEXTURED_BELOW).clamp(min=0) * ~repairs
+        late = self._told_of(states)
         if bool(late.any()):
             told = self._told(states.chosen(late), pixels[0][late]).mean((1, 2))
             relative = relative.index_add(0, late.nonzero()[:, 0], -TOLD_SHARE * told)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from filters import Field, Image, normal_streaks, relief, stream, structure, to_bytes, to_float
+from filters import Field, Image, flow, grey, normal_streaks, relief, stream, to_bytes, to_float
 
 OVERSAMPLING = 2
 
@@ -44,12 +44,7 @@ def _layer(source: Field, radius: float) -> _Layer:
     reference = cv2.GaussianBlur(source, (0, 0), max(0.6, radius * 0.5))
     tone = cv2.cvtColor(reference, cv2.COLOR_BGR2GRAY)
     tone = cv2.GaussianBlur(tone, (0, 0), max(1.0, radius * 0.6))
-    along_x, along_y = cv2.Sobel(tone, cv2.CV_32F, 1, 0), cv2.Sobel(tone, cv2.CV_32F, 0, 1)
-    # The blurred structure tensor gives a smooth field, unlike the gradient itself.
-    products = (along_x * along_x, along_x * along_y, along_y * along_y)
-    xx, xy, yy = (cv2.GaussianBlur(product, (0, 0), radius * 1.2) for product in products)
-    tangent = 0.5 * np.arctan2(2 * xy, xx - yy) + np.pi / 2
-    return _Layer(reference, tangent, radius)
+    return _Layer(reference, flow(tone, radius * 1.2), radius)
 
 
 def _starts(
@@ -144,7 +139,7 @@ def paint(source: Field, brush: Brush, seed: int) -> Image:
     height = np.zeros(source.shape[:2], np.float32)
     for number, radius in enumerate(brush.radii):
         _lay(canvas, height, _layer(source, radius), brush, rng, first=number == 0)
-    tangent, _ = structure(to_bytes(canvas), 5)
+    tangent = flow(grey(to_bytes(canvas)), 5)
     bristles = normal_streaks(tangent, 8, seed, 1)
     raised = cv2.GaussianBlur(height, (0, 0), 0.8) * 1.2 + 0.12 * bristles
     painted = relief(canvas.astype(np.float32), raised, brush.relief)

@@ -47,6 +47,9 @@ class Samples:
     target_figures: Tensor
     source_figures: Tensor
     """Statistics of what should come out and of what the source channels hold."""
+    target_patterns: Tensor
+    source_patterns: Tensor
+    """Their patterns."""
 
     def to(self, device: torch.device) -> "Samples":
         """Move all of it."""

@@ -20,7 +20,7 @@ REFRESH_BATCHES = 200
 BATCH = 16
 
 
-def to_samples(batch: Batch, tokenizer: CLIPTokenizerFast) -> Samples:
+def to_samples(batch: Batch, tokenizer: CLIPTokenizerFast, amp: bool) -> Samples:
     """Convert a batch to tensors: pixels in -1..1, source channels low-passed, text as tokens."""
     source = torch.from_numpy(batch.sources).permute(0, 3, 1, 2) * 2 - 1
     target = torch.from_numpy(batch.targets).permute(0, 3, 1, 2) * 2 - 1
@@ -32,7 +32,7 @@ def to_samples(batch: Batch, tokenizer: CLIPTokenizerFast) -> Samples:
     has_source = torch.tensor(batch.has_source)
     known = condition * has_source[:, None, None, None]
     styles = torch.tensor([STYLES.index(style) for style in batch.styles])
-    figures = statistics(target), statistics(known), patterns(target), patterns(known)
+    figures = statistics(target), statistics(known), patterns(target, amp), patterns(known, amp)
     return Samples(condition, source, has_source, target, tokens, repairs, styles, *figures)
 
 
@@ -54,10 +54,11 @@ class Feed:
         seed: int,
         size: int,
         device: torch.device,
+        amp: bool,
     ) -> None:
         self._queue: queue.Queue[Samples | Exception] = queue.Queue(2)
         self._pictures, self._tokenizer, self._size = pictures, tokenizer, size
-        self._device, self._ready = device, iter(())
+        self._device, self._amp, self._ready = device, amp, iter(())
         thread = threading.Thread(target=self._fill, args=(random.Random(seed),), daemon=True)
         thread.start()
 
@@ -67,7 +68,7 @@ class Feed:
                 if number % REFRESH_BATCHES == 0:
                     self._pictures.refresh()
                 batch = self._pictures.batch(rng, BATCH, self._size)
-                self._queue.put(to_samples(batch, self._tokenizer))
+                self._queue.put(to_samples(batch, self._tokenizer, self._amp))
         except Exception as error:  # handed to `sample`: else training would wait for ever
             self._queue.put(error)
 

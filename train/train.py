@@ -270,7 +270,7 @@ class Trainer:
         size, count = self.args.size, self.args.batch
         if large:
             size, count = 2 * size, max(1, count // 4)
-        feed = Feed(pictures, self.tokenizer, seed, size, self.device)
+        feed = Feed(pictures, self.tokenizer, seed, size, self.device, self.args.amp)
         return Trajectories(self.noising, feed.sample, count, seed)
 
     def validation(self) -> list[Samples]:
@@ -278,7 +278,7 @@ class Trainer:
         pictures, rng, batches = Pictures(self.args.data, held_out=True), random.Random(5), []
         for _ in range(VALIDATION_BATCHES):
             batch = pictures.batch(rng, VALIDATION_SIZE, self.args.size)
-            samples = to_samples(batch, self.tokenizer)
+            samples = to_samples(batch, self.tokenizer, self.args.amp)
             chosen = (vars(samples)[name][samples.has_source] for name in vars(samples))
             batches.append(Samples(*chosen).to(self.device))
         return batches

@@ -5,6 +5,8 @@
 use imagegen_engine::cpu::Precision;
 use imagegen_engine::{Activation, Tensor};
 
+use crate::tolerance::ROUNDOFF;
+
 /// What one output must be.
 ///
 /// `size` estimates the root of the summed squares of everything that was rounded on the way here:
@@ -30,16 +32,17 @@ impl Estimate {
         }
     }
 
-    /// A factor, when a product of it and another one is computed at a precision: both are rounded to that first.
+    /// A factor that is rounded before it is multiplied.
     #[must_use]
-    pub fn factor(self, precision: Precision) -> Self {
-        let roundings = match precision {
-            Precision::F32 => return self,
+    pub fn rounded(self, by: Rounding) -> Self {
+        let size = match by {
+            Rounding::None => return self,
             // Eight bits in place of twenty-four.
-            Precision::Bf16 => f64::from(1 << 15) * std::f64::consts::SQRT_2,
+            Rounding::Bfloat => f64::from(1 << 15) * self.value,
+            Rounding::Step(step) => 0.5 * step / ROUNDOFF,
         };
         Self {
-            size: self.size.hypot(roundings * self.value),
+            size: self.size.hypot(size),
             ..self
         }
     }
@@ -77,6 +80,46 @@ impl Estimate {
     }
 }
 
+/// What a factor is rounded to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Rounding {
+    /// It is f32, and is left alone.
+    None,
+    /// A bfloat.
+    Bfloat,
+    /// A multiple of a step.
+    Step(f64),
+}
+
+impl Rounding {
+    /// Of activations that are measured together, at a precision.
+    pub fn of_activations(precision: Precision, numbers: impl Iterator<Item = f64>) -> Self {
+        match precision {
+            Precision::F32 => Self::None,
+            Precision::Bf16 => Self::Bfloat,
+            Precision::Int8 => {
+                let ends = |(least, largest): (f64, f64), number: f64| {
+                    (least.min(number), largest.max(number))
+                };
+                let (least, largest) = numbers.fold((0.0, 0.0), ends);
+                Self::Step((largest - least) / 254.0)
+            }
+        }
+    }
+
+    /// Of the weights of one output, at a precision.
+    pub fn of_weights(precision: Precision, numbers: impl Iterator<Item = f64>) -> Self {
+        match precision {
+            Precision::F32 => Self::None,
+            Precision::Bf16 => Self::Bfloat,
+            Precision::Int8 => {
+                let largest = numbers.fold(0.0, |largest: f64, number| largest.max(number.abs()));
+                Self::Step(largest / 127.0)
+            }
+        }
+    }
+}
+
 /// A running sum that is rounded at every step.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sum {
@@ -91,11 +134,11 @@ impl Sum {
         self.squares += self.value * self.value + term.size * term.size;
     }
 
-    /// Adds `factor * term`, rounded once.
-    pub fn add_product(&mut self, term: Estimate, factor: f64) {
+    /// Adds `one * other`, rounded once.
+    pub fn add_product(&mut self, one: Estimate, other: Estimate) {
         self.add(Estimate {
-            value: term.value * factor,
-            size: term.size * factor,
+            value: one.value * other.value,
+            size: (one.size * other.value).hypot(one.value * other.size),
         });
     }
 

@@ -5,7 +5,7 @@ use imagegen_engine::{AttentionMask, Backend, Error, Tensor};
 
 use super::Call;
 use crate::noise::Noise;
-use crate::reference::{Estimate, Reference, Sum};
+use crate::reference::{Estimate, Reference, Rounding, Sum};
 use crate::tolerance::Tolerance;
 
 /// Which keys count.
@@ -95,13 +95,18 @@ impl Attention {
         keys: &[&[f32]],
         values: &[&[f32]],
     ) -> Vec<Estimate> {
+        let rounding = match precision {
+            Precision::F32 | Precision::Int8 => Rounding::None,
+            Precision::Bf16 => Rounding::Bfloat,
+        };
+        let factor = |number: f32| Estimate::exact(number).rounded(rounding);
         let root = (self.head_size as f64).sqrt();
         let scores: Vec<Estimate> = keys
             .iter()
             .map(|key| {
                 let mut sum = Sum::default();
                 for (&q, &k) in query.iter().zip(*key) {
-                    sum.add_product(Estimate::exact(q).factor(precision), f64::from(k));
+                    sum.add_product(factor(q), factor(k));
                 }
                 let sum = sum.total();
                 let value = sum.value / root;
@@ -129,7 +134,7 @@ impl Attention {
             .map(|c| {
                 let mut sum = Sum::default();
                 for (weight, value) in weights.iter().zip(values) {
-                    sum.add_product(weight.factor(precision), f64::from(value[c]));
+                    sum.add_product(weight.rounded(rounding), factor(value[c]));
                 }
                 sum.total().over(total.total())
             })

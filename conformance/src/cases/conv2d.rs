@@ -6,7 +6,7 @@ use imagegen_engine::{Activation, Backend, ConvCall, Error, GroupNorm, Padding, 
 use super::Call;
 use super::norm::group_moments;
 use crate::noise::Noise;
-use crate::reference::{Estimate, Reference, Sum, activate_if, normalise};
+use crate::reference::{Estimate, Reference, Rounding, Sum, activate_if, normalise};
 use crate::tolerance::Tolerance;
 
 /// How much more a rounding of transformed factors may do than one of the factors themselves: F(4x4, 3x3) was measured
@@ -155,9 +155,31 @@ impl Call for Conv2d {
     fn reference_at(&self, precision: Precision) -> Vec<Reference> {
         let parts = self.parts();
         let mut input = self.normalised(&parts);
-        for number in &mut input {
-            *number = number.factor(precision);
+        // Windows of more than a pixel are measured as a whole; none of them by more than all there is.
+        let together = match self.kernel {
+            [1, 1] => self.channels[0],
+            _ => input.len(),
+        };
+        for numbers in input.chunks_mut(together) {
+            let values = numbers.iter().map(|number| number.value);
+            let rounding = Rounding::of_activations(precision, values);
+            for number in numbers {
+                *number = number.rounded(rounding);
+            }
         }
+        let per_output = parts.weight.data().len() / self.channels[1];
+        let weights: Vec<Estimate> = parts
+            .weight
+            .data()
+            .chunks(per_output)
+            .flat_map(|weights| {
+                let values = weights.iter().copied().map(f64::from);
+                let rounding = Rounding::of_weights(precision, values);
+                weights
+                    .iter()
+                    .map(move |&weight| Estimate::exact(weight).rounded(rounding))
+            })
+            .collect();
         let ([h, w], [big_h, big_w]) = (self.size, self.enlarged());
         let ([out_h, out_w], [inputs, outputs], [kh, kw]) =
             (self.output_size(), self.channels, self.kernel);
@@ -182,9 +204,8 @@ impl Call for Conv2d {
                         }
                         let pixel = (n * h + from_y * h / big_h) * w + from_x * w / big_w;
                         for i in 0..inputs {
-                            let weight =
-                                parts.weight.data()[((o * inputs + i) * kh + dy) * kw + dx];
-                            sum.add_product(input[pixel * inputs + i], f64::from(weight));
+                            let weight = weights[((o * inputs + i) * kh + dy) * kw + dx];
+                            sum.add_product(input[pixel * inputs + i], weight);
                         }
                     }
                     let mut value = sum.total();
@@ -203,7 +224,7 @@ impl Call for Conv2d {
             // An output shares the roundings of its tile: size is that of the largest output.
             let largest = numbers.iter().map(|number| number.size);
             let mut largest = largest.fold(0.0, f64::max);
-            if precision != Precision::F32 {
+            if precision == Precision::Bf16 {
                 largest *= TRANSFORMED;
             }
             numbers.iter_mut().for_each(|number| number.size = largest);

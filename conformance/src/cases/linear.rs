@@ -5,7 +5,7 @@ use imagegen_engine::{Activation, Backend, Error, LinearCall, Tensor};
 
 use super::Call;
 use crate::noise::Noise;
-use crate::reference::{Estimate, Reference, Sum, activate, activate_if};
+use crate::reference::{Estimate, Reference, Rounding, Sum, activate, activate_if};
 use crate::tolerance::Tolerance;
 
 /// One call of `linear`.
@@ -47,8 +47,11 @@ fn product(precision: Precision, input: &[f32], weight: &[f32], bias: Option<f32
     if let Some(bias) = bias {
         sum.add(Estimate::exact(bias));
     }
+    let of_input = Rounding::of_activations(precision, input.iter().copied().map(f64::from));
+    let of_weights = Rounding::of_weights(precision, weight.iter().copied().map(f64::from));
     for (&value, &weight) in input.iter().zip(weight) {
-        sum.add_product(Estimate::exact(value).factor(precision), f64::from(weight));
+        let value = Estimate::exact(value).rounded(of_input);
+        sum.add_product(value, Estimate::exact(weight).rounded(of_weights));
     }
     sum.total()
 }

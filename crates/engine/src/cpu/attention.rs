@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::blocks;
 use super::math::exp2;
 use super::memory::{Buffer, Recycler};
-use super::simd::{Group, Kernel, LANES, Lanes, Product, Rect, Tile};
+use super::simd::{Fast, Group, Kernel, LANES, Lanes, Rect, Rounded, Tile};
 
 /// Keys per block. Part of the arithmetic.
 pub(super) const KEY_BLOCK: usize = 512;
@@ -55,13 +55,13 @@ impl Geometry {
     }
 
     /// Items of one head's packed keys: panels of `width` keys, `[panel][items of depth][width]`.
-    fn packed_keys<P: Product>(&self, width: usize) -> usize {
+    fn packed_keys<P: Rounded>(&self, width: usize) -> usize {
         self.keys.div_ceil(width) * width * P::items_in(self.depth)
     }
 
     /// Items of one head's packed values: `[block][column panel][items of keys][width]`, where the last panel may be
     /// [`LANES`] wide.
-    fn packed_values<P: Product>(&self, width: usize) -> usize {
+    fn packed_values<P: Rounded>(&self, width: usize) -> usize {
         self.keys.next_multiple_of(width) / P::DEPTH * self.columns()
     }
 
@@ -71,13 +71,13 @@ impl Geometry {
     }
 
     /// Items of one head's packed keys and values.
-    pub(super) fn packed<P: Product>(&self, width: usize) -> usize {
+    pub(super) fn packed<P: Rounded>(&self, width: usize) -> usize {
         self.packed_keys::<P>(width) + self.packed_values::<P>(width)
     }
 }
 
 /// Packs the keys and values of one head of one picture.
-pub(super) struct PackHead<'a, P: Product> {
+pub(super) struct PackHead<'a, P: Rounded> {
     pub(super) geometry: Geometry,
     /// `[N, T, heads * depth]`.
     pub(super) key: &'a [f32],
@@ -89,8 +89,8 @@ pub(super) struct PackHead<'a, P: Product> {
     pub(super) out: &'a mut [P::Item],
 }
 
-impl<P: Product> Kernel for PackHead<'_, P> {
-    const BF16: bool = P::BF16;
+impl<P: Rounded> Kernel for PackHead<'_, P> {
+    const FAST: Fast = P::FAST;
     type Output = ();
 
     #[inline(always)]
@@ -142,7 +142,7 @@ impl<P: Product> Kernel for PackHead<'_, P> {
 }
 
 /// All heads of a block of queries of one picture.
-pub(super) struct AttentionPiece<'a, P: Product> {
+pub(super) struct AttentionPiece<'a, P: Rounded> {
     pub(super) geometry: Geometry,
     /// `[N, S, heads * depth]`.
     pub(super) query: &'a [f32],
@@ -154,8 +154,8 @@ pub(super) struct AttentionPiece<'a, P: Product> {
     pub(super) out: Rect<'a>,
 }
 
-impl<P: Product> Kernel for AttentionPiece<'_, P> {
-    const BF16: bool = P::BF16;
+impl<P: Rounded> Kernel for AttentionPiece<'_, P> {
+    const FAST: Fast = P::FAST;
     type Output = ();
 
     #[inline(always)]
@@ -195,7 +195,7 @@ struct Scratch {
     totals: [f32; QUERY_BLOCK],
 }
 
-impl<P: Product> AttentionPiece<'_, P> {
+impl<P: Rounded> AttentionPiece<'_, P> {
     #[inline(always)]
     fn head<L: Lanes>(&mut self, lanes: L, head: usize, scratch: &mut Scratch) {
         let geometry = self.geometry;
@@ -360,7 +360,7 @@ fn exponentials<L: Lanes>(lanes: L, scores: &mut [f32], scale: f32, largest: f32
 
 /// `sums += exponentials * values` for some queries and one block of keys.
 #[inline(always)]
-fn add_values<P: Product, L: Lanes>(
+fn add_values<P: Rounded, L: Lanes>(
     lanes: L,
     some: &Range<usize>,
     values: &[P::Item],

@@ -1,13 +1,16 @@
 //! Linear layers: rows of activations times packed panels of weights.
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::CpuBackend;
+use super::kept::Kept;
 use super::math::{activate, gelu};
 use super::memory::{Buffer, Recycler};
 use super::numbers::{Numbers, Order};
-use super::simd::{Group, Kernel, LANES, Lanes, Product, Rect, TILE_MAX, Tile};
+use super::pages::Pages;
+use super::simd::{
+    Factors, Fast, Group, Kernel, LANES, Lanes, Left, LeftRoom, Rect, Spread, TILE_MAX, Tile,
+};
 use crate::{Activation, Error, Tensor, Weight};
 
 /// A matrix `[O, I]` in panels of a level's tile width: `[panel][I][width]`, columns beyond `O`
@@ -20,6 +23,8 @@ pub(super) struct Panels {
     numbers: Numbers,
     /// `[panels * width]`, zero where there is no bias.
     bias: Vec<f32>,
+    /// Panels as [`Factors::right`] gives them, of a product that measures.
+    kept: Arc<Kept>,
 }
 
 impl Panels {
@@ -51,6 +56,7 @@ impl Panels {
             width,
             numbers: Numbers::pack(engine, weight, &order),
             bias: padded,
+            kept: Arc::default(),
         }
     }
 
@@ -59,34 +65,98 @@ impl Panels {
         self.width * self.inputs
     }
 
+    /// Items of one panel, in blocks.
+    fn items<P: Factors>(&self) -> usize {
+        let block = P::block(self.inputs);
+        self.inputs / block * P::right_len([1, block, self.width])
+    }
+
     /// Room for [`Self::panel`].
-    fn room<P: Product>(&self, memory: &Arc<Recycler>) -> Room {
+    fn room<P: Factors>(&self, memory: &Arc<Recycler>) -> Room {
         Room {
             numbers: memory.take(self.numbers.room(self.len())),
-            items: memory.take(P::room(P::items_in(self.inputs) * self.width)),
+            items: memory.take(self.items::<P>()),
         }
     }
 
-    /// One panel.
+    /// One panel; of `kept` ones where they are.
     #[inline(always)]
-    fn panel<'a, P: Product, L: Lanes>(
+    fn panel<'a, P: Factors, L: Lanes>(
         &'a self,
         lanes: L,
         index: usize,
+        kept: Option<&'a [P::Item]>,
         room: &'a mut Room,
     ) -> Panel<'a, P> {
+        let items = self.items::<P>();
+        let room_items = &mut P::items(room.items.as_mut_slice())[..items];
+        let bias = &self.bias[index * self.width..][..self.width];
+        if let Some(kept) = kept {
+            let items = &kept[index * items..][..items];
+            return Panel { items, bias };
+        }
         let first = index * self.len();
         let range = first..first + self.len();
         let numbers = self.numbers.read(lanes, range, room.numbers.as_mut_slice());
-        Panel {
-            items: P::columns(
-                lanes,
-                numbers,
-                [self.inputs, L::WIDTH],
-                P::items(room.items.as_mut_slice()),
-            ),
-            bias: &self.bias[index * self.width..][..self.width],
+        let block = P::block(self.inputs);
+        let sizes = [1, block, L::WIDTH];
+        if block == self.inputs {
+            let items = P::right(lanes, numbers, sizes, room_items);
+            return Panel { items, bias };
         }
+        let blocks = numbers.chunks_exact(block * L::WIDTH);
+        let rooms = room_items.chunks_exact_mut(P::right_len(sizes));
+        for (block, room) in blocks.zip(rooms) {
+            P::right(lanes, block, sizes, room);
+        }
+        Panel {
+            items: room_items,
+            bias,
+        }
+    }
+
+    /// All panels, of a product that measures, where they are kept.
+    fn kept<P: Factors>(&self, engine: &CpuBackend) -> Option<&[P::Item]> {
+        if !P::MEASURED {
+            return None;
+        }
+        let len = self.items::<P>();
+        let all = self.outputs.div_ceil(self.width) * len;
+        let kept = self.kept.get(&engine.budget, all, || {
+            let mut pages = Pages::zeros(all);
+            let panels = pages.chunks_exact_mut(len).enumerate().collect();
+            engine.each(panels, |(index, out): (usize, &mut [f32])| {
+                let mut room = self.room::<P>(&engine.recycler);
+                engine.level.run(KeptPanel::<P> {
+                    panels: self,
+                    index,
+                    room: &mut room,
+                    out: P::items(out),
+                });
+            });
+            pages
+        });
+        kept.map(P::items_of)
+    }
+}
+
+/// One panel that is kept.
+struct KeptPanel<'a, P: Factors> {
+    panels: &'a Panels,
+    index: usize,
+    room: &'a mut Room,
+    out: &'a mut [P::Item],
+}
+
+impl<P: Factors> Kernel for KeptPanel<'_, P> {
+    const FAST: Fast = P::FAST;
+    type Output = ();
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        let panel = self
+            .panels
+            .panel::<P, L>(lanes, self.index, None, self.room);
+        self.out.copy_from_slice(panel.items);
     }
 }
 
@@ -153,8 +223,8 @@ struct Room {
 
 /// A few columns of a matrix.
 #[derive(Clone, Copy)]
-struct Panel<'a, P: Product> {
-    /// `[items in I][width]`.
+struct Panel<'a, P: Factors> {
+    /// `[blocks][items in a block, and what more there is][width]`.
     items: &'a [P::Item],
     /// `[width]`.
     bias: &'a [f32],
@@ -170,7 +240,24 @@ pub struct CpuLinear {
     pub(super) exact: bool,
 }
 
+/// Kept panels of a layer.
+pub(super) struct KeptPanels<'a, T> {
+    values: Option<&'a [T]>,
+    gates: Option<&'a [T]>,
+}
+
 impl CpuLinear {
+    /// The panels that are kept, made where they are to be.
+    pub(super) fn kept<P: Factors>(&self, engine: &CpuBackend) -> KeptPanels<'_, P::Item> {
+        KeptPanels {
+            values: self.values.kept::<P>(engine),
+            gates: self
+                .gates
+                .as_ref()
+                .and_then(|gates| gates.kept::<P>(engine)),
+        }
+    }
+
     pub(super) fn pack(
         engine: &CpuBackend,
         weight: &Weight<'_>,
@@ -237,11 +324,11 @@ impl Kernel for TileWidth {
 }
 
 /// One rectangle of a linear layer's output.
-pub(super) struct LinearPiece<'a, P> {
-    pub(super) product: PhantomData<P>,
+pub(super) struct LinearPiece<'a, P: Factors> {
     /// `[rows, I]`.
     pub(super) input: &'a [f32],
     pub(super) weights: &'a CpuLinear,
+    pub(super) kept: &'a KeptPanels<'a, P::Item>,
     pub(super) activation: Option<Activation>,
     /// `[rows, O]`.
     pub(super) residual: Option<&'a [f32]>,
@@ -250,13 +337,13 @@ pub(super) struct LinearPiece<'a, P> {
     pub(super) out: Rect<'a>,
 }
 
-impl<P: Product> Kernel for LinearPiece<'_, P> {
-    const BF16: bool = P::BF16;
+impl<P: Factors> Kernel for LinearPiece<'_, P> {
+    const FAST: Fast = P::FAST;
     type Output = ();
 
     #[inline(always)]
     fn run<L: Lanes>(mut self, lanes: L) {
-        let weights = self.weights;
+        let (weights, kept) = (self.weights, self.kept);
         let (depth, width) = (weights.values.inputs, L::WIDTH);
         let cols = self.out.cols();
         let rows = self.out.rows();
@@ -266,21 +353,38 @@ impl<P: Product> Kernel for LinearPiece<'_, P> {
             .gates
             .as_ref()
             .map(|gates| gates.room::<P>(self.memory));
-        let items = P::items_in(depth);
-        let mut rounded = self.memory.take(P::room(rows.len() * items));
+        // A row of blocks is as many rows of one block.
+        let block = P::block(depth);
+        let blocks = depth / block;
+        let mut rounded = self.memory.take(P::left_len(rows.len() * blocks, block));
+        let measured = if P::MEASURED { rows.len() * blocks } else { 0 };
+        let mut ranges = self.memory.take(2 * measured);
         let input = &self.input[rows.start * depth..rows.end * depth];
-        let input = P::rows(lanes, input, depth, P::items(rounded.as_mut_slice()));
+        let room = LeftRoom {
+            items: P::items(rounded.as_mut_slice()),
+            ranges: ranges.as_mut_slice(),
+        };
+        let input = P::left(lanes, input, block, Spread::Row, room);
         for first_col in cols.clone().step_by(width) {
             let index = first_col / width;
-            let values = weights.values.panel::<P, L>(lanes, index, &mut values_room);
+            let values = weights
+                .values
+                .panel::<P, L>(lanes, index, kept.values, &mut values_room);
             let gates = weights.gates.as_ref().zip(gates_room.as_mut());
-            let gates = gates.map(|(gates, room)| gates.panel::<P, L>(lanes, index, room));
+            let gates =
+                gates.map(|(gates, room)| gates.panel::<P, L>(lanes, index, kept.gates, room));
             for first in rows.clone().step_by(L::ROWS) {
                 let count = L::ROWS.min(rows.end - first);
-                let a = &input[(first - rows.start) * items..][..count * items];
-                product(lanes, values, count, a, items, &mut sums);
+                let from = first - rows.start;
+                let left = Rows {
+                    first: from,
+                    count,
+                    block,
+                    blocks,
+                };
+                product(lanes, values, left, input, &mut sums);
                 if let Some(gates) = gates {
-                    product(lanes, gates, count, a, items, &mut gate);
+                    product(lanes, gates, left, input, &mut gate);
                     multiply_by_gelu(lanes, &mut sums[..count * width], &gate);
                 }
                 let used = width.min(cols.end - first_col);
@@ -298,30 +402,45 @@ impl<P: Product> Kernel for LinearPiece<'_, P> {
     }
 }
 
-/// Bias plus `rows` rows of `a` `[rows, items]` times one panel.
+/// A few rows of the left factor.
+#[derive(Clone, Copy)]
+struct Rows {
+    first: usize,
+    count: usize,
+    /// Numbers of a block, and blocks of a row.
+    block: usize,
+    blocks: usize,
+}
+
+/// Bias plus a few rows times one panel.
 #[inline(always)]
-fn product<P: Product, L: Lanes>(
+fn product<P: Factors, L: Lanes>(
     lanes: L,
     panel: Panel<'_, P>,
-    rows: usize,
-    a: &[P::Item],
-    items: usize,
+    rows: Rows,
+    left: Left<'_, P::Item>,
     sums: &mut [f32],
 ) {
-    for row in sums[..rows * L::WIDTH].chunks_exact_mut(L::WIDTH) {
+    for row in sums[..rows.count * L::WIDTH].chunks_exact_mut(L::WIDTH) {
         row.copy_from_slice(panel.bias);
     }
-    let tile = Tile {
-        rows,
-        a,
-        stride: items,
-        positions: &[0],
-        depth: items,
-        panel: panel.items,
-        pitch: L::WIDTH,
-        fresh: false,
-    };
-    lanes.multiply::<P>(&tile, sums);
+    let items = P::items_in(rows.block);
+    let parts = panel.items.chunks_exact(panel.items.len() / rows.blocks);
+    for (block, part) in parts.enumerate() {
+        let first = rows.first * rows.blocks + block;
+        let tile = Tile {
+            rows: rows.count,
+            a: &left.items[first * items..],
+            stride: rows.blocks * items,
+            positions: &[0],
+            depth: items,
+            panel: part,
+            pitch: L::WIDTH,
+            fresh: false,
+        };
+        let ranges = left.ranges.from(first, rows.blocks);
+        P::multiply(lanes, &tile, ranges, sums);
+    }
 }
 
 #[inline(always)]
@@ -348,18 +467,41 @@ pub(super) fn finish_row<L: Lanes>(
     residual: Option<&[f32]>,
     out: &mut [f32],
 ) {
-    for start in (0..out.len()).step_by(LANES) {
-        let used = LANES.min(out.len() - start);
-        let mut v = lanes.load_part(&sums[start..start + used]);
+    let end = out.len();
+    let (groups, rest) = out.as_chunks_mut();
+    let first = groups.len() * LANES;
+    for (index, (sums, out)) in sums.as_chunks().0.iter().zip(groups).enumerate() {
+        let at = index * LANES;
+        let mut v = lanes.load(sums);
         if let Some(bias) = bias {
-            v = lanes.add(v, lanes.load_part(&bias[start..start + used]));
+            v = lanes.add(v, lanes.load(group(bias, at)));
         }
         if let Some(activation) = activation {
             v = activate(lanes, v, activation);
         }
         if let Some(residual) = residual {
-            v = lanes.add(v, lanes.load_part(&residual[start..start + used]));
+            v = lanes.add(v, lanes.load(group(residual, at)));
         }
-        lanes.store_part(v, &mut out[start..start + used]);
+        lanes.store(v, out);
     }
+    if !rest.is_empty() {
+        let mut v = lanes.load_part(&sums[first..end]);
+        if let Some(bias) = bias {
+            v = lanes.add(v, lanes.load_part(&bias[first..end]));
+        }
+        if let Some(activation) = activation {
+            v = activate(lanes, v, activation);
+        }
+        if let Some(residual) = residual {
+            v = lanes.add(v, lanes.load_part(&residual[first..end]));
+        }
+        lanes.store_part(v, rest);
+    }
+}
+
+/// The sixteen numbers from `at` on.
+#[inline(always)]
+fn group(numbers: &[f32], at: usize) -> &Group {
+    let group = numbers[at..].first_chunk();
+    group.expect("as long as the sums")
 }

@@ -6,6 +6,7 @@
 
 mod attention;
 mod conv2d;
+mod kept;
 mod layout;
 mod linear;
 mod math;
@@ -26,7 +27,6 @@ pub use precision::Precision;
 pub use simd::Level;
 pub use table::CpuTable;
 
-use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -35,12 +35,12 @@ use rayon::prelude::*;
 use crate::backend::{ConvCall, GroupNorm, LinearCall};
 use crate::{Activation, AttentionMask, Backend, DeviceTensor, Error, Resize, Tensor, Weight};
 use attention::{AttentionPiece, Mask, PackHead, QUERY_BLOCK};
-use conv2d::Budget;
+use kept::Budget;
 use layout::Patches;
 use linear::{LinearPiece, TileWidth};
 use memory::{Buffer, Recycler};
 use norm::{LayerNormPiece, MOMENT_BLOCK, Moments};
-use simd::{Bfloats, Kernel, LANES, Lanes, Product, Rect, Singles, rectangles};
+use simd::{Bfloats, Bytes, Factors, Kernel, LANES, Lanes, Rect, Rounded, Singles, rectangles};
 
 /// Networks on the CPU.
 #[derive(Debug)]
@@ -207,22 +207,27 @@ impl CpuBackend {
         match self.precision_of(weights.exact) {
             Precision::F32 => self.linear_pieces::<Singles>(input, weights, call, pieces),
             Precision::Bf16 => self.linear_pieces::<Bfloats>(input, weights, call, pieces),
+            Precision::Int8 if Bytes::can_sum(Bytes::block(panels.inputs)) => {
+                self.linear_pieces::<Bytes>(input, weights, call, pieces);
+            }
+            Precision::Int8 => self.linear_pieces::<Singles>(input, weights, call, pieces),
         }
         Ok(CpuTensor::new(shape, buffer))
     }
 
-    fn linear_pieces<P: Product>(
+    fn linear_pieces<P: Factors>(
         &self,
         input: &CpuTensor,
         weights: &CpuLinear,
         call: LinearCall<'_, Self>,
         pieces: Vec<Rect<'_>>,
     ) {
+        let kept = weights.kept::<P>(self);
         self.each(pieces, |out| {
             self.level.run(LinearPiece::<P> {
-                product: PhantomData,
                 input: input.data(),
                 weights,
+                kept: &kept,
                 activation: call.activation,
                 residual: call.residual.map(CpuTensor::data),
                 memory: &self.recycler,
@@ -232,7 +237,7 @@ impl CpuBackend {
     }
 
     /// Attention of `n` pictures, once everything is checked.
-    fn attend<P: Product>(
+    fn attend<P: Rounded>(
         &self,
         n: usize,
         geometry: attention::Geometry,
@@ -627,7 +632,7 @@ impl Backend for CpuBackend {
         };
         let tensors = [query, key, value];
         Ok(match self.precision {
-            Precision::F32 => self.attend::<Singles>(n, geometry, tensors, mask),
+            Precision::F32 | Precision::Int8 => self.attend::<Singles>(n, geometry, tensors, mask),
             Precision::Bf16 => self.attend::<Bfloats>(n, geometry, tensors, mask),
         })
     }

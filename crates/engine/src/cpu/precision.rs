@@ -14,17 +14,21 @@ pub enum Precision {
     F32,
     /// bfloats, 8 bits of precision.
     Bf16,
+    /// Integers of 8 bits in convolutions and linear layers, each row or window of activations and each output's weights
+    /// by a scale of their own; attention is f32.
+    Int8,
 }
 
 impl Precision {
     /// All of them, the finest first.
-    pub const ALL: [Self; 2] = [Self::F32, Self::Bf16];
+    pub const ALL: [Self; 3] = [Self::F32, Self::Bf16, Self::Int8];
 
     /// Whether this machine multiplies faster in it at a level than in f32, or it is f32.
     pub fn is_fast_at(self, level: Level) -> bool {
         match self {
             Self::F32 => true,
             Self::Bf16 => level.has_bf16(),
+            Self::Int8 => level.has_int8(),
         }
     }
 
@@ -33,6 +37,7 @@ impl Precision {
         match self {
             Self::F32 => "f32",
             Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
         }
     }
 }
@@ -50,6 +55,6 @@ impl FromStr for Precision {
         let found = Self::ALL
             .into_iter()
             .find(|precision| precision.name() == name);
-        found.ok_or_else(|| Error::value("precision", name, "f32 or bf16"))
+        found.ok_or_else(|| Error::value("precision", name, "f32, bf16 or int8"))
     }
 }

@@ -5,35 +5,72 @@
 //! [`Tile`]. The sum of one output runs over channel blocks, kernel rows, kernel columns and
 //! channels in a block, whatever the pieces.
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::source::{Source, Window};
-use super::{CHANNEL_BLOCK, CpuConv2d, Epilogue, Geometry};
+use super::{CHANNEL_BLOCK, CpuConv2d, ENOUGH_PIECES, Epilogue, Geometry};
 use crate::cpu::memory::Recycler;
-use crate::cpu::simd::{Kernel, Lanes, Product, ROWS_MAX, Rect, TILE_MAX, Tile};
+use crate::cpu::simd::{
+    Factors, Fast, Kernel, Lanes, Left, LeftRoom, ROWS_MAX, Ranges, Rect, Spread, TILE_MAX, Tile,
+};
 
-/// Output rows a piece takes: its bordered input should stay in a cache of about this size.
-pub(super) fn rows_per_piece(geometry: &Geometry, weights: &CpuConv2d) -> usize {
-    const SCRATCH_BYTES: usize = 256 << 10;
-    let depth = weights.inputs.min(CHANNEL_BLOCK);
-    let row_bytes = geometry.bordered_width() * depth * size_of::<f32>();
-    (SCRATCH_BYTES / row_bytes / geometry.stride).clamp(1, geometry.output[0])
+/// How the output is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cut {
+    /// Output rows a piece takes.
+    pub(super) rows: usize,
+    /// Channels it takes.
+    pub(super) cols: usize,
+}
+
+impl Cut {
+    /// By shapes alone. The bordered input of a piece should stay in a cache; every piece copies its own, and reads the
+    /// weights of its channels.
+    pub(super) fn of<P: Factors>(
+        geometry: &Geometry,
+        weights: &CpuConv2d,
+        pictures: usize,
+    ) -> Self {
+        const SCRATCH_BYTES: usize = 256 << 10;
+        // Products of bytes are so fast that copies count, and weights so small that they are read from far.
+        const MEASURED_BYTES: usize = 768 << 10;
+        let bytes = if P::MEASURED {
+            MEASURED_BYTES
+        } else {
+            SCRATCH_BYTES
+        };
+        let depth = weights.inputs.min(CHANNEL_BLOCK);
+        let row_bytes = geometry.bordered_width() * depth * size_of::<f32>();
+        let height = geometry.output[0];
+        let rows = (bytes / row_bytes / geometry.stride).clamp(1, height);
+        let pieces = pictures * height.div_ceil(rows);
+        // With few row pieces the channels are split too, so that every thread has work.
+        let cols = match pieces {
+            ENOUGH_PIECES.. => weights.outputs,
+            _ if P::MEASURED => {
+                let panels = weights.outputs.div_ceil(weights.width);
+                panels.div_ceil(ENOUGH_PIECES.div_ceil(pieces)) * weights.width
+            }
+            _ => weights.columns_per_piece(),
+        };
+        Self { rows, cols }
+    }
 }
 
 /// One rectangle of a convolution's output: rows of one picture, some of its channels.
-pub(super) struct DirectPiece<'a, P> {
-    pub(super) product: PhantomData<P>,
+pub(super) struct DirectPiece<'a, P: Factors> {
     pub(super) source: Source<'a>,
     pub(super) weights: &'a CpuConv2d,
+    /// All panels, of a product that measures, where they are kept.
+    pub(super) kept: Option<&'a [P::Item]>,
     pub(super) epilogue: Epilogue<'a>,
     pub(super) memory: &'a Arc<Recycler>,
     /// Rows are pixels of whole image rows of one picture; columns start at a panel.
     pub(super) out: Rect<'a>,
 }
 
-impl<P: Product> Kernel for DirectPiece<'_, P> {
-    const BF16: bool = P::BF16;
+impl<P: Factors> Kernel for DirectPiece<'_, P> {
+    const FAST: Fast = P::FAST;
     type Output = ();
 
     #[inline(always)]
@@ -49,18 +86,25 @@ impl<P: Product> Kernel for DirectPiece<'_, P> {
         let inputs = self.weights.inputs;
         let pixels = window.rows.len() * window.width;
         let depth = CHANNEL_BLOCK.min(inputs);
+        let spread = match self.weights.kernel {
+            [1, 1] => Spread::Row,
+            _ => Spread::All,
+        };
+        let measured = if P::MEASURED { pixels } else { 0 };
         let mut scratch = self.memory.take(pixels * depth);
-        let mut rounded = self.memory.take(P::room(pixels * P::items_in(depth)));
+        let mut rounded = self.memory.take(P::left_len(pixels, depth));
+        let mut ranges = self.memory.take(2 * measured);
         let mut room = self.memory.take(self.weights.room(depth));
-        let taps = self.weights.kernel[0] * self.weights.kernel[1];
-        let panel = P::room(taps * P::items_in(depth) * L::WIDTH);
-        let mut panel = self.memory.take(panel);
+        let mut panel = self.memory.take(self.weights.panel_items::<P>(depth));
         for block in (0..inputs).step_by(CHANNEL_BLOCK) {
             let end = (block + CHANNEL_BLOCK).min(inputs);
             let scratch = &mut scratch.as_mut_slice()[..pixels * (end - block)];
             self.source.copy(lanes, &window, block..end, scratch);
-            let rounded = P::items(rounded.as_mut_slice());
-            let input = P::rows(lanes, scratch, end - block, rounded);
+            let left = LeftRoom {
+                items: P::items(rounded.as_mut_slice()),
+                ranges: ranges.as_mut_slice(),
+            };
+            let input = P::left(lanes, scratch, end - block, spread, left);
             let rooms = Rooms {
                 numbers: room.as_mut_slice(),
                 items: P::items(panel.as_mut_slice()),
@@ -71,19 +115,19 @@ impl<P: Product> Kernel for DirectPiece<'_, P> {
 }
 
 /// Where a panel is widened, and where it is rounded.
-struct Rooms<'a, T> {
-    numbers: &'a mut [f32],
-    items: &'a mut [T],
+pub(super) struct Rooms<'a, T> {
+    pub(super) numbers: &'a mut [f32],
+    pub(super) items: &'a mut [T],
 }
 
-impl<P: Product> DirectPiece<'_, P> {
-    /// Adds the channels of `scratch` to the output and, with the last of them, finishes it.
+impl<P: Factors> DirectPiece<'_, P> {
+    /// Adds the channels of `input` to the output and, with the last of them, finishes it.
     #[inline(always)]
     fn convolve<L: Lanes>(
         &mut self,
         lanes: L,
-        scratch: &[P::Item],
-        rooms: Rooms<'_, P::Item>,
+        input: Left<'_, P::Item>,
+        mut rooms: Rooms<'_, P::Item>,
         picture: usize,
         rows: usize,
         block: usize,
@@ -109,16 +153,15 @@ impl<P: Product> DirectPiece<'_, P> {
             (rows, width, width)
         };
         for col in self.out.cols().step_by(L::WIDTH) {
-            let weights = self.weights;
-            let panel = weights.panel(lanes, col / L::WIDTH, block, rooms.numbers);
-            let panel = P::columns(lanes, panel, [channels, L::WIDTH], rooms.items);
+            let (weights, kept) = (self.weights, self.kept);
+            let panel = weights.items::<P, L>(lanes, col / L::WIDTH, block, kept, &mut rooms);
             for run in 0..runs {
-                let a = &scratch[run * stride * bordered * depth..];
                 for first in (0..length).step_by(L::ROWS) {
                     let count = L::ROWS.min(length - first);
+                    let pixel = (run * bordered + first) * stride;
                     let tile = Tile {
                         rows: count,
-                        a: &a[first * stride * depth..],
+                        a: &input.items[pixel * depth..],
                         stride: stride * depth,
                         positions,
                         depth,
@@ -126,9 +169,10 @@ impl<P: Product> DirectPiece<'_, P> {
                         pitch: L::WIDTH,
                         fresh: false,
                     };
+                    let ranges = input.ranges.from(pixel, stride);
                     self.tile(
                         lanes,
-                        &tile,
+                        (&tile, ranges),
                         run * pitch + first,
                         pitch,
                         picture,
@@ -146,7 +190,7 @@ impl<P: Product> DirectPiece<'_, P> {
     fn tile<L: Lanes>(
         &mut self,
         lanes: L,
-        tile: &Tile<'_, P::Item>,
+        (tile, ranges): (&Tile<'_, P::Item>, Ranges<'_>),
         first: usize,
         pitch: usize,
         picture: usize,
@@ -175,7 +219,7 @@ impl<P: Product> DirectPiece<'_, P> {
                 row[..used].copy_from_slice(&self.out.row(pixel)[offset..][..used]);
             }
         }
-        lanes.multiply::<P>(tile, &mut sums);
+        P::multiply(lanes, tile, ranges, &mut sums);
         let last = block + CHANNEL_BLOCK >= self.weights.inputs;
         for (row, &pixel) in sums.chunks_exact(L::WIDTH).zip(&pixels[..tile.rows]) {
             let Some(pixel) = pixel else { continue };

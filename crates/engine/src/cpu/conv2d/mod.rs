@@ -4,27 +4,27 @@
 //! choice, and with it the arithmetic, depends on shapes alone.
 
 mod direct;
-mod kept;
 mod source;
 mod winograd;
 
+use super::kept::Kept;
 use super::linear::{PanelOrder, TileWidth, check_bias, check_sizes, finish_row};
+use super::memory::Recycler;
 use super::numbers::Numbers;
 use super::pages::Pages;
-use super::simd::{Bfloats, Lanes, Product, Singles, rectangles};
+use super::simd::{
+    Bfloats, Bytes, Factors, Fast, Kernel, Lanes, Product, Rounded, Singles, rectangles,
+};
 use super::{CpuBackend, CpuTensor, Precision, blocks, check_same, nhwc};
 use crate::backend::ConvCall;
 use crate::{Activation, DeviceTensor, Error, Padding, Tensor, Weight};
-use direct::DirectPiece;
-use kept::Kept;
+use direct::{Cut, DirectPiece, Rooms};
 use source::{Prologue, Source};
-use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
 use winograd::{PanelPiece, WinogradPiece};
 
-pub(super) use kept::Budget;
 pub(super) use source::normalize;
 
 /// Input channels summed in one go. Part of the arithmetic of the direct algorithm: do not change
@@ -48,7 +48,7 @@ pub struct CpuConv2d {
     /// Whether it is multiplied in f32 at every precision.
     pub(super) exact: bool,
     /// One for each precision.
-    kept: Arc<[Kept; 2]>,
+    kept: Arc<[Kept; Precision::ALL.len()]>,
 }
 
 impl CpuConv2d {
@@ -124,6 +124,71 @@ impl CpuConv2d {
         room: &'a mut [f32],
     ) -> &'a [f32] {
         self.numbers.read(lanes, self.place(panel, block), room)
+    }
+
+    /// Items of a panel's weights for `depth` channels, as [`Factors::right`] gives them.
+    fn panel_items<P: Factors>(&self, depth: usize) -> usize {
+        P::right_len([self.kernel[0] * self.kernel[1], depth, self.width])
+    }
+
+    /// Items of a panel's weights for all channels, block by block.
+    fn whole_panel_items<P: Factors>(&self) -> usize {
+        let (blocks, rest) = (self.inputs / CHANNEL_BLOCK, self.inputs % CHANNEL_BLOCK);
+        let last = if rest == 0 {
+            0
+        } else {
+            self.panel_items::<P>(rest)
+        };
+        blocks * self.panel_items::<P>(CHANNEL_BLOCK) + last
+    }
+
+    /// The items of one panel for the channels from `block` on; of `kept` ones where they are.
+    #[inline(always)]
+    fn items<'a, P: Factors, L: Lanes>(
+        &'a self,
+        lanes: L,
+        panel: usize,
+        block: usize,
+        kept: Option<&'a [P::Item]>,
+        rooms: &'a mut Rooms<'_, P::Item>,
+    ) -> &'a [P::Item] {
+        let depth = CHANNEL_BLOCK.min(self.inputs - block);
+        if let Some(kept) = kept {
+            let before = block / CHANNEL_BLOCK * self.panel_items::<P>(CHANNEL_BLOCK);
+            let start = panel * self.whole_panel_items::<P>() + before;
+            return &kept[start..][..self.panel_items::<P>(depth)];
+        }
+        let numbers = self.panel(lanes, panel, block, rooms.numbers);
+        let sizes = [self.kernel[0] * self.kernel[1], depth, L::WIDTH];
+        P::right(lanes, numbers, sizes, rooms.items)
+    }
+}
+
+/// One panel that is kept as items.
+struct KeptPanel<'a, P: Factors> {
+    weights: &'a CpuConv2d,
+    panel: usize,
+    memory: &'a Arc<Recycler>,
+    out: &'a mut [P::Item],
+}
+
+impl<P: Factors> Kernel for KeptPanel<'_, P> {
+    const FAST: Fast = P::FAST;
+    type Output = ();
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        let weights = self.weights;
+        let depth = CHANNEL_BLOCK.min(weights.inputs);
+        let mut numbers = self.memory.take(weights.room(depth));
+        let blocks = (0..weights.inputs).step_by(CHANNEL_BLOCK);
+        let outs = self.out.chunks_mut(weights.panel_items::<P>(CHANNEL_BLOCK));
+        for (block, out) in blocks.zip(outs) {
+            let mut rooms = Rooms {
+                numbers: numbers.as_mut_slice(),
+                items: out,
+            };
+            weights.items::<P, L>(lanes, self.panel, block, None, &mut rooms);
+        }
     }
 }
 
@@ -215,6 +280,17 @@ impl Geometry {
         self.enlarged[1] + self.padding.left + self.padding.right
     }
 
+    /// The pixels of so many pictures, cut into blocks of `rows` rows.
+    fn row_blocks(&self, pictures: usize, rows: usize) -> Vec<Range<usize>> {
+        let [height, width] = self.output;
+        (0..pictures)
+            .flat_map(|picture| {
+                let first = picture * height * width;
+                blocks(first..first + height * width, rows * width)
+            })
+            .collect()
+    }
+
     /// The picture, the first row in it and the number of rows that `pixels` are.
     fn place(&self, pixels: &Range<usize>) -> (usize, usize, usize) {
         let [height, width] = self.output;
@@ -304,78 +380,111 @@ impl CpuBackend {
             weights,
             epilogue,
             pictures: n,
-            winograd: winograd::suits(&takes),
         };
-        match self.precision_of(weights.exact) {
-            Precision::F32 => self.convolve::<Singles>(work, buffer.as_mut_slice()),
-            Precision::Bf16 => self.convolve::<Bfloats>(work, buffer.as_mut_slice()),
+        let out = buffer.as_mut_slice();
+        match (self.precision_of(weights.exact), winograd::suits(&takes)) {
+            (Precision::F32, true) => self.convolve_by_winograd::<Singles>(work, out),
+            (Precision::Bf16, true) => self.convolve_by_winograd::<Bfloats>(work, out),
+            (Precision::F32, false) => self.convolve_directly::<Singles>(work, out),
+            (Precision::Bf16, false) => self.convolve_directly::<Bfloats>(work, out),
+            (Precision::Int8, _) => self.convolve_directly::<Bytes>(work, out),
         }
         Ok(CpuTensor::new(shape, buffer))
     }
 
-    fn convolve<P: Product>(&self, work: Work<'_>, out: &mut [f32]) {
+    fn convolve_by_winograd<P: Rounded>(&self, work: Work<'_>, out: &mut [f32]) {
         let Work {
             source,
             weights,
             epilogue,
-            ..
+            pictures,
         } = work;
-        let [height, width] = source.geometry.output;
-        let kept = match work.winograd {
-            true => self.kept_filters::<P>(weights),
-            false => None,
-        };
-        let rows_per_piece = match work.winograd {
-            true => winograd::rows_per_piece::<P>([height, width]),
-            false => direct::rows_per_piece(&source.geometry, weights),
-        };
-        let rows: Vec<_> = (0..work.pictures)
-            .flat_map(|picture| {
-                let first = picture * height * width;
-                blocks(first..first + height * width, rows_per_piece * width)
-            })
-            .collect();
+        let kept = self.kept_filters::<P>(weights);
+        let rows = winograd::rows_per_piece::<P>(source.geometry.output);
+        let rows = source.geometry.row_blocks(pictures, rows);
         // With few row pieces the channels are split too, so that every thread has work.
         let cols = if rows.len() >= ENOUGH_PIECES {
             weights.outputs
         } else {
             weights.columns_per_piece()
         };
-        let pieces = rectangles(out, weights.outputs, rows, cols);
-        self.each(pieces, |out| match work.winograd {
-            true => self.level.run(WinogradPiece::<P> {
+        self.each(rectangles(out, weights.outputs, rows, cols), |out| {
+            self.level.run(WinogradPiece::<P> {
                 source,
                 weights,
                 kept,
                 epilogue,
                 memory: &self.recycler,
                 out,
-            }),
-            false => self.level.run(DirectPiece::<P> {
+            });
+        });
+    }
+
+    fn convolve_directly<P: Factors>(&self, work: Work<'_>, out: &mut [f32]) {
+        let Work {
+            source,
+            weights,
+            epilogue,
+            pictures,
+        } = work;
+        let kept = self.kept_panels::<P>(weights);
+        let cut = Cut::of::<P>(&source.geometry, weights, pictures);
+        let rows = source.geometry.row_blocks(pictures, cut.rows);
+        self.each(rectangles(out, weights.outputs, rows, cut.cols), |out| {
+            self.level.run(DirectPiece::<P> {
                 source,
                 weights,
+                kept,
                 epilogue,
                 memory: &self.recycler,
                 out,
-                product: PhantomData,
-            }),
+            });
         });
     }
 
     /// The transformed weights, where they are kept.
-    fn kept_filters<'a, P: Product>(&self, weights: &'a CpuConv2d) -> Option<&'a [P::Item]> {
+    fn kept_filters<'a, P: Rounded>(&self, weights: &'a CpuConv2d) -> Option<&'a [P::Item]> {
         let len = winograd::panel_len::<P>(weights);
+        self.keep::<P>(weights, len, |panel, out| {
+            self.level.run(PanelPiece::<P> {
+                weights,
+                panel,
+                memory: &self.recycler,
+                out,
+            });
+        })
+    }
+
+    /// The weights as items, of a product that measures, where they are kept.
+    fn kept_panels<'a, P: Factors>(&self, weights: &'a CpuConv2d) -> Option<&'a [P::Item]> {
+        if !P::MEASURED {
+            return None;
+        }
+        let len = weights.whole_panel_items::<P>();
+        self.keep::<P>(weights, len, |panel, out| {
+            self.level.run(KeptPanel::<P> {
+                weights,
+                panel,
+                memory: &self.recycler,
+                out,
+            });
+        })
+    }
+
+    /// What `make` makes of every panel, `len` items of each, where it is kept at this backend's precision.
+    fn keep<'a, P: Product>(
+        &self,
+        weights: &'a CpuConv2d,
+        len: usize,
+        make: impl Fn(usize, &mut [P::Item]) + Sync,
+    ) -> Option<&'a [P::Item]> {
         let all = weights.outputs.div_ceil(weights.width) * len;
-        let kept = weights.kept[usize::from(P::BF16)].get(&self.budget, all, || {
+        let kept = &weights.kept[self.precision_of(weights.exact) as usize];
+        let kept = kept.get(&self.budget, all, || {
             let mut numbers = Pages::zeros(all);
             let panels = numbers.chunks_exact_mut(len).enumerate().collect();
-            self.each(panels, |(panel, out)| {
-                self.level.run(PanelPiece::<P> {
-                    weights,
-                    panel,
-                    memory: &self.recycler,
-                    out: P::items(out),
-                });
+            self.each(panels, |(panel, out): (usize, &mut [f32])| {
+                make(panel, P::items(out));
             });
             numbers
         });
@@ -390,5 +499,4 @@ struct Work<'a> {
     weights: &'a CpuConv2d,
     epilogue: Epilogue<'a>,
     pictures: usize,
-    winograd: bool,
 }

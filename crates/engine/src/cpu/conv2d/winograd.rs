@@ -18,7 +18,7 @@ use super::source::{Source, Window};
 use super::{CHANNEL_BLOCK, CpuConv2d, ENOUGH_PIECES, Epilogue, Shape};
 use crate::cpu::memory::{Buffer, Recycler};
 use crate::cpu::numbers::{Bf16, F16, F32, Numbers, Stored};
-use crate::cpu::simd::{Group, Kernel, LANES, Lanes, Product, Rect, Singles, Tile};
+use crate::cpu::simd::{Fast, Group, Kernel, LANES, Lanes, Rect, Rounded, Singles, Tile};
 
 /// Side of a tile of outputs.
 const TILE: usize = 4;
@@ -63,7 +63,7 @@ pub(super) fn suits(shape: &Shape) -> bool {
 }
 
 /// Items of one panel of transformed weights.
-pub(super) fn panel_len<P: Product>(weights: &CpuConv2d) -> usize {
+pub(super) fn panel_len<P: Rounded>(weights: &CpuConv2d) -> usize {
     PLACES * P::items_in(weights.inputs) * weights.width
 }
 
@@ -80,7 +80,7 @@ pub(super) fn spectra_len(shape: &Shape) -> usize {
 }
 
 /// Output rows a piece takes of a picture of `[height, width]` pixels.
-pub(super) fn rows_per_piece<P: Product>([height, width]: [usize; 2]) -> usize {
+pub(super) fn rows_per_piece<P: Rounded>([height, width]: [usize; 2]) -> usize {
     let (down, across) = (height.div_ceil(TILE), width.div_ceil(TILE));
     let tiles = match P::DEPTH {
         1 => TILES_PER_PIECE,
@@ -148,15 +148,15 @@ fn transform<L: Lanes>(
 }
 
 /// Transforms the weights of one panel to be kept: `[place][items of channels][width]`.
-pub(super) struct PanelPiece<'a, P: Product> {
+pub(super) struct PanelPiece<'a, P: Rounded> {
     pub(super) weights: &'a CpuConv2d,
     pub(super) panel: usize,
     pub(super) memory: &'a Arc<Recycler>,
     pub(super) out: &'a mut [P::Item],
 }
 
-impl<P: Product> Kernel for PanelPiece<'_, P> {
-    const BF16: bool = P::BF16;
+impl<P: Rounded> Kernel for PanelPiece<'_, P> {
+    const FAST: Fast = P::FAST;
     type Output = ();
 
     #[inline(always)]
@@ -245,7 +245,7 @@ fn transform_output<L: Lanes>(lanes: L, m: [L::V; REACH]) -> [L::V; TILE] {
 }
 
 /// One rectangle of a convolution's output: rows of tiles of one picture, some of its channels.
-pub(super) struct WinogradPiece<'a, P: Product> {
+pub(super) struct WinogradPiece<'a, P: Rounded> {
     pub(super) source: Source<'a>,
     pub(super) weights: &'a CpuConv2d,
     /// `[panel][place][items of channels][width]`; made on the way where there are none.
@@ -257,8 +257,8 @@ pub(super) struct WinogradPiece<'a, P: Product> {
     pub(super) out: Rect<'a>,
 }
 
-impl<P: Product> Kernel for WinogradPiece<'_, P> {
-    const BF16: bool = P::BF16;
+impl<P: Rounded> Kernel for WinogradPiece<'_, P> {
+    const FAST: Fast = P::FAST;
     type Output = ();
 
     #[inline(always)]
@@ -313,7 +313,7 @@ impl<P: Product> Kernel for WinogradPiece<'_, P> {
 /// Transforms the `depth` channels of one tile's inputs. `from` starts at the tile's first pixel
 /// in rows of `width` pixels; `to` is its place in the first of the spectra, `pitch` apart.
 #[inline(always)]
-fn analyse<P: Product, L: Lanes>(
+fn analyse<P: Rounded, L: Lanes>(
     lanes: L,
     from: &[f32],
     width: usize,
@@ -370,7 +370,7 @@ fn synthesise<L: Lanes>(lanes: L, products: &[f32], pitch: usize) -> [[Group; TI
     sums
 }
 
-impl<P: Product> WinogradPiece<'_, P> {
+impl<P: Rounded> WinogradPiece<'_, P> {
     /// The products of all tiles with one panel: `[place][tile][width]`. `fresh` is room for filters that are not kept.
     #[inline(always)]
     fn multiply<L: Lanes>(

@@ -58,6 +58,26 @@ unsafe fn round_bf16(x: __m256) -> __m256i {
     }
 }
 
+/// Sums of four products in every lane of eight; see [`Lanes::dot_bytes`].
+///
+/// # Safety
+/// The CPU must have AVX2.
+#[inline(always)]
+pub(super) unsafe fn byte_products(a: __m256i, b: __m256i) -> __m256i {
+    // SAFETY: the caller's promise.
+    unsafe {
+        // By 16 bits, since products of bytes are added up to no more than 16 bits, with saturation.
+        let even = _mm256_and_si256(a, _mm256_set1_epi16(0xff));
+        let odd = _mm256_srli_epi16::<8>(a);
+        let even_b = _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(b));
+        let odd_b = _mm256_srai_epi16::<8>(b);
+        _mm256_add_epi32(
+            _mm256_madd_epi16(even, even_b),
+            _mm256_madd_epi16(odd, odd_b),
+        )
+    }
+}
+
 impl Lanes for Avx2 {
     type V = [__m256; 2];
     // 12 sums, 2 columns and 1 broadcast fill 15 of 16 registers.
@@ -254,6 +274,66 @@ impl Lanes for Avx2 {
             let words = self.bf16_neighbours(value, value)[0];
             _mm256_storeu_ps(to.as_mut_ptr().cast(), words);
         }
+    }
+    #[inline(always)]
+    fn dot_bytes(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        let one = |a: __m256, b: __m256, c: __m256| {
+            // SAFETY: as in `halves`.
+            unsafe {
+                let products = byte_products(_mm256_castps_si256(a), _mm256_castps_si256(b));
+                _mm256_castsi256_ps(_mm256_add_epi32(products, _mm256_castps_si256(c)))
+            }
+        };
+        [one(a[0], b[0], c[0]), one(a[1], b[1], c[1])]
+    }
+    #[inline(always)]
+    fn bytes(self, integers: [Self::V; 4]) -> Self::V {
+        let one = |integers: [__m256; 4]| {
+            // SAFETY: as in `halves`.
+            unsafe {
+                let [a, b, c, d] = integers
+                    .map(|v| _mm256_and_si256(_mm256_cvtps_epi32(v), _mm256_set1_epi32(0xff)));
+                let low = _mm256_or_si256(a, _mm256_slli_epi32::<8>(b));
+                let high = _mm256_or_si256(_mm256_slli_epi32::<16>(c), _mm256_slli_epi32::<24>(d));
+                _mm256_castsi256_ps(_mm256_or_si256(low, high))
+            }
+        };
+        [one(integers.map(|v| v[0])), one(integers.map(|v| v[1]))]
+    }
+    #[inline(always)]
+    fn store_bytes(self, value: Self::V, to: &mut [u32; LANES / 4]) {
+        // SAFETY: `to` holds sixteen bytes; an unaligned store. The CPU has AVX2.
+        unsafe {
+            let bytes = _mm256_set1_epi32(0xff);
+            let [low, high] = value.map(|v| _mm256_and_si256(_mm256_cvtps_epi32(v), bytes));
+            // Packing works on halves of the register: their words are put in order after it.
+            let pairs = _mm256_packus_epi32(low, high);
+            let quads = _mm256_packus_epi16(pairs, pairs);
+            let order = _mm256_setr_epi32(0, 4, 1, 5, 0, 4, 1, 5);
+            let all = _mm256_permutevar8x32_epi32(quads, order);
+            _mm_storeu_si128(to.as_mut_ptr().cast(), _mm256_castsi256_si128(all));
+        }
+    }
+    #[inline(always)]
+    fn convert_numbers(self, a: Self::V) -> Self::V {
+        // SAFETY: as in `halves`.
+        a.map(|a| unsafe { _mm256_castsi256_ps(_mm256_cvtps_epi32(a)) })
+    }
+    #[inline(always)]
+    fn less_products(self, c: Self::V, a: Self::V, b: Self::V) -> Self::V {
+        let one = |c: __m256, a: __m256, b: __m256| {
+            // SAFETY: as in `halves`.
+            unsafe {
+                let [a, b, c] = [a, b, c].map(|v| _mm256_castps_si256(v));
+                _mm256_castsi256_ps(_mm256_sub_epi32(c, _mm256_mullo_epi32(a, b)))
+            }
+        };
+        [one(c[0], a[0], b[0]), one(c[1], a[1], b[1])]
+    }
+    #[inline(always)]
+    fn convert_integers(self, a: Self::V) -> Self::V {
+        // SAFETY: as in `halves`.
+        a.map(|a| unsafe { _mm256_cvtepi32_ps(_mm256_castps_si256(a)) })
     }
     #[inline(always)]
     fn multiply<P: Product>(self, tile: &Tile<'_, P::Item>, sums: &mut [f32]) {

@@ -3,12 +3,12 @@
 use std::arch::x86_64::*;
 use std::mem::transmute;
 
-use super::{Group, Kernel, LANES, Lanes, Product, Tile, Words, tile};
+use super::{Group, Kernel, LANES, Lanes, Product, Tile, Words, avx2, tile};
 
 /// Exists only where [`run`] was called, hence where the CPU has AVX-512 F; with `BF16` only where [`run_bf16`] was,
-/// hence where it has AVX-512 BF16 and BW too.
+/// hence where it has AVX-512 BF16 and BW too; with `INT8` only where [`run_int8`] was, hence where it has AVX-512 VNNI.
 #[derive(Clone, Copy)]
-pub(super) struct Avx512<const BF16: bool>(());
+pub(super) struct Avx512<const BF16: bool, const INT8: bool>(());
 
 /// Runs a kernel compiled for AVX-512 F.
 ///
@@ -16,7 +16,7 @@ pub(super) struct Avx512<const BF16: bool>(());
 /// The CPU must have AVX-512 F, AVX2 and FMA.
 #[target_feature(enable = "avx512f,avx2,fma")]
 pub(super) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run(Avx512::<false>(()))
+    kernel.run(Avx512::<false, false>(()))
 }
 
 /// Runs a kernel compiled for AVX-512 F, BW and BF16.
@@ -25,7 +25,16 @@ pub(super) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
 /// The CPU must have them, AVX2 and FMA.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16,avx2,fma")]
 pub(super) unsafe fn run_bf16<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run(Avx512::<true>(()))
+    kernel.run(Avx512::<true, false>(()))
+}
+
+/// Runs a kernel compiled for AVX-512 F and VNNI.
+///
+/// # Safety
+/// The CPU must have them, AVX2 and FMA.
+#[target_feature(enable = "avx512f,avx512vnni,avx2,fma")]
+pub(super) unsafe fn run_int8<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Avx512::<false, true>(()))
 }
 
 macro_rules! vector {
@@ -77,6 +86,13 @@ fn bfloats(bits: __m512) -> __m512bh {
     unsafe { transmute::<__m512, __m512bh>(bits) }
 }
 
+/// The bits of a register as integers.
+#[inline(always)]
+fn integers(bits: __m512) -> __m512i {
+    // SAFETY: any bits are sixteen integers.
+    unsafe { transmute::<__m512, __m512i>(bits) }
+}
+
 /// Places of numbers in [`Lanes::bf16_pairs`]: one of the first register, one of the second.
 const PAIRS: [u16; 2 * LANES] = {
     let mut places = [0; 2 * LANES];
@@ -98,7 +114,7 @@ macro_rules! rows {
     };
 }
 
-impl<const BF16: bool> Lanes for Avx512<BF16> {
+impl<const BF16: bool, const INT8: bool> Lanes for Avx512<BF16, INT8> {
     type V = __m512;
     // 28 sums, 2 columns and 1 broadcast fill 31 of 32 registers.
     const ROWS: usize = 14;
@@ -262,6 +278,57 @@ impl<const BF16: bool> Lanes for Avx512<BF16> {
             };
             _mm256_storeu_si256(to.as_mut_ptr().cast(), words);
         }
+    }
+    #[inline(always)]
+    fn dot_bytes(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        if INT8 {
+            // SAFETY: with `INT8` the CPU has the instruction.
+            return unsafe {
+                let sum = _mm512_dpbusd_epi32(integers(c), integers(a), integers(b));
+                _mm512_castsi512_ps(sum)
+            };
+        }
+        vector!({
+            let (a, b) = (integers(a), integers(b));
+            let low = avx2::byte_products(_mm512_castsi512_si256(a), _mm512_castsi512_si256(b));
+            let high_a = _mm512_extracti64x4_epi64::<1>(a);
+            let high_b = _mm512_extracti64x4_epi64::<1>(b);
+            let high = avx2::byte_products(high_a, high_b);
+            let all = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high);
+            _mm512_castsi512_ps(_mm512_add_epi32(all, integers(c)))
+        })
+    }
+    #[inline(always)]
+    fn bytes(self, integers: [__m512; 4]) -> __m512 {
+        vector!({
+            let [a, b, c, d] =
+                integers.map(|v| _mm512_and_epi32(_mm512_cvtps_epi32(v), _mm512_set1_epi32(0xff)));
+            let low = _mm512_or_epi32(a, _mm512_slli_epi32::<8>(b));
+            let high = _mm512_or_epi32(_mm512_slli_epi32::<16>(c), _mm512_slli_epi32::<24>(d));
+            _mm512_castsi512_ps(_mm512_or_epi32(low, high))
+        })
+    }
+    #[inline(always)]
+    fn store_bytes(self, value: __m512, to: &mut [u32; LANES / 4]) {
+        vector!({
+            let bytes = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(value));
+            _mm_storeu_si128(to.as_mut_ptr().cast(), bytes);
+        });
+    }
+    #[inline(always)]
+    fn convert_numbers(self, a: __m512) -> __m512 {
+        vector!(_mm512_castsi512_ps(_mm512_cvtps_epi32(a)))
+    }
+    #[inline(always)]
+    fn less_products(self, c: __m512, a: __m512, b: __m512) -> __m512 {
+        vector!({
+            let products = _mm512_mullo_epi32(integers(a), integers(b));
+            _mm512_castsi512_ps(_mm512_sub_epi32(integers(c), products))
+        })
+    }
+    #[inline(always)]
+    fn convert_integers(self, a: __m512) -> __m512 {
+        vector!(_mm512_cvtepi32_ps(integers(a)))
     }
     #[inline(always)]
     fn multiply<P: Product>(self, tile: &Tile<'_, P::Item>, sums: &mut [f32]) {

@@ -13,13 +13,17 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod bytes;
 mod disjoint;
+mod factors;
 mod portable;
 mod product;
 mod tile;
 
+pub(crate) use bytes::Bytes;
 pub(crate) use disjoint::{Rect, rectangles};
-pub(crate) use product::{Bfloats, Product, Singles};
+pub(crate) use factors::{Factors, Left, LeftRoom, Ranges, Spread};
+pub(crate) use product::{Bfloats, Product, Rounded, Singles};
 pub(crate) use tile::{ROWS_MAX, TILE_MAX, Tile};
 
 use std::fmt;
@@ -102,6 +106,20 @@ pub(crate) trait Lanes: Copy {
     /// The same of sixteen numbers.
     fn store_bf16(self, value: Self::V, to: &mut [u32; LANES / 2]);
 
+    /// `c` plus four products in every lane: of the bytes of `a`, 0 to 255, with those of `b`, -128 to 127. All are integers of
+    /// 32 bits, and nothing is rounded.
+    fn dot_bytes(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// Words whose bytes are four integers of -128 to 255, the first in the lowest.
+    fn bytes(self, integers: [Self::V; 4]) -> Self::V;
+    /// Sixteen integers of 0 to 255 as bytes in the order of memory. Zero for a NaN.
+    fn store_bytes(self, value: Self::V, to: &mut [u32; LANES / 4]);
+    /// The nearest numbers to integers of 32 bits.
+    fn convert_integers(self, a: Self::V) -> Self::V;
+    /// Integers of 32 bits from such as numbers.
+    fn convert_numbers(self, a: Self::V) -> Self::V;
+    /// `c - a * b` of integers of 32 bits.
+    fn less_products(self, c: Self::V, a: Self::V, b: Self::V) -> Self::V;
+
     /// At most sixteen numbers, the rest zero.
     #[inline(always)]
     fn load_part(self, from: &[f32]) -> Self::V {
@@ -128,10 +146,20 @@ pub(crate) trait Lanes: Copy {
 /// Work that runs at any level. `run` must be `#[inline(always)]`, so that it is compiled for the
 /// instructions of the level that calls it.
 pub(crate) trait Kernel {
-    /// Whether instructions for bfloats make it faster.
-    const BF16: bool = false;
+    /// Which instructions make it faster, beside those of its level.
+    const FAST: Fast = Fast::None;
     type Output;
     fn run<L: Lanes>(self, lanes: L) -> Self::Output;
+}
+
+/// Instructions that not every CPU of a level has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fast {
+    None,
+    /// For products of bfloats.
+    Bf16,
+    /// For products of bytes.
+    Int8,
 }
 
 /// An instruction set the kernels are compiled for.
@@ -198,6 +226,18 @@ impl Level {
         }
     }
 
+    /// Whether this machine has instructions of its own for products of bytes at this level.
+    pub fn has_int8(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        {
+            self == Level::Avx512 && self.is_available() && is_x86_feature_detected!("avx512vnni")
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            false
+        }
+    }
+
     /// The name `--cpu` takes.
     pub fn name(self) -> &'static str {
         match self {
@@ -216,7 +256,14 @@ impl Level {
         match self {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the level and the instructions for bfloats are available, as just checked.
-            Level::Avx512 if K::BF16 && self.has_bf16() => unsafe { avx512::run_bf16(kernel) },
+            Level::Avx512 if K::FAST == Fast::Bf16 && self.has_bf16() => unsafe {
+                avx512::run_bf16(kernel)
+            },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the level and the instructions for bytes are available, as just checked.
+            Level::Avx512 if K::FAST == Fast::Int8 && self.has_int8() => unsafe {
+                avx512::run_int8(kernel)
+            },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the level is available, as just checked.
             Level::Avx512 => unsafe { avx512::run(kernel) },

@@ -178,6 +178,51 @@ impl Lanes for Portable {
         }
     }
     #[inline(always)]
+    fn dot_bytes(self, a: Group, b: Group, c: Group) -> Group {
+        let mut out = c;
+        for i in 0..LANES {
+            let (a, b) = (a[i].to_bits().to_le_bytes(), b[i].to_bits().to_le_bytes());
+            let mut sum = c[i].to_bits().cast_signed();
+            for (a, b) in a.into_iter().zip(b) {
+                sum = sum.wrapping_add(i32::from(a) * i32::from(b.cast_signed()));
+            }
+            out[i] = f32::from_bits(sum.cast_unsigned());
+        }
+        out
+    }
+    #[inline(always)]
+    fn bytes(self, integers: [Group; 4]) -> Group {
+        let mut out = integers[0];
+        for i in 0..LANES {
+            let bytes = integers.map(|all| all[i] as i32 as u8);
+            out[i] = f32::from_bits(u32::from_le_bytes(bytes));
+        }
+        out
+    }
+    #[inline(always)]
+    fn store_bytes(self, value: Group, to: &mut [u32; LANES / 4]) {
+        for (word, four) in to.iter_mut().zip(value.as_chunks::<4>().0) {
+            *word = u32::from_le_bytes(four.map(|v| v as i32 as u8));
+        }
+    }
+    #[inline(always)]
+    fn convert_numbers(self, a: Group) -> Group {
+        each(a, |v| f32::from_bits((v as i32).cast_unsigned()))
+    }
+    #[inline(always)]
+    fn less_products(self, c: Group, a: Group, b: Group) -> Group {
+        let mut out = c;
+        for i in 0..LANES {
+            let [a, b, c] = [a[i], b[i], c[i]].map(|v| v.to_bits().cast_signed());
+            out[i] = f32::from_bits(c.wrapping_sub(a.wrapping_mul(b)).cast_unsigned());
+        }
+        out
+    }
+    #[inline(always)]
+    fn convert_integers(self, a: Group) -> Group {
+        each(a, |v| v.to_bits().cast_signed() as f32)
+    }
+    #[inline(always)]
     fn multiply<P: Product>(self, tile: &Tile<'_, P::Item>, sums: &mut [f32]) {
         match tile.rows {
             4 => tile::multiply::<P, Self, 4, 1>(self, tile, sums),

@@ -1,15 +1,15 @@
-//! What a register tile multiplies: f32, or words of two bfloats.
+//! What a register tile multiplies: f32, words of two bfloats, or words of four bytes.
 
-use super::{LANES, Lanes};
+use super::{Fast, LANES, Lanes};
 
-/// The factors of a product in memory, and one step of its sums. Sums are f32.
+/// The factors of a product in memory, and one step of its sums. Sums are as large as f32.
 pub(crate) trait Product: Copy + Send + Sync + 'static {
     /// What is read of a factor at once: `DEPTH` neighbours along the sum.
     type Item: Copy + Send + Sync + 'static;
     /// Numbers in an item.
     const DEPTH: usize;
-    /// Whether instructions for bfloats make it faster.
-    const BF16: bool;
+    /// Which instructions make it faster.
+    const FAST: Fast;
 
     fn splat<L: Lanes>(lanes: L, item: Self::Item) -> L::V;
     fn load<L: Lanes>(lanes: L, from: &[Self::Item; LANES]) -> L::V;
@@ -21,7 +21,16 @@ pub(crate) trait Product: Copy + Send + Sync + 'static {
     /// Items that are in memory of numbers.
     fn items_of(numbers: &[f32]) -> &[Self::Item];
 
-    /// Items of room that [`Product::rows`] and [`Product::columns`] need for so many of their results.
+    /// Items that `depth` numbers of a row take; the last one is filled up with zeros.
+    #[inline(always)]
+    fn items_in(depth: usize) -> usize {
+        depth.div_ceil(Self::DEPTH)
+    }
+}
+
+/// A product whose factors are numbers rounded each by itself.
+pub(crate) trait Rounded: Product {
+    /// Items of room that [`Rounded::rows`] and [`Rounded::columns`] need for so many of their results.
     fn room(items: usize) -> usize;
 
     /// Rows of `depth` numbers, each as `items_in(depth)` items: themselves, or rounded into `room`.
@@ -32,7 +41,7 @@ pub(crate) trait Product: Copy + Send + Sync + 'static {
         room: &'a mut [Self::Item],
     ) -> &'a [Self::Item];
 
-    /// What [`Product::rows`] gave of `rows` and `room`.
+    /// What [`Rounded::rows`] gave of `rows` and `room`.
     fn rounded<'a>(rows: &'a [f32], room: &'a [f32]) -> &'a [Self::Item];
 
     /// Sixteen numbers of a row at most as the first items of `to`; what is not used of `value` is zero.
@@ -46,12 +55,6 @@ pub(crate) trait Product: Copy + Send + Sync + 'static {
         depth_and_width: [usize; 2],
         room: &'a mut [Self::Item],
     ) -> &'a [Self::Item];
-
-    /// Items that `depth` numbers of a row take; the last one is filled up with zeros.
-    #[inline(always)]
-    fn items_in(depth: usize) -> usize {
-        depth.div_ceil(Self::DEPTH)
-    }
 }
 
 /// f32, one fused multiply-add a step.
@@ -61,7 +64,7 @@ pub(crate) struct Singles;
 impl Product for Singles {
     type Item = f32;
     const DEPTH: usize = 1;
-    const BF16: bool = false;
+    const FAST: Fast = Fast::None;
 
     #[inline(always)]
     fn splat<L: Lanes>(lanes: L, item: f32) -> L::V {
@@ -83,6 +86,9 @@ impl Product for Singles {
     fn items_of(numbers: &[f32]) -> &[f32] {
         numbers
     }
+}
+
+impl Rounded for Singles {
     #[inline(always)]
     fn room(_: usize) -> usize {
         0
@@ -117,7 +123,7 @@ pub(crate) struct Bfloats;
 impl Product for Bfloats {
     type Item = u32;
     const DEPTH: usize = 2;
-    const BF16: bool = true;
+    const FAST: Fast = Fast::Bf16;
 
     #[inline(always)]
     fn splat<L: Lanes>(lanes: L, item: u32) -> L::V {
@@ -141,6 +147,9 @@ impl Product for Bfloats {
         // SAFETY: as in `items`.
         unsafe { std::slice::from_raw_parts(numbers.as_ptr().cast(), numbers.len()) }
     }
+}
+
+impl Rounded for Bfloats {
     #[inline(always)]
     fn room(items: usize) -> usize {
         items
@@ -241,7 +250,7 @@ mod tests {
     }
 
     impl<const NATIVE: bool> Kernel for Step<'_, NATIVE> {
-        const BF16: bool = NATIVE;
+        const FAST: Fast = if NATIVE { Fast::Bf16 } else { Fast::None };
         type Output = Vec<u32>;
         #[inline(always)]
         fn run<L: Lanes>(self, lanes: L) -> Vec<u32> {

@@ -160,7 +160,7 @@ export interface Order {
   clip_skip: number | null;
   /** Whose random numbers seeds stand for; null for torch's on the CPU. */
   noise: string | null;
-  /** In what networks multiply, "f32" or "bf16"; null for f32. */
+  /** In what networks multiply, "f32", "bf16" or "int8"; null for f32. */
   precision: string | null;
   variation_seed: Seed | null;
   variation_strength: number | null;

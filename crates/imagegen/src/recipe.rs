@@ -16,7 +16,7 @@ use crate::{EmbeddingMark, Enlarge, Error, HiresMark, InpaintMark, LoraMark, PRO
 pub struct Recipe {
     /// Program and version.
     pub program: String,
-    /// The arithmetic: `f32`, or `bf16` for networks that multiply in that. Either gives the same pixels on every CPU.
+    /// The arithmetic: `f32`, or `bf16` or `int8` for networks that multiply in that. Each gives the same pixels on every CPU.
     pub arithmetic: String,
     /// What to make.
     pub prompt: String,

@@ -50,6 +50,7 @@ fn least(precision: Precision) -> Option<f64> {
         Precision::F32 => None,
         // 59 dB were measured.
         Precision::Bf16 => Some(50.0),
+        Precision::Int8 => Some(38.0),
     }
 }
 

@@ -37,7 +37,7 @@ pub struct Sampling {
     /// Whose random numbers seeds stand for: `cpu` or `nv`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise: Option<String>,
-    /// In what networks multiply: `f32` or `bf16`.
+    /// In what networks multiply: `f32`, `bf16` or `int8`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<String>,
     /// Another seed, whose noise a run starts from in part; with several pictures it counts up. Stored orders with a
@@ -130,7 +130,7 @@ impl Sampling {
         let schedule = read("schedule", self.schedule.as_deref(), &schedules.join(", "))?;
         let colours = read("colours", self.colours.as_deref(), "kept or decoded")?;
         let noise = read("noise", self.noise.as_deref(), "cpu or nv")?;
-        let precision = read("precision", self.precision.as_deref(), "f32 or bf16")?;
+        let precision = read("precision", self.precision.as_deref(), "f32, bf16 or int8")?;
         Ok(imagegen::Sampling {
             schedule,
             eta: self.eta,

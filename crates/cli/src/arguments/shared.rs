@@ -81,10 +81,10 @@ pub(crate) struct Prompted {
     )]
     pub(crate) noise: NoiseKind,
 
-    /// In what networks multiply: f32 or bf16
+    /// In what networks multiply: f32, bf16 or int8
     ///
-    /// bf16 is faster on CPUs that have instructions for it, and a little off: another picture of the same kind, the same one
-    /// on every CPU.
+    /// bf16 and int8 are faster on CPUs that have instructions for them, and off, bf16 a little and int8 a little more: another
+    /// picture of the same kind, the same one on every CPU.
     #[arg(
         long,
         value_name = "KIND",

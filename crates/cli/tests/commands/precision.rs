@@ -38,13 +38,15 @@ fn a_precision_decides_pixels_is_recorded_and_replayed() {
 #[test]
 fn a_cpu_without_the_instructions_is_told() {
     let place = Place::with_source();
-    let line = format!("{PLAIN} --steps 1 --precision bf16 --cpu portable -o o.png");
-    let done = succeed(&place, &line.replace("--steps 3 ", ""));
-    let warned = done
-        .lines("warning: ")
-        .iter()
-        .any(|line| line.contains("no instructions for bf16"));
-    assert!(warned, "{}", done.stderr);
+    for precision in ["bf16", "int8"] {
+        let line = format!("{PLAIN} --steps 1 --precision {precision} --cpu portable -o o.png");
+        let done = succeed(&place, &line.replace("--steps 3 ", ""));
+        let warned = done
+            .lines("warning: ")
+            .iter()
+            .any(|line| line.contains(&format!("no instructions for {precision}")));
+        assert!(warned, "{precision}: {}", done.stderr);
+    }
 }
 
 #[test]

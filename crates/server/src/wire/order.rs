@@ -143,7 +143,7 @@ macro_rules! request {
             clip_skip: Option<usize>,
             /// Whose random numbers seeds stand for: `cpu` (where absent) or `nv`.
             noise: Option<String>,
-            /// In what networks multiply: `f32` (where absent) or `bf16`, faster on CPUs that have instructions for it and a little off.
+            /// In what networks multiply: `f32` (where absent), `bf16` or `int8`, which are faster on CPUs that have instructions for them and a little off.
             precision: Option<String>,
             /// Another seed, whose noise pictures start from in part; of several pictures it counts up in place of `seed`.
             /// Drawn where absent and `variation_strength` is above 0.

@@ -32,8 +32,11 @@ class Peer:
 
 
 ALL = frozenset(WORK)
+OURS = "imagegen"  # the column that all others are compared with
 PEERS = [
-    Peer("imagegen", "ours", ALL),
+    Peer(OURS, "ours", ALL, ("f32",)),
+    Peer("imagegen bf16", "ours", ALL, ("bf16",), fast=True),
+    Peer("imagegen int8", "ours", ALL, ("int8",), fast=True),
     Peer("torch", "torch", ALL, TORCH_WAYS),
     Peer("OpenVINO f32", "openvino", ALL - {"starter"}, ("f32",)),
     Peer("OpenVINO default", "openvino", ALL - {"starter"}, ("default",), fast=True),
@@ -49,7 +52,7 @@ PEERS = [
 def missing(peer):
     """Why a peer cannot run here, or None."""
     modules = {"torch": ("torch", "diffusers"), "openvino": ("openvino",), "sdcpp": ("stable_diffusion_cpp",)}
-    if peer.ways == ("int8",):
+    if peer.kind == "openvino" and peer.ways == ("int8",):
         modules = {"openvino": ("openvino", "nncf")}
     import importlib.util
 
@@ -136,7 +139,7 @@ class Binary:
         self.threads, self.models = threads, models
 
     def prepare(self, name, way):
-        self.name = name
+        self.name, self.precision = name, way
         return {"seconds": 0.0}
 
     def command(self):
@@ -150,7 +153,7 @@ class Binary:
 
     def run(self, out=None):
         out = out or self.models / "out" / "imagegen.png"
-        command = [BINARY, "transform", *self.command(), "--quiet", "--json", "--threads", self.threads, "-o", out]
+        command = [BINARY, "transform", *self.command(), "--precision", self.precision, "--quiet", "--json", "--threads", self.threads, "-o", out]
         start = time.perf_counter()
         # stderr stays the terminal's: what it says of itself there is for the reader.
         process = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True)

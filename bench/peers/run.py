@@ -175,7 +175,9 @@ def measure(names, chosen, arguments, models):
 def groups(chosen, names, size):
     """Peers that have something to do, a few at a time so that they fit into memory together; ours is in each group."""
     busy = [peer for peer in chosen if any(name in peer.rows for name in names)]
-    ours, others = ([peer for peer in busy if (peer.kind == "ours") == mine] for mine in (True, False))
+    import peer as peers
+
+    ours, others = ([peer for peer in busy if (peer.name == peers.OURS) == mine] for mine in (True, False))
     return [ours + others[first : first + size] for first in range(0, max(len(others), 1), size)]
 
 

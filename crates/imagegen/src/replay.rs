@@ -65,7 +65,9 @@ impl Recipe {
                 },
                 precision: match self.arithmetic.parse() {
                     Ok(precision) => precision,
-                    Err(_) => return Err(wrong("arithmetic", &self.arithmetic, "f32, bf16 or int8")),
+                    Err(_) => {
+                        return Err(wrong("arithmetic", &self.arithmetic, "f32, bf16 or int8"));
+                    }
                 },
                 variation: self
                     .variation

@@ -4,7 +4,8 @@
 //!
 //! - `{"do": "prepare", "network": "unet", "folder": FOLDER, "case": FILE, "kept": BYTES}` loads the network of a folder (`config.json` and
 //!   one file of weights) and the inputs of a case, which are safetensors named as diffusers names them. Networks are
-//!   `unet`, `encode` and `decode` (of an autoencoder) and `text`. `kept` is how much memory transformed weights may take.
+//!   `unet`, `encode` and `decode` (of an autoencoder) and `text`. `kept` is how much memory transformed weights may take, `way`
+//!   the precision, f32 where there is none.
 //! - `{"do": "run", "out": FILE or null}` runs it once, answers with `seconds`, and writes `output` to the file, NCHW where it has four axes.
 
 use std::collections::HashMap;
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use imagegen_engine::cpu::Level;
+use imagegen_engine::cpu::{Level, Precision};
 use imagegen_engine::{Backend, CpuBackend, Tensor};
 use imagegen_model::{
     AddedInput, Autoencoder, AutoencoderConfig, ClipText, ClipTextConfig, TextStates, UNet,
@@ -97,7 +98,12 @@ fn prepare(order: &Value, threads: usize) -> Result<Prepared, Box<dyn Error>> {
     let kept = order["kept"]
         .as_u64()
         .map_or(CpuBackend::KEPT, |bytes| bytes as usize);
-    let engine = CpuBackend::new(Level::best(), threads)?.keeping(kept);
+    let precision = match order["way"].as_str() {
+        None | Some("") => Precision::F32,
+        Some(way) => way.parse()?,
+    };
+    let engine = CpuBackend::new(Level::best(), threads)?;
+    let engine = engine.keeping(kept).at(precision);
     let folder = Path::new(field(order, "folder")?);
     let config = fs::read_to_string(folder.join("config.json"))?;
     let bytes = fs::read(weights_file(folder)?)?;

@@ -263,3 +263,167 @@ const WIDE: &str = "panels are lane groups wide";
 fn group(words: &mut [u32]) -> &mut [u32; LANES] {
     words.first_chunk_mut().expect(WIDE)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Kernel, Level, Words};
+    use super::*;
+
+    /// All that is done with integers, with instructions for bytes where `NATIVE` and there are any.
+    struct Step<'a, const NATIVE: bool> {
+        words: [&'a Words; 3],
+        integers: &'a [[f32; LANES]; 4],
+    }
+
+    impl<const NATIVE: bool> Kernel for Step<'_, NATIVE> {
+        const FAST: Fast = if NATIVE { Fast::Int8 } else { Fast::None };
+        type Output = Vec<u32>;
+        #[inline(always)]
+        fn run<L: Lanes>(self, lanes: L) -> Vec<u32> {
+            let [a, b, c] = self.words.map(|words| lanes.load_words(words));
+            let [w, x, y, z] = self.integers;
+            let four = [lanes.load(w), lanes.load(x), lanes.load(y), lanes.load(z)];
+            let mut bits = Vec::new();
+            for words in [
+                lanes.dot_bytes(a, b, c),
+                lanes.less_products(c, a, b),
+                lanes.convert_integers(c),
+                lanes.convert_numbers(four[0]),
+                lanes.bytes(four),
+            ] {
+                let mut out = [0; LANES];
+                lanes.store_words(words, &mut out);
+                bits.extend(out);
+            }
+            let mut quarter = [0; LANES / 4];
+            lanes.store_bytes(lanes.abs(four[1]), &mut quarter);
+            bits.extend(quarter);
+            bits
+        }
+    }
+
+    fn random(state: &mut u64) -> u32 {
+        *state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (*state >> 32) as u32
+    }
+
+    #[test]
+    fn every_way_to_compute_a_step_gives_the_same_integers() {
+        let mut state = 1;
+        for _ in 0..4000 {
+            let words: [Words; 3] = [0; 3].map(|_| std::array::from_fn(|_| random(&mut state)));
+            let mut integer = |_| (random(&mut state) % 256) as f32 - 128.0;
+            let integers: [[f32; LANES]; 4] = [0; 4].map(|_| [0; LANES].map(&mut integer));
+            let words = words.each_ref();
+            let integers = &integers;
+            let want = Level::Portable.run(Step::<false> { words, integers });
+            for level in Level::available() {
+                let fast = level.run(Step::<true> { words, integers });
+                let plain = level.run(Step::<false> { words, integers });
+                assert_eq!(fast, want, "{level}");
+                assert_eq!(plain, want, "{level}");
+            }
+        }
+    }
+
+    /// One row times one panel, both of `depth` numbers.
+    struct Row<'a> {
+        row: &'a [f32],
+        column: &'a [f32],
+    }
+
+    impl Kernel for Row<'_> {
+        const FAST: Fast = Fast::Int8;
+        type Output = f32;
+        #[inline(always)]
+        fn run<L: Lanes>(self, lanes: L) -> f32 {
+            let depth = self.row.len();
+            let mut panel = vec![0.0; depth * L::WIDTH];
+            for (row, &weight) in panel.chunks_exact_mut(L::WIDTH).zip(self.column) {
+                row[3] = weight;
+            }
+            let mut left = vec![0; Bytes::left_len(1, depth)];
+            let room = LeftRoom {
+                items: &mut left,
+                ranges: &mut [0.0; 2],
+            };
+            let left = Bytes::left(lanes, self.row, depth, Spread::Row, room);
+            let sizes = [1, depth, L::WIDTH];
+            let mut right = vec![0; Bytes::right_len(sizes)];
+            let tile = Tile {
+                rows: 1,
+                a: left.items,
+                stride: 0,
+                positions: &[0],
+                depth: Bytes::items_in(depth),
+                panel: Bytes::right(lanes, &panel, sizes, &mut right),
+                pitch: L::WIDTH,
+                fresh: false,
+            };
+            let mut sums = [1.0; TILE_MAX];
+            Bytes::multiply(lanes, &tile, left.ranges, &mut sums);
+            assert!(sums[..3].iter().all(|&sum| sum == 1.0 || sum.is_nan()));
+            sums[3]
+        }
+    }
+
+    fn product(row: &[f32], column: &[f32]) -> f32 {
+        let all = Level::available();
+        let all = all.iter().map(|level| level.run(Row { row, column }));
+        let all: Vec<f32> = all.collect();
+        assert!(
+            all.iter()
+                .all(|sum| sum.to_bits() == all[0].to_bits() || sum.is_nan())
+        );
+        all[0]
+    }
+
+    #[test]
+    fn what_steps_can_say_is_exact() {
+        assert_eq!(product(&[0.0; 5], &[0.3; 5]), 1.0, "zeros are zero");
+        assert_eq!(product(&[0.7; 5], &[0.0; 5]), 1.0, "without weights");
+        // 254 steps of 1 from -100 on, and weights of whole steps of 1 / 127.
+        let row = [-100.0, 154.0, 0.0, 27.0, -3.0];
+        let column = [127.0, -127.0, 5.0, 1.0, 64.0].map(|q| q / 127.0);
+        let want = 1.0 + f64::from((-100 - 154) * 127 + 27 - 3 * 64) / 127.0;
+        assert!((f64::from(product(&row, &column)) - want).abs() < 1e-4);
+    }
+
+    #[test]
+    fn the_largest_sums_do_not_overflow() {
+        let depth = 1 << 16;
+        assert!(Bytes::can_sum(depth) && !Bytes::can_sum(depth + 1));
+        for sign in [1.0, -1.0] {
+            let got = product(&vec![3.0; depth], &vec![sign * 0.5; depth]);
+            let want = 1.0 + sign * 1.5 * depth as f32;
+            assert!((got / want - 1.0).abs() < 1e-5, "{got}, expected {want}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_finite_is_told() {
+        for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut numbers = [0.5; 40];
+            numbers[17] = wrong;
+            assert!(product(&numbers, &[0.1; 40]).is_nan(), "activation {wrong}");
+            assert!(product(&[0.1; 40], &numbers).is_nan(), "weight {wrong}");
+        }
+    }
+
+    #[test]
+    fn blocks_divide_their_inputs() {
+        for (inputs, block) in [
+            (320, 320),
+            (640, 640),
+            (1280, 640),
+            (5120, 640),
+            (768, 384),
+            (17, 17),
+            (65_537, 65_537),
+        ] {
+            assert_eq!(Bytes::block(inputs), block, "{inputs}");
+        }
+    }
+}

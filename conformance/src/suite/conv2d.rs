@@ -23,7 +23,13 @@ const UNEVEN: Padding = Padding {
 
 /// Convolutions.
 pub fn conv2d() -> Vec<Case> {
-    let cases = [conv2d_shapes(), conv2d_fused(), conv2d_tiled()].concat();
+    let cases = [
+        conv2d_shapes(),
+        conv2d_fused(),
+        conv2d_tiled(),
+        conv2d_few(),
+    ]
+    .concat();
     cases.into_iter().map(Case::from).collect()
 }
 
@@ -148,6 +154,64 @@ fn conv2d_shapes() -> Vec<Conv2d> {
             ..base()
         });
     }
+    cases
+}
+
+/// To a few channels: widths around lane groups, rows around pieces, channels around the block.
+fn conv2d_few() -> Vec<Conv2d> {
+    let base = Conv2d::default;
+    let mut cases = Vec::new();
+    for (size, channels) in [
+        ([1, 32], [5, 1]),
+        ([4, 33], [16, 2]),
+        ([5, 47], [255, 3]),
+        ([9, 64], [256, 4]),
+        ([6, 65], [257, 3]),
+        ([3, 31], [8, 3]),
+    ] {
+        cases.push(Conv2d {
+            size,
+            channels,
+            offset: if channels[1] == 2 { 100.0 } else { 0.0 },
+            ..base()
+        });
+    }
+    cases.push(Conv2d {
+        batch: 2,
+        size: [5, 40],
+        channels: [270, 3],
+        norm: Some(InputNorm {
+            groups: 27,
+            eps: 1e-6,
+            activation: Some(Activation::Silu),
+        }),
+        channel_bias: true,
+        activation: Some(Activation::Silu),
+        residual: true,
+        ..base()
+    });
+    let (top, left, bottom, right) = (2, 0, 1, 3);
+    cases.push(Conv2d {
+        size: [5, 20],
+        channels: [7, 4],
+        kernel: [2, 4],
+        padding: Padding {
+            top,
+            left,
+            bottom,
+            right,
+        },
+        enlarge_to: Some([11, 40]),
+        bias: false,
+        ..base()
+    });
+    cases.push(Conv2d {
+        size: [3, 50],
+        channels: [20, 3],
+        kernel: [1, 1],
+        padding: Padding::all(0),
+        ..base()
+    });
     cases
 }
 

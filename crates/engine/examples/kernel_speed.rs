@@ -54,6 +54,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         (64, 320, 320),
         (32, 640, 640),
         (16, 1280, 1280),
+        (512, 128, 3),
     ] {
         let input = engine.upload(&noise(&[1, side, side, inputs]));
         let weights = engine.conv2d_weights(noise(&[outputs, inputs, 3, 3]), None)?;

@@ -1,9 +1,11 @@
 //! Convolution: checks, packed weights, and which algorithm a shape takes.
 //!
-//! 3x3 convolutions over many pixels and channels are [`winograd`], all others [`direct`]. The
-//! choice, and with it the arithmetic, depends on shapes alone.
+//! 3x3 convolutions over many pixels and channels are [`winograd`], all others [`direct`]; of these, such as have a few
+//! outputs are cut another way, which changes no bit ([`few`]). The choice, and with it the arithmetic, depends on shapes
+//! alone.
 
 mod direct;
+mod few;
 mod source;
 mod winograd;
 
@@ -19,6 +21,7 @@ use super::{CpuBackend, CpuTensor, Precision, blocks, check_same, nhwc};
 use crate::backend::ConvCall;
 use crate::{Activation, DeviceTensor, Error, Padding, Tensor, Weight};
 use direct::{Cut, DirectPiece, Rooms};
+use few::FewPiece;
 use source::{Prologue, Source};
 use std::ops::Range;
 use std::sync::Arc;
@@ -385,6 +388,7 @@ impl CpuBackend {
         match (self.precision_of(weights.exact), winograd::suits(&takes)) {
             (Precision::F32, true) => self.convolve_by_winograd::<Singles>(work, out),
             (Precision::Bf16, true) => self.convolve_by_winograd::<Bfloats>(work, out),
+            (Precision::F32, false) if few::suits(&takes) => self.convolve_to_few(work, out),
             (Precision::F32, false) => self.convolve_directly::<Singles>(work, out),
             (Precision::Bf16, false) => self.convolve_directly::<Bfloats>(work, out),
             (Precision::Int8, _) => self.convolve_directly::<Bytes>(work, out),
@@ -435,6 +439,26 @@ impl CpuBackend {
                 source,
                 weights,
                 kept,
+                epilogue,
+                memory: &self.recycler,
+                out,
+            });
+        });
+    }
+
+    fn convolve_to_few(&self, work: Work<'_>, out: &mut [f32]) {
+        let Work {
+            source,
+            weights,
+            epilogue,
+            pictures,
+        } = work;
+        let rows = source.geometry.row_blocks(pictures, few::ROWS_PER_PIECE);
+        let pieces = rectangles(out, weights.outputs, rows, weights.outputs);
+        self.each(pieces, |out| {
+            self.level.run(FewPiece {
+                source,
+                weights,
                 epilogue,
                 memory: &self.recycler,
                 out,

@@ -1,22 +1,25 @@
 //! Transformed weights that are kept from one call to the next, as far as there is memory set aside for them.
 //!
-//! They take up to eight times the memory of the weights they are made from and save a part of the work. Kept or made
-//! anew they are the same numbers, so what is kept changes no result.
+//! They take from half to eight times the memory of the weights they are made from and save a part of the work. Kept or
+//! made anew they are the same numbers, so what is kept changes no result.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use crate::cpu::pages::Pages;
+use super::CpuBackend;
+use super::memory::Buffer;
+use super::pages::Pages;
+use super::simd::Product;
 
 /// Bytes that may be kept, shared by all layers of a backend.
 #[derive(Debug, Clone)]
-pub(in crate::cpu) struct Budget {
+pub(super) struct Budget {
     whole: usize,
     left: Arc<AtomicUsize>,
 }
 
 impl Budget {
-    pub(in crate::cpu) fn new(bytes: usize) -> Self {
+    pub(super) fn new(bytes: usize) -> Self {
         Self {
             whole: bytes,
             left: Arc::new(AtomicUsize::new(bytes)),
@@ -24,7 +27,7 @@ impl Budget {
     }
 
     /// Bytes that are kept.
-    pub(in crate::cpu) fn kept(&self) -> usize {
+    pub(super) fn kept(&self) -> usize {
         self.whole - self.left.load(Ordering::Relaxed)
     }
 
@@ -77,6 +80,65 @@ impl Kept {
         }
         let loan = budget.lend(len * size_of::<f32>())?;
         Some(&self.filters.get_or_init(|| (make(), loan)).0)
+    }
+}
+
+/// Panels of weights for one call: kept ones, or such as are made for it.
+pub(super) enum Panels<'a> {
+    Kept(&'a [f32]),
+    Made(Buffer),
+}
+
+impl Panels<'_> {
+    pub(super) fn items<P: Product>(&self) -> &[P::Item] {
+        P::items_of(match self {
+            Self::Kept(numbers) => numbers,
+            Self::Made(numbers) => numbers.as_slice(),
+        })
+    }
+}
+
+impl CpuBackend {
+    /// `count` panels of `len` items, each written by `make`: from `kept` where they are there.
+    pub(super) fn panels<'a, P: Product>(
+        &self,
+        kept: &'a Kept,
+        [count, len]: [usize; 2],
+        make: impl Fn(usize, &mut [P::Item]) + Sync,
+    ) -> Panels<'a> {
+        let all = count * len;
+        let pages = || {
+            let mut pages = Pages::zeros(all);
+            self.fill_panels::<P>(&mut pages, len, &make);
+            pages
+        };
+        match kept.get(&self.budget, all, pages) {
+            Some(numbers) => Panels::Kept(numbers),
+            None => self.made_panels::<P>([count, len], make),
+        }
+    }
+
+    /// The same, and none are kept.
+    pub(super) fn made_panels<P: Product>(
+        &self,
+        [count, len]: [usize; 2],
+        make: impl Fn(usize, &mut [P::Item]) + Sync,
+    ) -> Panels<'static> {
+        let mut buffer = self.buffer(count * len);
+        self.fill_panels::<P>(buffer.as_mut_slice(), len, make);
+        Panels::Made(buffer)
+    }
+
+    fn fill_panels<P: Product>(
+        &self,
+        numbers: &mut [f32],
+        len: usize,
+        make: impl Fn(usize, &mut [P::Item]) + Sync,
+    ) {
+        let panels = numbers.chunks_exact_mut(len).enumerate().collect();
+        self.each(panels, |(index, out): (usize, &mut [f32])| {
+            make(index, P::items(out));
+        });
     }
 }
 

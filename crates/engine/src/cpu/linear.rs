@@ -1,15 +1,15 @@
 //! Linear layers: rows of activations times packed panels of weights.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::CpuBackend;
-use super::kept::Kept;
+use super::kept::{self, Kept};
 use super::math::{activate, gelu};
 use super::memory::{Buffer, Recycler};
 use super::numbers::{Numbers, Order};
-use super::pages::Pages;
 use super::simd::{
-    Factors, Fast, Group, Kernel, LANES, Lanes, Left, LeftRoom, Rect, Spread, TILE_MAX, Tile,
+    Factors, Fast, Group, Kernel, LANES, Lanes, Left, LeftRoom, Ready, Rect, Spread, TILE_MAX, Tile,
 };
 use crate::{Activation, Error, Tensor, Weight};
 
@@ -79,20 +79,20 @@ impl Panels {
         }
     }
 
-    /// One panel; of `kept` ones where they are.
+    /// One panel; of `ready` ones where they are.
     #[inline(always)]
     fn panel<'a, P: Factors, L: Lanes>(
         &'a self,
         lanes: L,
         index: usize,
-        kept: Option<&'a [P::Item]>,
+        ready: Option<&'a [P::Item]>,
         room: &'a mut Room,
     ) -> Panel<'a, P> {
         let items = self.items::<P>();
         let room_items = &mut P::items(room.items.as_mut_slice())[..items];
         let bias = &self.bias[index * self.width..][..self.width];
-        if let Some(kept) = kept {
-            let items = &kept[index * items..][..items];
+        if let Some(ready) = ready {
+            let items = &ready[index * items..][..items];
             return Panel { items, bias };
         }
         let first = index * self.len();
@@ -115,47 +115,45 @@ impl Panels {
         }
     }
 
-    /// All panels, of a product that measures, where they are kept.
-    fn kept<P: Factors>(&self, engine: &CpuBackend) -> Option<&[P::Item]> {
-        if !P::MEASURED {
-            return None;
-        }
-        let len = self.items::<P>();
-        let all = self.outputs.div_ceil(self.width) * len;
-        let kept = self.kept.get(&engine.budget, all, || {
-            let mut pages = Pages::zeros(all);
-            let panels = pages.chunks_exact_mut(len).enumerate().collect();
-            engine.each(panels, |(index, out): (usize, &mut [f32])| {
-                let mut room = self.room::<P>(&engine.recycler);
-                engine.level.run(KeptPanel::<P> {
-                    panels: self,
-                    index,
-                    room: &mut room,
-                    out: P::items(out),
-                });
+    /// All panels for a call of so many pieces of rows, where it takes longer for each piece to make its own.
+    fn ready<P: Factors>(&self, engine: &CpuBackend, pieces: usize) -> Option<kept::Panels<'_>> {
+        // More pieces than that read a panel often enough for it to be written.
+        const FEW_PIECES: usize = 3;
+        let sizes = [self.outputs.div_ceil(self.width), self.items::<P>()];
+        let make = |index: usize, out: &mut [P::Item]| {
+            engine.level.run(ReadyPanel::<P> {
+                panels: self,
+                index,
+                memory: &engine.recycler,
+                out,
             });
-            pages
-        });
-        kept.map(P::items_of)
+        };
+        match P::READY {
+            Ready::AsItIs => None,
+            Ready::Made if pieces <= FEW_PIECES => None,
+            Ready::Made => Some(engine.made_panels::<P>(sizes, make)),
+            Ready::Kept => Some(engine.panels::<P>(&self.kept, sizes, make)),
+        }
     }
 }
 
-/// One panel that is kept.
-struct KeptPanel<'a, P: Factors> {
+/// One panel that is made ready.
+struct ReadyPanel<'a, P: Factors> {
     panels: &'a Panels,
     index: usize,
-    room: &'a mut Room,
+    memory: &'a Arc<Recycler>,
     out: &'a mut [P::Item],
 }
 
-impl<P: Factors> Kernel for KeptPanel<'_, P> {
+impl<P: Factors> Kernel for ReadyPanel<'_, P> {
     const FAST: Fast = P::FAST;
     type Output = ();
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
+        let mut room = self.panels.room::<P>(self.memory);
         let panel = self
             .panels
-            .panel::<P, L>(lanes, self.index, None, self.room);
+            .panel::<P, L>(lanes, self.index, None, &mut room);
         self.out.copy_from_slice(panel.items);
     }
 }
@@ -240,21 +238,18 @@ pub struct CpuLinear {
     pub(super) exact: bool,
 }
 
-/// Kept panels of a layer.
-pub(super) struct KeptPanels<'a, T> {
-    values: Option<&'a [T]>,
-    gates: Option<&'a [T]>,
+/// Panels of a layer that are ready, where they need to be.
+pub(super) struct ReadyPanels<'a> {
+    values: Option<kept::Panels<'a>>,
+    gates: Option<kept::Panels<'a>>,
 }
 
 impl CpuLinear {
-    /// The panels that are kept, made where they are to be.
-    pub(super) fn kept<P: Factors>(&self, engine: &CpuBackend) -> KeptPanels<'_, P::Item> {
-        KeptPanels {
-            values: self.values.kept::<P>(engine),
-            gates: self
-                .gates
-                .as_ref()
-                .and_then(|gates| gates.kept::<P>(engine)),
+    pub(super) fn ready<P: Factors>(&self, engine: &CpuBackend, pieces: usize) -> ReadyPanels<'_> {
+        let gates = self.gates.as_ref();
+        ReadyPanels {
+            values: self.values.ready::<P>(engine, pieces),
+            gates: gates.and_then(|gates| gates.ready::<P>(engine, pieces)),
         }
     }
 
@@ -324,11 +319,12 @@ impl Kernel for TileWidth {
 }
 
 /// One rectangle of a linear layer's output.
-pub(super) struct LinearPiece<'a, P: Factors> {
+pub(super) struct LinearPiece<'a, P> {
+    pub(super) product: PhantomData<P>,
     /// `[rows, I]`.
     pub(super) input: &'a [f32],
     pub(super) weights: &'a CpuLinear,
-    pub(super) kept: &'a KeptPanels<'a, P::Item>,
+    pub(super) ready: &'a ReadyPanels<'a>,
     pub(super) activation: Option<Activation>,
     /// `[rows, O]`.
     pub(super) residual: Option<&'a [f32]>,
@@ -343,7 +339,10 @@ impl<P: Factors> Kernel for LinearPiece<'_, P> {
 
     #[inline(always)]
     fn run<L: Lanes>(mut self, lanes: L) {
-        let (weights, kept) = (self.weights, self.kept);
+        let weights = self.weights;
+        let ready = [&self.ready.values, &self.ready.gates];
+        let [values_ready, gates_ready] =
+            ready.map(|panels| panels.as_ref().map(|panels| panels.items::<P>()));
         let (depth, width) = (weights.values.inputs, L::WIDTH);
         let cols = self.out.cols();
         let rows = self.out.rows();
@@ -369,10 +368,10 @@ impl<P: Factors> Kernel for LinearPiece<'_, P> {
             let index = first_col / width;
             let values = weights
                 .values
-                .panel::<P, L>(lanes, index, kept.values, &mut values_room);
+                .panel::<P, L>(lanes, index, values_ready, &mut values_room);
             let gates = weights.gates.as_ref().zip(gates_room.as_mut());
             let gates =
-                gates.map(|(gates, room)| gates.panel::<P, L>(lanes, index, kept.gates, room));
+                gates.map(|(gates, room)| gates.panel::<P, L>(lanes, index, gates_ready, room));
             for first in rows.clone().step_by(L::ROWS) {
                 let count = L::ROWS.min(rows.end - first);
                 let from = first - rows.start;

@@ -27,6 +27,7 @@ pub use precision::Precision;
 pub use simd::Level;
 pub use table::CpuTable;
 
+use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -193,41 +194,49 @@ impl CpuBackend {
         check_same("linear residual", residual, &shape)?;
         let mut buffer = self.buffer(shape.iter().product());
         // Columns are only split when there are few rows: the panels of a piece are read once a piece.
-        let blocks = blocks(0..rows, 84);
+        let blocks: Vec<_> = blocks(0..rows, 84).collect();
         let cols = if rows >= 256 {
             panels.outputs
         } else {
             4 * panels.width
         };
+        let row_pieces = blocks.len();
         let pieces = rectangles(buffer.as_mut_slice(), panels.outputs, blocks, cols.max(1));
         let call = LinearCall {
             activation,
             residual,
         };
+        let work = LinearWork {
+            input,
+            weights,
+            call,
+            row_pieces,
+        };
         match self.precision_of(weights.exact) {
-            Precision::F32 => self.linear_pieces::<Singles>(input, weights, call, pieces),
-            Precision::Bf16 => self.linear_pieces::<Bfloats>(input, weights, call, pieces),
+            Precision::F32 => self.linear_pieces::<Singles>(work, pieces),
+            Precision::Bf16 => self.linear_pieces::<Bfloats>(work, pieces),
             Precision::Int8 if Bytes::can_sum(Bytes::block(panels.inputs)) => {
-                self.linear_pieces::<Bytes>(input, weights, call, pieces);
+                self.linear_pieces::<Bytes>(work, pieces);
             }
-            Precision::Int8 => self.linear_pieces::<Singles>(input, weights, call, pieces),
+            Precision::Int8 => self.linear_pieces::<Singles>(work, pieces),
         }
         Ok(CpuTensor::new(shape, buffer))
     }
 
-    fn linear_pieces<P: Factors>(
-        &self,
-        input: &CpuTensor,
-        weights: &CpuLinear,
-        call: LinearCall<'_, Self>,
-        pieces: Vec<Rect<'_>>,
-    ) {
-        let kept = weights.kept::<P>(self);
+    fn linear_pieces<P: Factors>(&self, work: LinearWork<'_>, pieces: Vec<Rect<'_>>) {
+        let LinearWork {
+            input,
+            weights,
+            call,
+            row_pieces,
+        } = work;
+        let ready = weights.ready::<P>(self, row_pieces);
         self.each(pieces, |out| {
             self.level.run(LinearPiece::<P> {
+                product: PhantomData,
                 input: input.data(),
                 weights,
-                kept: &kept,
+                ready: &ready,
                 activation: call.activation,
                 residual: call.residual.map(CpuTensor::data),
                 memory: &self.recycler,
@@ -381,6 +390,15 @@ impl CpuBackend {
         });
         CpuTensor::new(shape, buffer)
     }
+}
+
+/// One linear layer, whatever its precision.
+struct LinearWork<'a> {
+    input: &'a CpuTensor,
+    weights: &'a CpuLinear,
+    call: LinearCall<'a, CpuBackend>,
+    /// Pieces of rows that it is cut into.
+    row_pieces: usize,
 }
 
 /// `range` cut into blocks of `size`.

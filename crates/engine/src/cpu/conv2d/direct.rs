@@ -61,8 +61,8 @@ impl Cut {
 pub(super) struct DirectPiece<'a, P: Factors> {
     pub(super) source: Source<'a>,
     pub(super) weights: &'a CpuConv2d,
-    /// All panels, of a product that measures, where they are kept.
-    pub(super) kept: Option<&'a [P::Item]>,
+    /// All panels, of a product that measures.
+    pub(super) ready: Option<&'a [P::Item]>,
     pub(super) epilogue: Epilogue<'a>,
     pub(super) memory: &'a Arc<Recycler>,
     /// Rows are pixels of whole image rows of one picture; columns start at a panel.
@@ -153,8 +153,8 @@ impl<P: Factors> DirectPiece<'_, P> {
             (rows, width, width)
         };
         for col in self.out.cols().step_by(L::WIDTH) {
-            let (weights, kept) = (self.weights, self.kept);
-            let panel = weights.items::<P, L>(lanes, col / L::WIDTH, block, kept, &mut rooms);
+            let (weights, ready) = (self.weights, self.ready);
+            let panel = weights.items::<P, L>(lanes, col / L::WIDTH, block, ready, &mut rooms);
             for run in 0..runs {
                 for first in (0..length).step_by(L::ROWS) {
                     let count = L::ROWS.min(length - first);

@@ -9,14 +9,12 @@ mod few;
 mod source;
 mod winograd;
 
-use super::kept::Kept;
+use super::kept::{Kept, Panels};
 use super::linear::{PanelOrder, TileWidth, check_bias, check_sizes, finish_row};
 use super::memory::Recycler;
 use super::numbers::Numbers;
 use super::pages::Pages;
-use super::simd::{
-    Bfloats, Bytes, Factors, Fast, Kernel, Lanes, Product, Rounded, Singles, rectangles,
-};
+use super::simd::{Bfloats, Bytes, Factors, Fast, Kernel, Lanes, Rounded, Singles, rectangles};
 use super::{CpuBackend, CpuTensor, Precision, blocks, check_same, nhwc};
 use crate::backend::ConvCall;
 use crate::{Activation, DeviceTensor, Error, Padding, Tensor, Weight};
@@ -145,21 +143,21 @@ impl CpuConv2d {
         blocks * self.panel_items::<P>(CHANNEL_BLOCK) + last
     }
 
-    /// The items of one panel for the channels from `block` on; of `kept` ones where they are.
+    /// The items of one panel for the channels from `block` on; of `ready` ones where they are.
     #[inline(always)]
     fn items<'a, P: Factors, L: Lanes>(
         &'a self,
         lanes: L,
         panel: usize,
         block: usize,
-        kept: Option<&'a [P::Item]>,
+        ready: Option<&'a [P::Item]>,
         rooms: &'a mut Rooms<'_, P::Item>,
     ) -> &'a [P::Item] {
         let depth = CHANNEL_BLOCK.min(self.inputs - block);
-        if let Some(kept) = kept {
+        if let Some(ready) = ready {
             let before = block / CHANNEL_BLOCK * self.panel_items::<P>(CHANNEL_BLOCK);
             let start = panel * self.whole_panel_items::<P>() + before;
-            return &kept[start..][..self.panel_items::<P>(depth)];
+            return &ready[start..][..self.panel_items::<P>(depth)];
         }
         let numbers = self.panel(lanes, panel, block, rooms.numbers);
         let sizes = [self.kernel[0] * self.kernel[1], depth, L::WIDTH];
@@ -167,15 +165,15 @@ impl CpuConv2d {
     }
 }
 
-/// One panel that is kept as items.
-struct KeptPanel<'a, P: Factors> {
+/// One panel that is made ready.
+struct ReadyPanel<'a, P: Factors> {
     weights: &'a CpuConv2d,
     panel: usize,
     memory: &'a Arc<Recycler>,
     out: &'a mut [P::Item],
 }
 
-impl<P: Factors> Kernel for KeptPanel<'_, P> {
+impl<P: Factors> Kernel for ReadyPanel<'_, P> {
     const FAST: Fast = P::FAST;
     type Output = ();
     #[inline(always)]
@@ -431,14 +429,15 @@ impl CpuBackend {
             epilogue,
             pictures,
         } = work;
-        let kept = self.kept_panels::<P>(weights);
+        let ready = self.ready_panels::<P>(weights);
+        let ready = ready.as_ref().map(|panels| panels.items::<P>());
         let cut = Cut::of::<P>(&source.geometry, weights, pictures);
         let rows = source.geometry.row_blocks(pictures, cut.rows);
         self.each(rectangles(out, weights.outputs, rows, cut.cols), |out| {
             self.level.run(DirectPiece::<P> {
                 source,
                 weights,
-                kept,
+                ready,
                 epilogue,
                 memory: &self.recycler,
                 out,
@@ -469,50 +468,42 @@ impl CpuBackend {
     /// The transformed weights, where they are kept.
     fn kept_filters<'a, P: Rounded>(&self, weights: &'a CpuConv2d) -> Option<&'a [P::Item]> {
         let len = winograd::panel_len::<P>(weights);
-        self.keep::<P>(weights, len, |panel, out| {
-            self.level.run(PanelPiece::<P> {
-                weights,
-                panel,
-                memory: &self.recycler,
-                out,
-            });
-        })
-    }
-
-    /// The weights as items, of a product that measures, where they are kept.
-    fn kept_panels<'a, P: Factors>(&self, weights: &'a CpuConv2d) -> Option<&'a [P::Item]> {
-        if !P::MEASURED {
-            return None;
-        }
-        let len = weights.whole_panel_items::<P>();
-        self.keep::<P>(weights, len, |panel, out| {
-            self.level.run(KeptPanel::<P> {
-                weights,
-                panel,
-                memory: &self.recycler,
-                out,
-            });
-        })
-    }
-
-    /// What `make` makes of every panel, `len` items of each, where it is kept at this backend's precision.
-    fn keep<'a, P: Product>(
-        &self,
-        weights: &'a CpuConv2d,
-        len: usize,
-        make: impl Fn(usize, &mut [P::Item]) + Sync,
-    ) -> Option<&'a [P::Item]> {
         let all = weights.outputs.div_ceil(weights.width) * len;
-        let kept = &weights.kept[self.precision_of(weights.exact) as usize];
-        let kept = kept.get(&self.budget, all, || {
+        let kept = self.kept_of(weights).get(&self.budget, all, || {
             let mut numbers = Pages::zeros(all);
             let panels = numbers.chunks_exact_mut(len).enumerate().collect();
-            self.each(panels, |(panel, out): (usize, &mut [f32])| {
-                make(panel, P::items(out));
+            self.each(panels, |(panel, out)| {
+                self.level.run(PanelPiece::<P> {
+                    weights,
+                    panel,
+                    memory: &self.recycler,
+                    out: P::items(out),
+                });
             });
             numbers
         });
         kept.map(P::items_of)
+    }
+
+    /// All panels, of a product that measures: other panels are as good as ready.
+    fn ready_panels<'a, P: Factors>(&self, weights: &'a CpuConv2d) -> Option<Panels<'a>> {
+        let count = weights.outputs.div_ceil(weights.width);
+        let sizes = [count, weights.whole_panel_items::<P>()];
+        P::MEASURED.then(|| {
+            self.panels::<P>(self.kept_of(weights), sizes, |panel, out| {
+                self.level.run(ReadyPanel::<P> {
+                    weights,
+                    panel,
+                    memory: &self.recycler,
+                    out,
+                });
+            })
+        })
+    }
+
+    /// What is kept of weights at the precision they are multiplied in.
+    fn kept_of<'a>(&self, weights: &'a CpuConv2d) -> &'a Kept {
+        &weights.kept[self.precision_of(weights.exact) as usize]
     }
 }
 

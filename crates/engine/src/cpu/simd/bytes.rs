@@ -3,7 +3,7 @@
 //! A product is `step * scale * (sum(q * w) - zero * sum(w))`. The sums of integers are exact, so that their order says
 //! nothing; what is f32 around them is done in one order at every level.
 
-use super::factors::{Factors, Left, LeftRoom, Ranges, Spread};
+use super::factors::{Factors, Left, LeftRoom, Ranges, Ready, Spread};
 use super::product::Product;
 use super::{Fast, Group, LANES, Lanes, TILE_MAX, Tile};
 
@@ -123,6 +123,7 @@ impl Range {
 
 impl Factors for Bytes {
     const MEASURED: bool = true;
+    const READY: Ready = Ready::Kept;
 
     /// The largest divisor of no more than [`BLOCK`] that fills items; all of them where there is none.
     fn block(inputs: usize) -> usize {

@@ -11,6 +11,17 @@ pub(crate) enum Spread {
     All,
 }
 
+/// When panels are made ready for all that read them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ready {
+    /// They are as they stand.
+    AsItIs,
+    /// For each call.
+    Made,
+    /// Once, where there is memory to keep them; else for each call.
+    Kept,
+}
+
 /// Where the left factor goes.
 pub(crate) struct LeftRoom<'a, T> {
     /// As many as [`Factors::left_len`] says.
@@ -53,6 +64,8 @@ impl Ranges<'_> {
 pub(crate) trait Factors: Product {
     /// Whether rows are measured.
     const MEASURED: bool;
+    /// When panels are made ready for all pieces of a linear layer at once.
+    const READY: Ready;
     /// How many of a linear layer's `inputs` share what they are measured by: a divisor of them.
     fn block(inputs: usize) -> usize;
 
@@ -90,6 +103,10 @@ pub(crate) trait Factors: Product {
 
 impl<P: Rounded> Factors for P {
     const MEASURED: bool = false;
+    const READY: Ready = match P::DEPTH {
+        1 => Ready::AsItIs,
+        _ => Ready::Made,
+    };
 
     #[inline(always)]
     fn block(inputs: usize) -> usize {

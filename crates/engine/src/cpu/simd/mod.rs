@@ -22,7 +22,7 @@ mod tile;
 
 pub(crate) use bytes::Bytes;
 pub(crate) use disjoint::{Rect, rectangles};
-pub(crate) use factors::{Factors, Left, LeftRoom, Ranges, Spread};
+pub(crate) use factors::{Factors, Left, LeftRoom, Ranges, Ready, Spread};
 pub(crate) use product::{Bfloats, Product, Rounded, Singles};
 pub(crate) use tile::{ROWS_MAX, TILE_MAX, Tile};
 

@@ -106,16 +106,26 @@ impl CpuBackend {
         [count, len]: [usize; 2],
         make: impl Fn(usize, &mut [P::Item]) + Sync,
     ) -> Panels<'a> {
-        let all = count * len;
-        let pages = || {
-            let mut pages = Pages::zeros(all);
-            self.fill_panels::<P>(&mut pages, len, &make);
-            pages
-        };
-        match kept.get(&self.budget, all, pages) {
-            Some(numbers) => Panels::Kept(numbers),
+        match self.kept_panels::<P>(kept, [count, len], &make) {
+            Some(panels) => panels,
             None => self.made_panels::<P>([count, len], make),
         }
+    }
+
+    /// The same where they are kept, or are from now on.
+    pub(super) fn kept_panels<'a, P: Product>(
+        &self,
+        kept: &'a Kept,
+        [count, len]: [usize; 2],
+        make: impl Fn(usize, &mut [P::Item]) + Sync,
+    ) -> Option<Panels<'a>> {
+        let all = count * len;
+        let numbers = kept.get(&self.budget, all, || {
+            let mut pages = Pages::zeros(all);
+            self.fill_panels::<P>(&mut pages, len, make);
+            pages
+        });
+        numbers.map(Panels::Kept)
     }
 
     /// The same, and none are kept.

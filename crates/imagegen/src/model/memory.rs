@@ -119,7 +119,7 @@ impl Meter {
             let bytes = extra.weights as u64 * NUMBER;
             self.tally.transformed.fetch_add(bytes, Ordering::Relaxed);
         }
-        self.lend(&[self.threads, extra.per_thread])
+        self.lend(&[self.threads * extra.per_thread + extra.per_call])
     }
 
     fn lend(&self, shape: &[usize]) -> Loan {

@@ -81,10 +81,10 @@ impl<P: Factors> Kernel for DirectPiece<'_, P> {
         let window = Window {
             picture,
             rows: start..start + (rows - 1) * geometry.stride + self.weights.kernel[0],
-            width: geometry.bordered_width(),
+            columns: 0..geometry.bordered_width(),
         };
         let inputs = self.weights.inputs;
-        let pixels = window.rows.len() * window.width;
+        let pixels = window.rows.len() * window.columns.len();
         let depth = CHANNEL_BLOCK.min(inputs);
         let spread = match self.weights.kernel {
             [1, 1] => Spread::Row,

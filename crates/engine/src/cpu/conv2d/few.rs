@@ -43,10 +43,10 @@ impl Kernel for FewPiece<'_> {
         let window = Window {
             picture,
             rows: first..first + rows - 1 + self.weights.kernel[0],
-            width: geometry.bordered_width(),
+            columns: 0..geometry.bordered_width(),
         };
         let inputs = self.weights.inputs;
-        let pixels = window.rows.len() * window.width;
+        let pixels = window.rows.len() * window.columns.len();
         let depth = CHANNEL_BLOCK.min(inputs);
         let mut scratch = self.memory.take(pixels * depth);
         let mut turned = self.memory.take(pixels * depth);

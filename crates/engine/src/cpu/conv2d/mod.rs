@@ -13,7 +13,6 @@ use super::kept::{Kept, Panels};
 use super::linear::{PanelOrder, TileWidth, check_bias, check_sizes, finish_row};
 use super::memory::Recycler;
 use super::numbers::Numbers;
-use super::pages::Pages;
 use super::simd::{Bfloats, Bytes, Factors, Fast, Kernel, Lanes, Rounded, Singles, rectangles};
 use super::{CpuBackend, CpuTensor, Precision, blocks, check_same, nhwc};
 use crate::backend::ConvCall;
@@ -213,6 +212,8 @@ pub struct Shape {
 pub struct Extra {
     /// Transformed weights, where they are kept.
     pub weights: usize,
+    /// The same for the time of a call, where they are not.
+    pub per_call: usize,
     /// What each thread needs while it works; 0 where it is no more than some hundred kilobytes.
     pub per_thread: usize,
 }
@@ -225,6 +226,10 @@ impl Shape {
         }
         Extra {
             weights: winograd::transformed_len(self),
+            per_call: match winograd::transformed_len(self) {
+                numbers if winograd::makes(numbers) => numbers,
+                _ => 0,
+            },
             per_thread: winograd::spectra_len(self),
         }
     }
@@ -401,9 +406,10 @@ impl CpuBackend {
             epilogue,
             pictures,
         } = work;
-        let kept = self.kept_filters::<P>(weights);
-        let rows = winograd::rows_per_piece::<P>(source.geometry.output);
-        let rows = source.geometry.row_blocks(pictures, rows);
+        let filters = self.filters::<P>(weights);
+        let filters = filters.as_ref().map(|panels| panels.items::<P>());
+        let cut = winograd::Cut::of::<P>(source.geometry.output);
+        let rows = source.geometry.row_blocks(pictures, cut.rows());
         // With few row pieces the channels are split too, so that every thread has work.
         let cols = if rows.len() >= ENOUGH_PIECES {
             weights.outputs
@@ -414,7 +420,8 @@ impl CpuBackend {
             self.level.run(WinogradPiece::<P> {
                 source,
                 weights,
-                kept,
+                cut,
+                filters,
                 epilogue,
                 memory: &self.recycler,
                 out,
@@ -465,24 +472,23 @@ impl CpuBackend {
         });
     }
 
-    /// The transformed weights, where they are kept.
-    fn kept_filters<'a, P: Rounded>(&self, weights: &'a CpuConv2d) -> Option<&'a [P::Item]> {
+    /// The transformed weights, where they are kept or few enough to be made for a call.
+    fn filters<'a, P: Rounded>(&self, weights: &'a CpuConv2d) -> Option<Panels<'a>> {
         let len = winograd::panel_len::<P>(weights);
-        let all = weights.outputs.div_ceil(weights.width) * len;
-        let kept = self.kept_of(weights).get(&self.budget, all, || {
-            let mut numbers = Pages::zeros(all);
-            let panels = numbers.chunks_exact_mut(len).enumerate().collect();
-            self.each(panels, |(panel, out)| {
-                self.level.run(PanelPiece::<P> {
-                    weights,
-                    panel,
-                    memory: &self.recycler,
-                    out: P::items(out),
-                });
+        let sizes = [weights.outputs.div_ceil(weights.width), len];
+        let make = |panel: usize, out: &mut [P::Item]| {
+            self.level.run(PanelPiece::<P> {
+                weights,
+                panel,
+                memory: &self.recycler,
+                out,
             });
-            numbers
-        });
-        kept.map(P::items_of)
+        };
+        let kept = self.kept_of(weights);
+        match winograd::makes(sizes[0] * sizes[1]) {
+            true => Some(self.panels::<P>(kept, sizes, make)),
+            false => self.kept_panels::<P>(kept, sizes, make),
+        }
     }
 
     /// All panels, of a product that measures: other panels are as good as ready.

@@ -27,14 +27,14 @@ pub(super) struct Source<'a> {
 }
 
 /// Rows and columns of the input of one picture: normalised, activated, enlarged, then bordered
-/// with zeros. Columns start at the left border.
+/// with zeros.
 #[derive(Clone)]
 pub(super) struct Window {
     pub(super) picture: usize,
     /// May reach beyond the lower border: zeros.
     pub(super) rows: Range<usize>,
-    /// No less than the bordered width; more of it is zeros.
-    pub(super) width: usize,
+    /// From the left border on. May reach beyond the right one: zeros.
+    pub(super) columns: Range<usize>,
 }
 
 impl Source<'_> {
@@ -54,10 +54,14 @@ impl Source<'_> {
             ..
         } = self.geometry;
         let (channels, depth) = (self.channels, block.len());
+        let Range { start, end } = window.columns;
+        let pixel = |column: usize| column.saturating_sub(padding.left).min(enlarged[1]);
+        let (columns, before) = (pixel(start)..pixel(end), padding.left.max(start) - start);
+        let before = before.min(window.columns.len());
         for (y, row) in window
             .rows
             .clone()
-            .zip(scratch.chunks_exact_mut(window.width * depth))
+            .zip(scratch.chunks_exact_mut(window.columns.len() * depth))
         {
             if y < padding.top || y - padding.top >= enlarged[0] {
                 row.fill(0.0);
@@ -65,14 +69,15 @@ impl Source<'_> {
             }
             let y = (y - padding.top) * stored[0] / enlarged[0];
             let from = (window.picture * stored[0] + y) * stored[1];
-            let (left, row) = row.split_at_mut(padding.left * depth);
-            let (inside, right) = row.split_at_mut(enlarged[1] * depth);
+            let (left, row) = row.split_at_mut(before * depth);
+            let (inside, right) = row.split_at_mut(columns.len() * depth);
             left.fill(0.0);
             right.fill(0.0);
             if depth == channels && stored[1] == enlarged[1] {
-                inside.copy_from_slice(&self.input[from * channels..][..inside.len()]);
+                let from = (from + columns.start) * channels;
+                inside.copy_from_slice(&self.input[from..][..inside.len()]);
             } else {
-                for (x, pixel) in inside.chunks_exact_mut(depth).enumerate() {
+                for (x, pixel) in columns.clone().zip(inside.chunks_exact_mut(depth)) {
                     let x = x * stored[1] / enlarged[1];
                     let at = (from + x) * channels + block.start;
                     pixel.copy_from_slice(&self.input[at..][..depth]);

@@ -18,7 +18,7 @@ use super::source::{Source, Window};
 use super::{CHANNEL_BLOCK, CpuConv2d, ENOUGH_PIECES, Epilogue, Shape};
 use crate::cpu::memory::{Buffer, Recycler};
 use crate::cpu::numbers::{Bf16, F16, F32, Numbers, Stored};
-use crate::cpu::simd::{Fast, Group, Kernel, LANES, Lanes, Rect, Rounded, Singles, Tile};
+use crate::cpu::simd::{Fast, Group, Kernel, LANES, Lanes, Product, Rect, Rounded, Singles, Tile};
 
 /// Side of a tile of outputs.
 const TILE: usize = 4;
@@ -26,17 +26,22 @@ const TILE: usize = 4;
 const REACH: usize = TILE + 2;
 /// Products a tile takes for each pair of channels.
 const PLACES: usize = REACH * REACH;
-/// Tiles a piece has at most, as far as rows allow: its transformed inputs should stay in a cache of the processor.
-const TILES_PER_PIECE: usize = 48;
+/// Tiles that are transformed at a time, at most: their inputs should stay in a cache of the processor.
+const TILES_AT_A_TIME: usize = 48;
 /// The same for items of half the size. The products of a panel, which stay f32, are there beside them.
-const SMALL_TILES_PER_PIECE: usize = 64;
+const SMALL_TILES_AT_A_TIME: usize = 64;
+/// Rows of tiles that a piece of a wide picture takes: with fewer, the pixels around it would weigh too much.
+const WIDE_ROWS: usize = 4;
+/// Numbers of transformed weights, at most, that are made for one call where they are not kept; larger layers make a
+/// few at a time, for each piece again.
+const MADE: usize = 16 << 20;
 /// Tiles that a piece is not cut below to have more of them: two tall register tiles.
 const LEAST_TILES: usize = 28;
 /// Input channels copied and transformed in one go.
 const COPY_BLOCK: usize = 64;
-/// Input channels multiplied in one go with kept filters. Sums go on where they stopped, so any number gives the
+/// Input channels multiplied in one go with filters that are ready. Sums go on where they stopped, so any number gives the
 /// same results.
-const KEPT_BLOCK: usize = 256;
+const READY_BLOCK: usize = 256;
 /// The same with filters that are transformed on the way: they stay in the second-level cache. A divisor of the block
 /// that weights are packed in.
 const FRESH_BLOCK: usize = 64;
@@ -72,26 +77,50 @@ pub(super) fn transformed_len(shape: &Shape) -> usize {
     PLACES * shape.inputs * shape.outputs
 }
 
-/// Numbers that one thread needs at a time for the transformed inputs of its piece.
-pub(super) fn spectra_len(shape: &Shape) -> usize {
-    let [height, width] = shape.output;
-    let rows = rows_per_piece::<Singles>(shape.output).min(height.next_multiple_of(TILE));
-    PLACES * (rows / TILE) * width.div_ceil(TILE) * shape.inputs
+/// Whether so many numbers of transformed weights are made for one call where they are not kept.
+pub(super) fn makes(numbers: usize) -> bool {
+    numbers <= MADE
 }
 
-/// Output rows a piece takes of a picture of `[height, width]` pixels.
-pub(super) fn rows_per_piece<P: Rounded>([height, width]: [usize; 2]) -> usize {
-    let (down, across) = (height.div_ceil(TILE), width.div_ceil(TILE));
-    let tiles = match P::DEPTH {
-        1 => TILES_PER_PIECE,
-        _ => SMALL_TILES_PER_PIECE,
-    };
-    let most = (tiles / across).max(1);
-    // Rather smaller pieces than some of the channels each, for which inputs would be transformed again.
-    let enough = down
-        .div_ceil(ENOUGH_PIECES)
-        .max(LEAST_TILES.div_ceil(across));
-    TILE * enough.min(most)
+/// Numbers that one thread needs at a time for the transformed inputs of its piece.
+pub(super) fn spectra_len(shape: &Shape) -> usize {
+    let cut = Cut::of::<Singles>(shape.output);
+    PLACES * cut.down.min(shape.output[0].div_ceil(TILE)) * cut.across * shape.inputs
+}
+
+/// How the tiles of a picture are cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cut {
+    /// Rows of tiles a piece takes.
+    down: usize,
+    /// Columns of tiles that are transformed at a time.
+    across: usize,
+}
+
+impl Cut {
+    /// Of a picture of `[height, width]` pixels.
+    pub(super) fn of<P: Product>([height, width]: [usize; 2]) -> Self {
+        let (down, across) = (height.div_ceil(TILE), width.div_ceil(TILE));
+        let tiles = match P::DEPTH {
+            1 => TILES_AT_A_TIME,
+            _ => SMALL_TILES_AT_A_TIME,
+        };
+        // Rather smaller pieces than some of the channels each, for which inputs would be transformed again.
+        let enough = down
+            .div_ceil(ENOUGH_PIECES)
+            .max(LEAST_TILES.div_ceil(across));
+        let down = enough.min((tiles / across).max(WIDE_ROWS));
+        let strips = (down * across).div_ceil(tiles);
+        Self {
+            down,
+            across: across.div_ceil(strips),
+        }
+    }
+
+    /// Output rows a piece takes.
+    pub(super) fn rows(self) -> usize {
+        TILE * self.down
+    }
 }
 
 /// Transforms weights: `G g Gᵀ` but for the constants of `G`. `packed` starts at a channel of a block of `pitch`
@@ -147,7 +176,7 @@ fn transform<L: Lanes>(
     }
 }
 
-/// Transforms the weights of one panel to be kept: `[place][items of channels][width]`.
+/// Transforms the weights of one panel: `[place][items of channels][width]`.
 pub(super) struct PanelPiece<'a, P: Rounded> {
     pub(super) weights: &'a CpuConv2d,
     pub(super) panel: usize,
@@ -248,8 +277,9 @@ fn transform_output<L: Lanes>(lanes: L, m: [L::V; REACH]) -> [L::V; TILE] {
 pub(super) struct WinogradPiece<'a, P: Rounded> {
     pub(super) source: Source<'a>,
     pub(super) weights: &'a CpuConv2d,
+    pub(super) cut: Cut,
     /// `[panel][place][items of channels][width]`; made on the way where there are none.
-    pub(super) kept: Option<&'a [P::Item]>,
+    pub(super) filters: Option<&'a [P::Item]>,
     pub(super) epilogue: Epilogue<'a>,
     pub(super) memory: &'a Arc<Recycler>,
     /// Rows are pixels of whole image rows of one picture, the first of them the first of a row of
@@ -263,46 +293,79 @@ impl<P: Rounded> Kernel for WinogradPiece<'_, P> {
 
     #[inline(always)]
     fn run<L: Lanes>(mut self, lanes: L) {
-        let (picture, first, rows) = self.source.geometry.place(&self.out.rows());
-        let across = self.source.geometry.output[1].div_ceil(TILE);
+        let (_, _, rows) = self.source.geometry.place(&self.out.rows());
+        let whole = self.source.geometry.output[1].div_ceil(TILE);
         let down = rows.div_ceil(TILE);
+        let tiles = down * self.cut.across.min(whole);
         let inputs = self.weights.inputs;
-        let window = Window {
-            picture,
-            rows: first..first + down * TILE + 2,
-            width: across * TILE + 2,
-        };
-        let tiles = down * across;
-        let items = P::items_in(inputs);
-        let mut spectra = self.memory.take(PLACES * tiles * items);
-        let spectra = P::items(spectra.as_mut_slice());
-        let pixels = window.rows.len() * window.width;
-        let mut scratch = self.memory.take(pixels * COPY_BLOCK.min(inputs));
-        for block in (0..inputs).step_by(COPY_BLOCK) {
-            let end = (block + COPY_BLOCK).min(inputs);
-            let scratch = &mut scratch.as_mut_slice()[..pixels * (end - block)];
-            self.source.copy(lanes, &window, block..end, scratch);
-            for tile in 0..tiles {
-                let corner = tile / across * TILE * window.width + tile % across * TILE;
-                let from = &scratch[corner * (end - block)..];
-                let to = &mut spectra[tile * items + block / P::DEPTH..];
-                analyse::<P, L>(lanes, from, window.width, end - block, to, tiles * items);
-            }
-        }
-        let mut products = self.memory.take(PLACES * tiles * L::WIDTH);
-        let products = products.as_mut_slice();
-        let fresh = match self.kept {
+        let pixels = (down * TILE + 2) * (self.cut.across * TILE + 2);
+        let fresh = match self.filters {
             Some(_) => 0,
             None => PLACES * FRESH_BLOCK.min(inputs) * L::WIDTH,
         };
-        let mut fresh = [self.memory.take(fresh), self.memory.take(P::room(fresh))];
+        let mut room = Room {
+            scratch: self.memory.take(pixels * COPY_BLOCK.min(inputs)),
+            spectra: self.memory.take(PLACES * tiles * P::items_in(inputs)),
+            products: self.memory.take(PLACES * tiles * L::WIDTH),
+            fresh: [self.memory.take(fresh), self.memory.take(P::room(fresh))],
+        };
+        for left in (0..whole).step_by(self.cut.across) {
+            let right = (left + self.cut.across).min(whole);
+            self.strip(lanes, down, left..right, &mut room);
+        }
+    }
+}
+
+/// What a strip is computed in.
+struct Room {
+    /// Pixels that are copied.
+    scratch: Buffer,
+    /// Transformed inputs.
+    spectra: Buffer,
+    /// Of one panel.
+    products: Buffer,
+    /// Filters that are not kept, and rounded ones.
+    fresh: [Buffer; 2],
+}
+
+impl<P: Rounded> WinogradPiece<'_, P> {
+    /// Computes some columns of tiles of all rows.
+    #[inline(always)]
+    fn strip<L: Lanes>(&mut self, lanes: L, down: usize, columns: Range<usize>, room: &mut Room) {
+        let (picture, first, _) = self.source.geometry.place(&self.out.rows());
+        let across = columns.len();
+        let inputs = self.weights.inputs;
+        let left = columns.start * TILE;
+        let window = Window {
+            picture,
+            rows: first..first + down * TILE + 2,
+            columns: left..left + across * TILE + 2,
+        };
+        let (tiles, width) = (down * across, window.columns.len());
+        let items = P::items_in(inputs);
+        let spectra = P::items(room.spectra.as_mut_slice());
+        let spectra = &mut spectra[..PLACES * tiles * items];
+        let pixels = window.rows.len() * width;
+        for block in (0..inputs).step_by(COPY_BLOCK) {
+            let end = (block + COPY_BLOCK).min(inputs);
+            let scratch = &mut room.scratch.as_mut_slice()[..pixels * (end - block)];
+            self.source.copy(lanes, &window, block..end, scratch);
+            for tile in 0..tiles {
+                let corner = tile / across * TILE * width + tile % across * TILE;
+                let from = &scratch[corner * (end - block)..];
+                let to = &mut spectra[tile * items + block / P::DEPTH..];
+                analyse::<P, L>(lanes, from, width, end - block, to, tiles * items);
+            }
+        }
+        let products = room.products.as_mut_slice();
         for col in self.out.cols().step_by(L::WIDTH) {
-            self.multiply(lanes, spectra, tiles, col / L::WIDTH, &mut fresh, products);
+            let panel = col / L::WIDTH;
+            self.multiply(lanes, spectra, tiles, panel, &mut room.fresh, products);
             for tile in 0..tiles {
                 for offset in (0..L::WIDTH).step_by(LANES) {
                     let products = &products[tile * L::WIDTH + offset..];
                     let sums = synthesise(lanes, products, tiles * L::WIDTH);
-                    let corner = [tile / across * TILE, tile % across * TILE];
+                    let corner = [tile / across * TILE, left + tile % across * TILE];
                     self.store(lanes, &sums, picture, corner, col + offset);
                 }
             }
@@ -384,8 +447,8 @@ impl<P: Rounded> WinogradPiece<'_, P> {
     ) {
         let inputs = self.weights.inputs;
         let row = P::items_in(inputs);
-        let step = if self.kept.is_some() {
-            KEPT_BLOCK
+        let step = if self.filters.is_some() {
+            READY_BLOCK
         } else {
             FRESH_BLOCK
         };
@@ -393,11 +456,11 @@ impl<P: Rounded> WinogradPiece<'_, P> {
             let channels = step.min(inputs - block);
             let depth = P::items_in(channels);
             // From the block's first channel on, and items from place to place.
-            let (filters, pitch) = match self.kept {
-                Some(kept) => {
+            let (filters, pitch) = match self.filters {
+                Some(all) => {
                     let len = PLACES * row * L::WIDTH;
                     let start = block / P::DEPTH * L::WIDTH;
-                    (&kept[panel * len..][start..len], row)
+                    (&all[panel * len..][start..len], row)
                 }
                 None => {
                     let [numbers, rounded] = &mut *fresh;

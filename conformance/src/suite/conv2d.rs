@@ -404,5 +404,29 @@ fn conv2d_tiled() -> Vec<Conv2d> {
         bias: false,
         ..base()
     });
+    // So wide that columns are taken in strips, borders between them and at both ends.
+    for (padding, enlarge_to) in [
+        (Padding::all(1), None),
+        (UNEVEN, None),
+        (BELOW_RIGHT, Some([34, 202])),
+    ] {
+        cases.push(Conv2d {
+            size: if enlarge_to.is_some() {
+                [17, 101]
+            } else {
+                [34, 202]
+            },
+            channels: [33, 32],
+            padding,
+            enlarge_to,
+            norm: Some(InputNorm {
+                groups: 3,
+                eps: 1e-5,
+                activation: silu,
+            }),
+            residual: true,
+            ..base()
+        });
+    }
     cases
 }

@@ -1,4 +1,4 @@
-//! Speed of single operations at the shapes of the starter and of Stable Diffusion 1.5.
+//! Speed of single operations at the shapes of the starter and of Stable Diffusion 1.5, its autoencoder among them.
 //!
 //! `cargo run --release -p imagegen-engine --example kernel_speed [threads] [level] [precision]`
 
@@ -54,6 +54,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         (64, 320, 320),
         (32, 640, 640),
         (16, 1280, 1280),
+        (128, 512, 512),
+        (256, 256, 256),
+        (512, 128, 128),
         (512, 128, 3),
     ] {
         let input = engine.upload(&noise(&[1, side, side, inputs]));

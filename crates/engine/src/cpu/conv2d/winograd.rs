@@ -32,6 +32,10 @@ const TILES_AT_A_TIME: usize = 48;
 const SMALL_TILES_AT_A_TIME: usize = 64;
 /// Rows of tiles that a piece of a wide picture takes: with fewer, the pixels around it would weigh too much.
 const WIDE_ROWS: usize = 4;
+/// The same of a very wide one, whose rows lie so far apart in memory that fewer of them are faster.
+const VERY_WIDE_ROWS: usize = 2;
+/// Columns of tiles from which a picture is very wide.
+const VERY_WIDE: usize = 96;
 /// Numbers of transformed weights, at most, that are made for one call where they are not kept; larger layers make a
 /// few at a time, for each piece again.
 const MADE: usize = 16 << 20;
@@ -109,7 +113,11 @@ impl Cut {
         let enough = down
             .div_ceil(ENOUGH_PIECES)
             .max(LEAST_TILES.div_ceil(across));
-        let down = enough.min((tiles / across).max(WIDE_ROWS));
+        let wide = match across {
+            VERY_WIDE.. => VERY_WIDE_ROWS,
+            _ => WIDE_ROWS,
+        };
+        let down = enough.min((tiles / across).max(wide));
         let strips = (down * across).div_ceil(tiles);
         Self {
             down,

@@ -97,12 +97,21 @@ def structure(image: Image, blur: float = 2.5) -> tuple[Field, Field]:
 
     Both come from the structure tensor, averaged over a Gaussian of deviation `blur` pixels.
     """
-    along_x, along_y = gradient(grey(image))
-    products = (along_x * along_x, along_x * along_y, along_y * along_y)
+    products = _gradient_products(grey(image))
     xx, xy, yy = (gaussian_filter(product, blur) for product in products)
-    tangent = 0.5 * np.arctan2(2 * xy, xx - yy) + np.pi / 2
     strength = (xx + yy + np.sqrt((xx - yy) ** 2 + 4 * xy * xy)) / 2
-    return tangent, strength
+    return _along_edges(xx, xy, yy), strength
+
+
+def _gradient_products(tone: Field) -> tuple[Field, Field, Field]:
+    """Return the structure tensor (xx, xy, yy) of every pixel by itself."""
+    along_x, along_y = gradient(tone)
+    return along_x * along_x, along_x * along_y, along_y * along_y
+
+
+def _along_edges(xx: Field, xy: Field, yy: Field) -> Field:
+    """Return the direction along the edges of a structure tensor, in radians."""
+    return 0.5 * np.arctan2(2 * xy, xx - yy) + np.pi / 2
 
 
 def flow(tone: Field, blur: float) -> Field:
@@ -112,14 +121,12 @@ def flow(tone: Field, blur: float) -> Field:
     surroundings do, and failing those a little aslant. So strokes in skies and walls run on in
     long curves instead of after the noise.
     """
-    along_x, along_y = gradient(tone)
-    products = (along_x * along_x, along_x * along_y, along_y * along_y)
+    products = _gradient_products(tone)
     tensor = [np.full(tone.shape, part, np.float32) for part in RESTING]
     for scale, weight in FLOW_SCALES:
         for total, product in zip(tensor, products, strict=True):
             total += weight * cv2.GaussianBlur(product, (0, 0), blur * scale)
-    xx, xy, yy = tensor
-    return (0.5 * np.arctan2(2 * xy, xx - yy) + np.pi / 2).astype(np.float32)
+    return _along_edges(*tensor).astype(np.float32)
 
 
 def streaks(noise: Field, tangent: Field, length: int) -> Field:

@@ -71,11 +71,12 @@ impl Panels {
         self.inputs / block * P::right_len([1, block, self.width])
     }
 
-    /// Room for [`Self::panel`].
-    fn room<P: Factors>(&self, memory: &Arc<Recycler>) -> Room {
+    /// Room for [`Self::panel`]; none where panels are ready.
+    fn room<P: Factors>(&self, memory: &Arc<Recycler>, ready: Option<&[P::Item]>) -> Room {
+        let unless_ready = |len: usize| if ready.is_some() { 0 } else { len };
         Room {
-            numbers: memory.take(self.numbers.room(self.len())),
-            items: memory.take(self.items::<P>()),
+            numbers: memory.take(unless_ready(self.numbers.room(self.len()))),
+            items: memory.take(unless_ready(self.items::<P>())),
         }
     }
 
@@ -89,12 +90,12 @@ impl Panels {
         room: &'a mut Room,
     ) -> Panel<'a, P> {
         let items = self.items::<P>();
-        let room_items = &mut P::items(room.items.as_mut_slice())[..items];
         let bias = &self.bias[index * self.width..][..self.width];
         if let Some(ready) = ready {
             let items = &ready[index * items..][..items];
             return Panel { items, bias };
         }
+        let room_items = &mut P::items(room.items.as_mut_slice())[..items];
         let first = index * self.len();
         let range = first..first + self.len();
         let numbers = self.numbers.read(lanes, range, room.numbers.as_mut_slice());
@@ -150,7 +151,7 @@ impl<P: Factors> Kernel for ReadyPanel<'_, P> {
     type Output = ();
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
-        let mut room = self.panels.room::<P>(self.memory);
+        let mut room = self.panels.room::<P>(self.memory, None);
         let panel = self
             .panels
             .panel::<P, L>(lanes, self.index, None, &mut room);
@@ -347,11 +348,11 @@ impl<P: Factors> Kernel for LinearPiece<'_, P> {
         let cols = self.out.cols();
         let rows = self.out.rows();
         let (mut sums, mut gate) = ([0.0; TILE_MAX], [0.0; TILE_MAX]);
-        let mut values_room = weights.values.room::<P>(self.memory);
+        let mut values_room = weights.values.room::<P>(self.memory, values_ready);
         let mut gates_room = weights
             .gates
             .as_ref()
-            .map(|gates| gates.room::<P>(self.memory));
+            .map(|gates| gates.room::<P>(self.memory, gates_ready));
         // A row of blocks is as many rows of one block.
         let block = P::block(depth);
         let blocks = depth / block;

@@ -94,8 +94,14 @@ impl<P: Factors> Kernel for DirectPiece<'_, P> {
         let mut scratch = self.memory.take(pixels * depth);
         let mut rounded = self.memory.take(P::left_len(pixels, depth));
         let mut ranges = self.memory.take(2 * measured);
-        let mut room = self.memory.take(self.weights.room(depth));
-        let mut panel = self.memory.take(self.weights.panel_items::<P>(depth));
+        let [room, panel] = match self.ready {
+            Some(_) => [0; 2],
+            None => [
+                self.weights.room(depth),
+                self.weights.panel_items::<P>(depth),
+            ],
+        };
+        let [mut room, mut panel] = [room, panel].map(|len| self.memory.take(len));
         for block in (0..inputs).step_by(CHANNEL_BLOCK) {
             let end = (block + CHANNEL_BLOCK).min(inputs);
             let scratch = &mut scratch.as_mut_slice()[..pixels * (end - block)];

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::source::{Source, Window};
-use super::{CHANNEL_BLOCK, CpuConv2d, Epilogue, Geometry, Shape};
+use super::{CHANNEL_BLOCK, CpuConv2d, Epilogue, Shape};
 use crate::cpu::memory::Recycler;
 use crate::cpu::simd::{Group, Kernel, LANES, Lanes, Rect};
 
@@ -113,9 +113,8 @@ impl FewPiece<'_> {
         rows: usize,
         [first, last]: [bool; 2],
     ) {
-        let Geometry { output, .. } = self.source.geometry;
         let bordered = self.source.geometry.bordered_width();
-        let width = output[1];
+        let [_, width] = self.source.geometry.output;
         let start = self.out.rows().start;
         for y in 0..rows {
             for ahead in (0..width).step_by(STEP) {
@@ -157,7 +156,7 @@ impl FewPiece<'_> {
         first: usize,
         sums: &mut [[f32; STEP]; O],
     ) {
-        let [kh, kw] = self.weights.kernel;
+        let [_, kw] = self.weights.kernel;
         let bordered = self.source.geometry.bordered_width();
         let taps = part.channels * L::WIDTH;
         let mut held = [[lanes.splat(0.0); GROUPS]; O];
@@ -180,7 +179,6 @@ impl FewPiece<'_> {
                 }
             }
         }
-        debug_assert_eq!(part.weights.len(), kh * kw * taps, "weights of all taps");
         for o in 0..O {
             for g in 0..GROUPS {
                 let sums = sums[o][g * LANES..].first_chunk_mut();

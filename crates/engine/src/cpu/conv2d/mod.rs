@@ -400,16 +400,11 @@ impl CpuBackend {
     }
 
     fn convolve_by_winograd<P: Rounded>(&self, work: Work<'_>, out: &mut [f32]) {
-        let Work {
-            source,
-            weights,
-            epilogue,
-            pictures,
-        } = work;
+        let weights = work.weights;
         let filters = self.filters::<P>(weights);
         let filters = filters.as_ref().map(|panels| panels.items::<P>());
-        let cut = winograd::Cut::of::<P>(source.geometry.output);
-        let rows = source.geometry.row_blocks(pictures, cut.rows());
+        let cut = winograd::Cut::of::<P>(work.source.geometry.output);
+        let rows = work.source.geometry.row_blocks(work.pictures, cut.rows());
         // With few row pieces the channels are split too, so that every thread has work.
         let cols = if rows.len() >= ENOUGH_PIECES {
             weights.outputs
@@ -418,11 +413,11 @@ impl CpuBackend {
         };
         self.each(rectangles(out, weights.outputs, rows, cols), |out| {
             self.level.run(WinogradPiece::<P> {
-                source,
+                source: work.source,
                 weights,
                 cut,
                 filters,
-                epilogue,
+                epilogue: work.epilogue,
                 memory: &self.recycler,
                 out,
             });
@@ -430,22 +425,17 @@ impl CpuBackend {
     }
 
     fn convolve_directly<P: Factors>(&self, work: Work<'_>, out: &mut [f32]) {
-        let Work {
-            source,
-            weights,
-            epilogue,
-            pictures,
-        } = work;
+        let weights = work.weights;
         let ready = self.ready_panels::<P>(weights);
         let ready = ready.as_ref().map(|panels| panels.items::<P>());
-        let cut = Cut::of::<P>(&source.geometry, weights, pictures);
-        let rows = source.geometry.row_blocks(pictures, cut.rows);
+        let cut = Cut::of::<P>(&work.source.geometry, weights, work.pictures);
+        let rows = work.source.geometry.row_blocks(work.pictures, cut.rows);
         self.each(rectangles(out, weights.outputs, rows, cut.cols), |out| {
             self.level.run(DirectPiece::<P> {
-                source,
+                source: work.source,
                 weights,
                 ready,
-                epilogue,
+                epilogue: work.epilogue,
                 memory: &self.recycler,
                 out,
             });
@@ -453,19 +443,17 @@ impl CpuBackend {
     }
 
     fn convolve_to_few(&self, work: Work<'_>, out: &mut [f32]) {
-        let Work {
-            source,
-            weights,
-            epilogue,
-            pictures,
-        } = work;
-        let rows = source.geometry.row_blocks(pictures, few::ROWS_PER_PIECE);
+        let weights = work.weights;
+        let rows = work
+            .source
+            .geometry
+            .row_blocks(work.pictures, few::ROWS_PER_PIECE);
         let pieces = rectangles(out, weights.outputs, rows, weights.outputs);
         self.each(pieces, |out| {
             self.level.run(FewPiece {
-                source,
+                source: work.source,
                 weights,
-                epilogue,
+                epilogue: work.epilogue,
                 memory: &self.recycler,
                 out,
             });

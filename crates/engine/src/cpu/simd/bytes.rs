@@ -4,7 +4,7 @@
 //! nothing; what is f32 around them is done in one order at every level.
 
 use super::factors::{Factors, Left, LeftRoom, Ranges, Ready, Spread};
-use super::product::Product;
+use super::product::{Product, words, words_mut};
 use super::{Fast, Group, LANES, Lanes, TILE_MAX, Tile};
 
 /// Words of four bytes; see [`Lanes::dot_bytes`]. The sums are integers in the bits of f32.
@@ -47,13 +47,11 @@ impl Product for Bytes {
     }
     #[inline(always)]
     fn items(numbers: &mut [f32]) -> &mut [u32] {
-        // SAFETY: f32 and u32 have one size and alignment, and any bits are a value of both.
-        unsafe { std::slice::from_raw_parts_mut(numbers.as_mut_ptr().cast(), numbers.len()) }
+        words_mut(numbers)
     }
     #[inline(always)]
     fn items_of(numbers: &[f32]) -> &[u32] {
-        // SAFETY: as in `items`.
-        unsafe { std::slice::from_raw_parts(numbers.as_ptr().cast(), numbers.len()) }
+        words(numbers)
     }
 }
 

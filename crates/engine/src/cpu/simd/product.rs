@@ -57,6 +57,20 @@ pub(crate) trait Rounded: Product {
     ) -> &'a [Self::Item];
 }
 
+/// Memory of numbers for words, as many.
+#[inline(always)]
+pub(super) fn words_mut(numbers: &mut [f32]) -> &mut [u32] {
+    // SAFETY: f32 and u32 have one size and alignment, and any bits are a value of both.
+    unsafe { std::slice::from_raw_parts_mut(numbers.as_mut_ptr().cast(), numbers.len()) }
+}
+
+/// Words that are in memory of numbers.
+#[inline(always)]
+pub(super) fn words(numbers: &[f32]) -> &[u32] {
+    // SAFETY: as in `words_mut`.
+    unsafe { std::slice::from_raw_parts(numbers.as_ptr().cast(), numbers.len()) }
+}
+
 /// f32, one fused multiply-add a step.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Singles;
@@ -139,13 +153,11 @@ impl Product for Bfloats {
     }
     #[inline(always)]
     fn items(numbers: &mut [f32]) -> &mut [u32] {
-        // SAFETY: f32 and u32 have one size and alignment, and any bits are a value of both.
-        unsafe { std::slice::from_raw_parts_mut(numbers.as_mut_ptr().cast(), numbers.len()) }
+        words_mut(numbers)
     }
     #[inline(always)]
     fn items_of(numbers: &[f32]) -> &[u32] {
-        // SAFETY: as in `items`.
-        unsafe { std::slice::from_raw_parts(numbers.as_ptr().cast(), numbers.len()) }
+        words(numbers)
     }
 }
 

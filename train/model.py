@@ -166,12 +166,24 @@ def timesteps_of(steps: int, strength: float, count: int) -> list[int]:
     return spaced[steps - run :].tolist()
 
 
-def load_folder(folder: Path, unet: UNet2DConditionModel | None, text: CLIPTextModel) -> Tensor:
+def _tokens(tokenizer: Path) -> dict[str, int]:
+    """Return a tokenizer's vocabulary, token -> number."""
+    return json.loads((tokenizer / "vocab.json").read_text(encoding="utf-8"))
+
+
+def load_folder(
+    folder: Path, unet: UNet2DConditionModel | None, text: CLIPTextModel, tokenizer: Path
+) -> Tensor:
     """Load the weights of a saved model; return which tokens its training used, bool per token.
 
-    Without `unet` only the text encoder is loaded.
+    Embeddings are found by their tokens, so that `tokenizer` may hold fewer than the saved
+    model's. Without `unet` only the text encoder is loaded.
     """
     weights = load_file(folder / "text_encoder" / "model.safetensors")
+    saved = _tokens(folder / "tokenizer")
+    rows = torch.tensor([saved[token] for token in _tokens(tokenizer)])
+    name = "text_model.embeddings.token_embedding.weight"
+    weights[name] = weights[name][rows]
     text.load_state_dict({name: value.float() for name, value in weights.items()})
     if unet is not None:
         weights = load_file(folder / "unet" / "diffusion_pytorch_model.safetensors")

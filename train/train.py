@@ -158,7 +158,8 @@ class Trainer:
             self.clock = Clock(self.args.minutes, state["spent"])
         elif self.args.init or self.args.init_text:
             unet = self.unet if self.args.init else None
-            used = model.load_folder(self.args.init or self.args.init_text, unet, self.text)
+            folder = self.args.init or self.args.init_text
+            used = model.load_folder(folder, unet, self.text, self.args.tokenizer)
             self.token_counts += used
             self.average = Average(self.networks, self.args.ema)
 
@@ -233,11 +234,11 @@ class Trainer:
     @torch.no_grad()
     def evaluate(self, batches: list[Samples]) -> dict[str, Any]:
         """Return the averaged weights' loss on held-out pictures at each step of the sampler."""
-        generator, rows = torch.Generator().manual_seed(3), []
+        rows = []
         with self.average.applied():
             for samples in batches:
                 source = model.to_latents(samples.source)
-                noise = torch.randn(source.shape, generator=generator).to(self.device)
+                noise = samples.noise_latents()
                 row, noised = [], None
                 for timestep, following in zip(
                     VALIDATION_RUN, [*VALIDATION_RUN[1:], -1], strict=True

@@ -244,11 +244,10 @@ pub fn write_folder(kind: &str, folder: &Path) -> Value {
         write(&format!("{name}/config.json"), &text(&part["config"]));
         write(&format!("{name}/{stem}{variant}.safetensors"), &weights);
     }
-    let starter =
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../crates/starter/model/tokenizer");
+    let tokenizer = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("reference/tokenizer");
     for (name, pad) in file["pads"].as_object().expect("pads by tokenizer") {
         for part in ["vocab.json", "merges.txt", "tokenizer_config.json"] {
-            let bytes = fs::read(starter.join(part)).expect("the starter has a tokenizer");
+            let bytes = fs::read(tokenizer.join(part)).expect("a file of the tokenizer");
             write(&format!("{name}/{part}"), &bytes);
         }
         let special = serde_json::json!({ "pad_token": pad });

@@ -21,9 +21,9 @@ SCRIPTS = (
     "unet", "deep_cache", "clip_text", "autoencoder", "pipelines", "refined", "pipeline_samplers", "prompt_grammar", "textual_inversion", "clip_skip", "single_file", "tokenizer", "schedulers", "samplers", "all_samplers", "k_samplers", "inpaint", "lora", "lora_pipelines",
     "noise", "cuda_noise", "image_ops", "activations", "starter_end_to_end",
 )
-NEED_MODEL = ("tokenizer", "starter_end_to_end")
-# Made once: a photograph, and weights that training would not find again to the last bit.
-INPUTS = ("starter_source.png", "small_autoencoder.safetensors", "small_autoencoder.config.json")
+NEED_MODEL = ("starter_end_to_end",)
+# Made once: a photograph, a tokenizer, and weights that training would not find again to the last bit.
+INPUTS = ("starter_source.png", "tokenizer", "small_autoencoder.safetensors", "small_autoencoder.config.json")
 
 
 def make(folder, model):

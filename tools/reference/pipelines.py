@@ -3,7 +3,7 @@
     python tools/reference/pipelines.py
 
 Writes pipeline_KIND.json: `index` (model_index.json), `scheduler`, `parts` by folder (`config`, `prefix`, `tensors`: see formula_weights.py;
-weights are rounded to `dtype`), `pads` (the padding token of each tokenizer, which are else the starter's), `runs` (the requests). And
+weights are rounded to `dtype`), `pads` (the padding token of each tokenizer, which are else those of reference/tokenizer), `runs` (the requests). And
 pipeline_KIND.safetensors: for each run `RUN.denoised.N` (the guided clean estimate of step N) [1, C, h, w] and `RUN.picture` u8 [H, W, 3].
 A run with a `box` (x, y, width, height) repaints that box; with `crop` it works on the box and so many pixels around it, which are as large as
 `work` says, so that nothing is resized. One with `image_guidance` is an instruction.
@@ -22,14 +22,14 @@ from PIL import Image
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizerFast
 
 from formula_weights import fill
-from output import FOLDER, REPOSITORY, STARTER_MODEL, origin, save_json, save_tensors
+from output import FOLDER, REPOSITORY, TOKENIZER, origin, save_json, save_tensors
 from unet import blocks
 
 SOURCE = REPOSITORY / "conformance" / "reference" / "starter_source.png"
 PROMPT, NEGATIVE = "oil painting of a lake, warm palette", "blurry, low contrast"
 BETAS = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1)
 DDIM = DDIMScheduler(**BETAS, clip_sample=False, set_alpha_to_one=False)
-VOCABULARY = json.loads((STARTER_MODEL / "tokenizer" / "vocab.json").read_text())
+VOCABULARY = json.loads((TOKENIZER / "vocab.json").read_text())
 END = VOCABULARY["<|endoftext|>"]
 
 
@@ -164,7 +164,7 @@ def tokenizers(parts):
     for name in parts:
         if name.startswith("text_encoder"):
             pad = "!" if name.endswith("_2") else "<|endoftext|>"
-            made[name.replace("text_encoder", "tokenizer")] = CLIPTokenizerFast.from_pretrained(STARTER_MODEL / "tokenizer", pad_token=pad)
+            made[name.replace("text_encoder", "tokenizer")] = CLIPTokenizerFast.from_pretrained(TOKENIZER, pad_token=pad)
     return made
 
 

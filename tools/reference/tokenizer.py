@@ -1,12 +1,11 @@
 """Ids that transformers' CLIPTokenizerFast gives to the texts of prompts.py, with the starter's vocabulary.
 
-    python tools/reference/tokenizer.py --model crates/starter/model
+    python tools/reference/tokenizer.py
 
 Writes tokenizer_cases.json: `cases`, whole texts without padding or truncation, begin and end tokens included; `truncated`, the same
 call with truncation to `max_length`. And tokenizer_clip_cases.json: `cases` for CLIP's own vocabulary, crates/model/clip/merges.txt, as
 `[text, ids]` without begin and end.
 """
-import argparse
 import hashlib
 import json
 import tempfile
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from transformers import CLIPTokenizerFast
 
-from output import REPOSITORY, STARTER_MODEL, origin, save_json
+from output import REPOSITORY, TOKENIZER, origin, save_json
 from prompts import SEED, many_texts, texts, texts_to_truncate
 
 MAX_LENGTH = 77
@@ -35,11 +34,8 @@ def clip_tokenizer(folder):
 
 
 def main():
-    arguments = argparse.ArgumentParser(description="Writes tokenizer_cases.json.")
-    arguments.add_argument("--model", type=Path, default=STARTER_MODEL, help="a diffusers folder; its tokenizer/ is read")
-    folder = arguments.parse_args().model / "tokenizer"
-    tokenizer = CLIPTokenizerFast.from_pretrained(folder)
-    hashes = {f"{name}_sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ("vocab.json", "merges.txt")}
+    tokenizer = CLIPTokenizerFast.from_pretrained(TOKENIZER)
+    hashes = {f"{name}_sha256": hashlib.sha256((TOKENIZER / name).read_bytes()).hexdigest() for name in ("vocab.json", "merges.txt")}
     save_json("tokenizer_cases.json", {
         "origin": origin(__file__, seed=SEED, **hashes),
         "max_length": MAX_LENGTH,

@@ -527,7 +527,7 @@ fn clip_text_with_a_projection_and_layers_left_out() {
 }
 
 fn tokenizer() -> Tokenizer {
-    let folder = root().join("crates/starter/model/tokenizer");
+    let folder = root().join("conformance/reference/tokenizer");
     let read = |name| fs::read_to_string(folder.join(name)).unwrap();
     Tokenizer::parse(
         &read("vocab.json"),
@@ -605,7 +605,7 @@ fn clips_own_tokenizer_agrees_with_transformers() {
 
 #[test]
 fn special_tokens_of_their_own_file_count_where_the_configuration_is_older() {
-    let folder = root().join("crates/starter/model/tokenizer");
+    let folder = root().join("conformance/reference/tokenizer");
     let read = |name| fs::read_to_string(folder.join(name)).unwrap();
     let (vocab, merges) = (read("vocab.json"), read("merges.txt"));
     let pad = |config: &str| {

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from captions import caption
-from filters import Field, noise_of
+from filters import Field
 from rows import Row
 from style_set import GREY
 
@@ -24,7 +24,7 @@ STYLE_WEIGHTS = {
     "pencil": 0.6,
     "colour_pencil": 0.6,
     "comic": 2.2,
-    "pixel": 4.0,
+    "pixel": 3.0,
     "winter": 0.5,
     "autumn": 0.7,
     "night": 0.4,
@@ -57,9 +57,6 @@ IMPRESSIONISTS = (
     "Gogh",
 )
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-# Light is rarely a fault: whoever sees the copy alone cannot tell whether it was meant.
-FAULTS = {"blur": 1.0, "noise": 1.0, "jpeg": 1.5, "small": 0.7, "dark": 0.2, "flat": 0.2}
-"""How often a fault is drawn for worse copies."""
 REPAIR = "enhance"  # the style of samples that lead from a worse copy to the photograph
 PIXEL_CELL = 8  # crops start at multiples of it, which keeps the cells of pixel art in place
 
@@ -87,20 +84,10 @@ def grade(pixels: Field, palette: str) -> Field:
     return np.clip(pixels, 0, 1)
 
 
-def _some(rng: random.Random, weights: dict[str, float], count: int) -> set[str]:
-    """Draw `count` different keys by their weights."""
-    left, drawn = dict(weights), set()
-    for _ in range(count):
-        name = rng.choices(list(left), list(left.values()))[0]
-        drawn.add(name)
-        del left[name]
-    return drawn
-
-
 def degrade(pixels: Field, rng: random.Random, hard: bool = False) -> Field:
     """Make a worse copy: one to three of blur, noise, JPEG, low light, low size, low contrast."""
     count = rng.choice([2, 3] if hard else [1, 1, 2, 3])
-    faults = _some(rng, FAULTS, count)
+    faults = rng.sample(["blur", "noise", "jpeg", "dark", "small", "flat"], count)
     if "dark" in faults:
         pixels = pixels ** rng.uniform(1.1, 1.6) * rng.uniform(0.45, 0.85)
     if "flat" in faults:
@@ -135,13 +122,11 @@ class Sample:
     low_pass: int = 1
     """Factor by which the source channels are blurred; 1 leaves them sharp."""
     text: str = ""
-    noise: Field | None = None
-    """The noise that the target was rendered from; none where it does not depend on any."""
 
 
 @dataclass
 class Batch:
-    """Samples stacked: sources, targets and noise `[N, size, size, 3]`; no source means zeros."""
+    """Samples stacked: sources and targets `[N, size, size, 3]`; no source means zeros."""
 
     sources: Field
     has_source: list[bool]
@@ -149,7 +134,6 @@ class Batch:
     targets: Field
     texts: list[str]
     styles: list[str]
-    noise: Field
 
 
 @dataclass
@@ -160,14 +144,11 @@ class Crop:
     left: int
     size: int
 
-    def window(self, whole: np.ndarray) -> np.ndarray:
-        """Return the window of an array."""
-        rows = slice(self.top, self.top + self.size)
-        return whole[rows, slice(self.left, self.left + self.size)]
-
     def cut(self, image: np.ndarray) -> Field:
         """Cut the window from a u8 picture; f32 in 0..1."""
-        return self.window(image).astype(np.float32) / 255
+        rows = slice(self.top, self.top + self.size)
+        columns = slice(self.left, self.left + self.size)
+        return image[rows, columns].astype(np.float32) / 255
 
 
 class Pictures:
@@ -218,21 +199,17 @@ class Pictures:
     def _photo(self, crop: Crop, row: int) -> Field:
         return crop.cut(self._photos[row])[..., ::-1]
 
-    def _copy(self, crop: Crop, job: int, source: Field | None) -> Sample:
-        """Return what leads from `source` to a styled copy."""
-        row, style = self.jobs[job]
-        noise = crop.window(noise_of(job, self._styled.shape[1:3]))
-        return Sample(source, crop.cut(self._styled[job]), style, row, noise=noise)
-
     def _any_photo(self, rng: random.Random) -> int:
         return rng.choice(self._scenes if rng.random() < 0.5 else self._photo_rows)
 
     def _styled_pair(self, rng: random.Random, crop: Crop) -> Sample:
         """Draw a photograph and its styled copy; now and then the copy alone."""
         style = rng.choices(self._styles, self._weights)[0]
-        sample = self._copy(crop, rng.choice(self.by_style[style]), None)
+        job = rng.choice(self.by_style[style])
+        row = self.jobs[job][0]
+        sample = Sample(None, crop.cut(self._styled[job]), style, row)
         if rng.random() < 0.98:
-            sample.source = self._photo(crop, sample.row)
+            sample.source = self._photo(crop, row)
             if rng.random() < 0.08:
                 sample.low_pass = rng.choice([2, 4, 8, 16, 32])
             if rng.random() < 0.06:
@@ -272,7 +249,8 @@ class Pictures:
         source = crop.cut(self._styled[job])
         coloured = [j for j in self._by_photo.get(row, ()) if self.jobs[j][1] not in GREY]
         if coloured and rng.random() < 0.65:
-            return self._copy(crop, rng.choice(coloured), source)
+            job = rng.choice(coloured)
+            return Sample(source, crop.cut(self._styled[job]), self.jobs[job][1], row)
         return Sample(source, self._photo(crop, row), "photo", row)
 
     def sample(self, rng: random.Random, size: int) -> Sample:
@@ -280,9 +258,9 @@ class Pictures:
         places = (self._styled.shape[1] - size) // PIXEL_CELL + 1
         crop = Crop(rng.randrange(places) * PIXEL_CELL, rng.randrange(places) * PIXEL_CELL, size)
         share = rng.random()
-        if share < 0.78:
+        if share < 0.80:
             sample = self._styled_pair(rng, crop)
-        elif share < 0.80:
+        elif share < 0.82:
             sample = self._real_picture(rng, crop)
         elif share < 0.94 or not self._sketches:
             sample = self._repair(rng, crop)
@@ -295,8 +273,6 @@ class Pictures:
             sample.target = grade(sample.target, palette)
         if rng.random() < 0.5:
             sample.target = sample.target[:, ::-1]
-            if sample.noise is not None:
-                sample.noise = sample.noise[:, ::-1]
             if sample.source is not None:
                 sample.source = sample.source[:, ::-1]
         if rng.random() < 0.02:
@@ -309,11 +285,6 @@ class Pictures:
         """Draw `count` samples of `size` pixels a side."""
         samples = [self.sample(rng, size) for _ in range(count)]
         empty = np.zeros((size, size, 3), np.float32)
-        others = np.random.default_rng(rng.getrandbits(32))
-        noise = [
-            others.standard_normal(empty.shape, np.float32) if s.noise is None else s.noise
-            for s in samples
-        ]
         return Batch(
             sources=np.stack([empty if s.source is None else s.source for s in samples]),
             has_source=[s.source is not None for s in samples],
@@ -321,5 +292,4 @@ class Pictures:
             targets=np.stack([s.target for s in samples]).astype(np.float32),
             texts=[s.text for s in samples],
             styles=[s.style for s in samples],
-            noise=np.stack(noise),
         )

@@ -32,9 +32,8 @@ def to_samples(batch: Batch, tokenizer: CLIPTokenizerFast, amp: bool) -> Samples
     has_source = torch.tensor(batch.has_source)
     known = condition * has_source[:, None, None, None]
     styles = torch.tensor([STYLES.index(style) for style in batch.styles])
-    noise = torch.from_numpy(batch.noise).permute(0, 3, 1, 2)
     figures = statistics(target), statistics(known), patterns(target, amp), patterns(known, amp)
-    return Samples(condition, source, has_source, target, noise, tokens, repairs, styles, *figures)
+    return Samples(condition, source, has_source, target, tokens, repairs, styles, *figures)
 
 
 def tokenize(texts: list[str], tokenizer: CLIPTokenizerFast) -> Tensor:

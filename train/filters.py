@@ -1,11 +1,9 @@
 """Image filters that the style renderers share: fields, textures, abstraction.
 
 Pictures are `[H, W, 3]` BGR, u8 or f32 in 0..1 as each function says; fields are f32 `[H, W]`.
-Textures are made from the picture's noise, `noise_of(seed, shape)`, and so one seed makes one
-picture again.
+Every texture takes its random numbers from `stream(seed, number)`, so that one seed makes one
+picture again and two textures of one picture are independent.
 """
-
-from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -25,22 +23,6 @@ RESTING = (0.9e-4, 2.2e-4, 5.1e-4)
 def stream(seed: int, number: int) -> np.random.Generator:
     """Open the random stream `number` of the picture `seed`."""
     return np.random.default_rng((seed, number))
-
-
-@lru_cache(maxsize=2)
-def noise_of(seed: int, shape: tuple[int, int]) -> Field:
-    """Draw the noise that the copy `seed` is rendered from: normal, of deviation 1, `[H, W, 3]`.
-
-    Training starts the sampler at the same noise. So strokes, hatching and grain follow from what
-    the network sees and can be learned as they are; did they not, it could learn what they are
-    like at best, and would put dabs along its patches for them.
-    """
-    return stream(seed, 0).standard_normal((*shape, 3), np.float32)
-
-
-def white(shape: tuple[int, int], seed: int, number: int) -> Field:
-    """Return one channel of the picture's noise."""
-    return noise_of(seed, shape)[..., number % 3]
 
 
 def to_float(image: Image) -> Field:
@@ -90,9 +72,10 @@ def cloud_noise(
     shape: tuple[int, int], scale: float, seed: int, number: int, octaves: int = 4
 ) -> Field:
     """Make smooth noise of mean 0 and deviation 1; the largest blobs are about `scale` wide."""
-    noise, total = white(shape, seed, number), np.zeros(shape, np.float32)
+    rng = stream(seed, number)
+    total = np.zeros(shape, np.float32)
     for octave in range(octaves):
-        layer = gaussian_filter(noise, scale / 2**octave, mode="wrap")
+        layer = gaussian_filter(rng.standard_normal(shape), scale / 2**octave, mode="wrap")
         layer /= layer.std() + 1e-6
         total += 0.5**octave * layer
     return total / total.std()
@@ -105,7 +88,7 @@ def paper_grain(shape: tuple[int, int], seed: int, number: int) -> Field:
 
 def grain(shape: tuple[int, int], blur: float, seed: int, number: int) -> Field:
     """Make blurred white noise of deviation 1."""
-    noise = gaussian_filter(white(shape, seed, number), blur)
+    noise = gaussian_filter(stream(seed, number).standard_normal(shape), blur)
     return noise / noise.std()
 
 
@@ -170,7 +153,7 @@ def normal_streaks(
     tangent: Field, length: int, seed: int, number: int, width: float = 0.0
 ) -> Field:
     """Smear Gaussian noise, blurred by `width` pixels, along `tangent`; deviation 1."""
-    noise = white(tangent.shape, seed, number).copy()
+    noise = stream(seed, number).standard_normal(tangent.shape).astype(np.float32)
     if width:
         noise = gaussian_filter(noise, width)
     smeared = streaks(noise, tangent.astype(np.float32), length)

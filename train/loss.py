@@ -5,8 +5,8 @@ latents themselves, of their colour apart from lightness, of texture (how much d
 about each place and which way it runs, wherever exactly its lines fall), of the patterns it is
 made of, of the whole crop's statistics, of the seams between patches, and of what repeats from
 patch to patch. Without the second, tints stay that the squared error hardly sees; without the
-third to fifth, strokes and hatching are averaged away as long as the network cannot tell from the
-noise where they run, and what should be flat keeps a weave; without the last two, the patches show as a grid, and texture is made
+third to fifth, strokes and hatching, which no network can foresee, are averaged away, and what
+should be flat keeps a weave; without the last two, the patches show as a grid, and texture is made
 of it. A discriminator's opinion comes on top.
 
 Repairs have one right answer, so that the error of the latents alone counts for them.
@@ -29,7 +29,7 @@ from trajectories import Samples, States
 # Of the noise levels; with more, the last steps crowd out those where the text decides.
 MAX_WEIGHT = 2.0
 PATCH_CHANGE, DETAIL_CHANGE = 0.02, 0.01  # keep styles that change almost nothing from exploding
-PATCH_SHARE, DETAIL_SHARE = 0.5, 0.5
+PATCH_SHARE, DETAIL_SHARE = 0.5, 0.15
 
 # Beside those for the error of the latents.
 COLOUR_SHARE, TEXTURE_SHARE, PATTERN_SHARE, STATISTICS_SHARE = 0.4, 0.6, 1.0, 1.3

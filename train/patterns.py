@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FILTERS = (8, 16, 24)
+FILTERS = (16, 32, 32)
 """At each scale, the finest first."""
 WIDTH = 7
 WINDOW = 64

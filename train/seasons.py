@@ -13,10 +13,9 @@ from filters import (
     Image,
     cloud_noise,
     gradient_size,
-    grain,
+    stream,
     to_bytes,
     to_float,
-    white,
 )
 
 
@@ -82,7 +81,14 @@ def _snow_cover(image: Image, seed: int) -> Field:
 
 def _flakes(shape: tuple[int, int], seed: int) -> Field:
     """Return falling snow as cover, 0..1."""
-    return np.clip((grain(shape, 1.2, seed, 2) - 2.2) * 2.5, 0, 1)
+    height, width = shape
+    rng = stream(seed, 2)
+    flakes = np.zeros(shape, np.float32)
+    for _ in range(int(height * width / 700)):
+        centre = (int(rng.integers(width)), int(rng.integers(height)))
+        radius = int(rng.choice([1, 2, 3], p=[0.6, 0.3, 0.1]))
+        cv2.circle(flakes, centre, radius, float(rng.uniform(0.4, 1)), -1, cv2.LINE_AA)
+    return gaussian_filter(flakes, 0.6)
 
 
 def winter(image: Image, seed: int) -> Image:
@@ -93,7 +99,7 @@ def winter(image: Image, seed: int) -> Image:
     shade = np.clip(0.55 + 0.75 * tone + 0.12 * cloud_noise(shape, 2, seed, 5, 2) * 0.3, 0, 1)
     snow = shade[..., None] * np.array([1.0, 0.97, 0.95], np.float32)
     cover = _snow_cover(image, seed)[..., None]
-    cold = pixels * 0.5 + 0.5 * tone[..., None] * np.array([1.06, 1.0, 0.95], np.float32)
+    cold = pixels * 0.35 + 0.65 * tone[..., None] * np.array([1.06, 1.0, 0.95], np.float32)
     scene = np.clip((cold * (1 - cover) + snow * cover) * 1.05 + 0.03, 0, 1)
     flakes = _flakes(shape, seed)[..., None]
     return to_bytes(scene * (1 - flakes) + flakes)
@@ -110,9 +116,12 @@ def _moonlit(image: Image, seed: int) -> Image:
     gradient_sky = zenith + np.array([0.14, 0.09, 0.06], np.float32) * down
     glow = 0.12 * tone * np.array([1.0, 0.8, 0.7], np.float32)
     scene = land * (1 - mask) + (0.75 * gradient_sky + glow) * mask
-    stars = np.clip(white((height, width), seed, 0) - 2.6, 0, 1)
-    stars = cv2.dilate(stars, np.ones((2, 2), np.uint8))[..., None] * (mask > 0.9) * (down < 0.7)
-    return to_bytes(np.maximum(scene, stars))
+    rng = stream(seed, 3)
+    for _ in range(70):
+        column, row = int(rng.integers(width)), int(rng.integers(int(height * 0.7)))
+        if mask[row, column, 0] > 0.9:
+            scene[row : row + 2, column : column + 2] = rng.uniform(0.5, 1)
+    return to_bytes(scene)
 
 
 def night(image: Image, seed: int) -> Image:

@@ -2,7 +2,7 @@
 
 The same three groups as the style progress counts, of single crops: colours as quantiles in Lab,
 gradients of lightness and how far one direction rules at four scales, the deviation in octave
-bands of lightness and both chroma axes. Strokes, grain and hatching that a network cannot foresee
+bands of lightness and both chroma axes. Strokes, grain and hatching that no network can foresee
 have no right place, but they have right statistics.
 """
 

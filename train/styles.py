@@ -29,10 +29,19 @@ from filters import (
     structure,
     to_bytes,
     to_float,
-    white,
 )
 from strokes import Brush, enlarge, paint
 
+IMPRESSIONIST_BRUSH = Brush(
+    radii=(11, 6),
+    tolerance=0.22,
+    light_jitter=0.03,
+    colour_jitter=0.038,
+    longest=6,
+    shortest=2,
+    spacing=0.95,
+    relief=0.35,
+)
 BOLD_BRUSH = Brush(
     radii=(13, 7, 3.5),
     tolerance=0.16,
@@ -45,9 +54,7 @@ BOLD_BRUSH = Brush(
 )
 
 BRISTLE_WIDTH = 0.9  # deviation in pixels of the noise that becomes hatching
-BRUSH_WIDTH = 1.6  # and of that which becomes brush marks
-DAB_WIDTH, DAB_LENGTH = 2.4, 7  # of an impressionist's dabs: deviation, pixels each way
-DAB_LIGHT, DAB_COLOUR = 0.05, 0.07
+BRUSH_WIDTH = 1.3  # and of that which becomes brush marks
 
 
 def oil(image: Image, seed: int) -> Image:
@@ -72,14 +79,7 @@ def impressionist_palette(pixels: Field) -> Field:
 
 def impressionist(image: Image, seed: int) -> Image:
     """Short dabs of broken colour in a lighter palette."""
-    pixels = impressionist_palette(kuwahara(image, 6))
-    tangent = flow(grey(image), 4)
-    dabs = [normal_streaks(tangent, DAB_LENGTH, seed, number, DAB_WIDTH) for number in range(3)]
-    light = np.tanh(1.5 * dabs[0])[..., None]
-    tint = np.stack([np.tanh(dab) for dab in dabs], 2)
-    tint = tint - tint.mean(2, keepdims=True)
-    pixels = np.clip(pixels + DAB_LIGHT * light + DAB_COLOUR * tint, 0, 1)
-    return to_bytes(relief(pixels.astype(np.float32), dabs[0], 0.12))
+    return paint(impressionist_palette(enlarge(image)), IMPRESSIONIST_BRUSH, seed)
 
 
 def oil_bold(image: Image, seed: int) -> Image:
@@ -95,8 +95,8 @@ def _washes(image: Image, seed: int) -> tuple[Field, Field]:
     height, width = image.shape[:2]
     shape = (height, width)
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
-    shift_x = cloud_noise(shape, 12, seed, 5) * 1.2
-    shift_y = cloud_noise(shape, 12, seed, 6) * 1.2
+    shift_x = cloud_noise(shape, 12, seed, 5) * 2.2
+    shift_y = cloud_noise(shape, 12, seed, 6) * 2.2
     flat = cv2.bilateralFilter(cv2.pyrMeanShiftFiltering(image, 14, 26), 9, 40, 7)
     map_x = (columns + shift_x).astype(np.float32)
     map_y = (rows + shift_y).astype(np.float32)
@@ -106,16 +106,32 @@ def _washes(image: Image, seed: int) -> tuple[Field, Field]:
     return colour + (1 - colour) * (0.34 * lift)[..., None], colour.mean(2)
 
 
-def watercolour(image: Image, seed: int) -> Image:
-    """Soft washes with darker edges, pigment clouds and paper grain."""
-    shape = image.shape[:2]
+def _watercolour_sheet(image: Image, seed: int) -> Image:
+    """Paint a whole sheet, ragged white border included."""
+    height, width = image.shape[:2]
+    shape = (height, width)
     colour, tone = _washes(image, seed)
     edges = np.clip(gaussian_filter(gradient_size(tone.astype(np.float32)), 1.0) * 0.7, 0, 0.6)
     clouds = 0.16 * cloud_noise(shape, 30, seed, 7, 3) + 0.09 * cloud_noise(shape, 8, seed, 9, 2)
     # Pigment density, after Bousseau et al. 2006: more of it darkens a colour towards its square.
     density = 1 + edges * 1.2 + clouds + 0.10 * paper_grain(shape, seed, 8)
     colour = np.clip(colour - (colour - colour * colour) * (density[..., None] - 1), 0, 1)
-    return to_bytes(1 - (1 - colour) * 0.9)  # a little more paper shows
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    from_edge = np.minimum.reduce([columns, rows, width - 1 - columns, height - 1 - rows])
+    from_edge = from_edge + cloud_noise(shape, 6, seed, 11) * 3
+    painted = np.clip((from_edge - 7) / 5, 0, 1)[..., None]
+    tooth = 1 + 0.02 * paper_grain(shape, seed, 13)
+    paper = np.array([0.94, 0.97, 0.98], np.float32) * tooth[..., None]
+    return to_bytes(colour * painted + paper * (1 - painted))
+
+
+def watercolour(image: Image, seed: int) -> Image:
+    """Soft washes with darker edges, pigment clouds and paper grain."""
+    margin = 16  # the ragged white border falls into it
+    border = (margin, margin, margin, margin)
+    sheet = cv2.copyMakeBorder(image, *border, cv2.BORDER_REFLECT)
+    painted = to_float(_watercolour_sheet(sheet, seed)[margin:-margin, margin:-margin])
+    return to_bytes(1 - (1 - painted) * 0.9)  # a little more paper shows
 
 
 def _pencil_tone(image: Image, seed: int) -> Field:
@@ -125,10 +141,11 @@ def _pencil_tone(image: Image, seed: int) -> Field:
     outline = np.clip(tone / (1 - gaussian_filter(1 - tone, 5.0) + 1e-3), 0, 1) ** 2.2
     smooth = gaussian_filter(tone, 1.0)
     tangent, edge = structure(image, 3)
+    rng = stream(seed, 2)
     hatching = np.ones(shape, np.float32)
     # Light hatching bends along edges; the two darker layers keep to one angle.
     for layer, (angle, threshold) in enumerate(((0.9, 0.75), (2.2, 0.45), (0.2, 0.25))):
-        noise = gaussian_filter(white(shape, seed, layer), BRISTLE_WIDTH)
+        noise = gaussian_filter(rng.random(shape).astype(np.float32), BRISTLE_WIDTH)
         if layer == 0:
             direction = np.where(edge > 0.02, tangent * 0.5 + angle * 0.5, angle)
             direction = direction.astype(np.float32)

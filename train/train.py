@@ -234,11 +234,11 @@ class Trainer:
     @torch.no_grad()
     def evaluate(self, batches: list[Samples]) -> dict[str, Any]:
         """Return the averaged weights' loss on held-out pictures at each step of the sampler."""
-        rows = []
+        generator, rows = torch.Generator().manual_seed(3), []
         with self.average.applied():
             for samples in batches:
                 source = model.to_latents(samples.source)
-                noise = samples.noise_latents()
+                noise = torch.randn(source.shape, generator=generator).to(self.device)
                 row, noised = [], None
                 for timestep, following in zip(
                     VALIDATION_RUN, [*VALIDATION_RUN[1:], -1], strict=True

@@ -16,10 +16,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from model import PATCH, SCHEDULE, alphas_cumprod, timesteps_of, to_latents
+from model import SCHEDULE, alphas_cumprod, timesteps_of, to_latents
 
 CLIP = SCHEDULE["clip_sample_range"]
 TIMESTEPS = SCHEDULE["num_train_timesteps"]
@@ -40,8 +39,6 @@ class Samples:
     source: Tensor
     has_source: Tensor
     target: Tensor
-    noise: Tensor
-    """What the sampler starts with; styled copies are rendered from it. By pixels."""
     tokens: Tensor
     repairs: Tensor
     """Whether the sample is a repair, which low strengths are for."""
@@ -61,10 +58,6 @@ class Samples:
     def one(self, index: int) -> "Samples":
         """Return one of the samples."""
         return Samples(*(field[index : index + 1] for field in vars(self).values()))
-
-    def noise_latents(self) -> Tensor:
-        """Return the noise as the sampler starts with it, `[N, 48, h, w]`."""
-        return F.pixel_unshuffle(self.noise, PATCH)
 
     def source_channels(self) -> Tensor:
         """Return what the network is told of the source, `[N, 48, h, w]`."""
@@ -157,7 +150,7 @@ class Trajectories:
     def _begin(self) -> _Way:
         sample = self._draw()
         target = to_latents(sample.target)
-        noise = sample.noise_latents()
+        noise = torch.randn(target.shape).to(target.device)
         if not bool(sample.has_source):
             timestep = torch.tensor([self._rng.randrange(TIMESTEPS)], device=target.device)
             return _Way(sample, self._noising.noised(target, noise, timestep), timestep.tolist())

@@ -96,7 +96,7 @@ pub enum Warning {
     },
     /// The portable kernels run on a CPU where each fused multiply-add is a function call.
     SlowCpu,
-    /// This CPU has no instructions of its own for a precision.
+    /// This CPU is no faster in a precision than in f32.
     SlowPrecision {
         /// What was asked for.
         precision: Precision,
@@ -203,7 +203,7 @@ impl fmt::Display for Warning {
             }
             Self::SlowPrecision { precision } => write!(
                 f,
-                "this CPU has no instructions for {precision}: the picture is the same, but no faster than with f32"
+                "this CPU computes in {precision} no faster than in f32; the picture is the same as on one that does"
             ),
             Self::SlowCpu => f.write_str(
                 "the portable kernels are a correctness path on this CPU and many times slower",

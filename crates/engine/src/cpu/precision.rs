@@ -27,7 +27,7 @@ impl Precision {
     pub fn is_fast_at(self, level: Level) -> bool {
         match self {
             Self::F32 => true,
-            Self::Bf16 => level.has_bf16(),
+            Self::Bf16 => level.is_fast_in_bf16(),
             Self::Int8 => level.has_int8(),
         }
     }

@@ -226,6 +226,14 @@ impl Level {
         }
     }
 
+    /// Whether products of bfloats take less time than those of f32 on this machine at this level.
+    ///
+    /// Intel's CPUs compute the instruction at half their rate of f32 multiply-adds (measured, see docs/precision.md): what
+    /// is fast there are matrix units, which are not used here.
+    pub fn is_fast_in_bf16(self) -> bool {
+        self.has_bf16() && !is_intel()
+    }
+
     /// Whether this machine has instructions of its own for products of bytes at this level.
     pub fn has_int8(self) -> bool {
         #[cfg(target_arch = "x86_64")]
@@ -291,3 +299,17 @@ impl FromStr for Level {
             .ok_or_else(|| crate::Error::value("cpu level", name, "avx512, avx2 or portable"))
     }
 }
+/// Whether the CPU says it is Intel's.
+fn is_intel() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let said = std::arch::x86_64::__cpuid(0);
+        let name = [said.ebx, said.edx, said.ecx].map(u32::to_le_bytes);
+        name.as_flattened() == b"GenuineIntel"
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        false
+    }
+}
+

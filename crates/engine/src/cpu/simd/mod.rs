@@ -312,4 +312,3 @@ fn is_intel() -> bool {
         false
     }
 }
-

@@ -116,7 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bpe", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--merges", type=int, default=6000, help="how many to keep regardless")
+    parser.add_argument("--merges", type=int, default=4000, help="how many to keep regardless")
     parser.add_argument("--words", type=Path, help="more words that should be whole tokens")
     args = parser.parse_args()
     words = all_words()

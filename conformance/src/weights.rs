@@ -244,10 +244,9 @@ pub fn write_folder(kind: &str, folder: &Path) -> Value {
         write(&format!("{name}/config.json"), &text(&part["config"]));
         write(&format!("{name}/{stem}{variant}.safetensors"), &weights);
     }
-    let tokenizer = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("reference/tokenizer");
     for (name, pad) in file["pads"].as_object().expect("pads by tokenizer") {
         for part in ["vocab.json", "merges.txt", "tokenizer_config.json"] {
-            let bytes = fs::read(tokenizer.join(part)).expect("a file of the tokenizer");
+            let bytes = reference(&format!("tokenizer/{part}"));
             write(&format!("{name}/{part}"), &bytes);
         }
         let special = serde_json::json!({ "pad_token": pad });

@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = Path(os.environ.get("REFERENCE_OUT", REPOSITORY / "conformance" / "reference"))
 STARTER_MODEL = REPOSITORY / "crates" / "starter" / "model"
 TOKENIZER = REPOSITORY / "conformance" / "reference" / "tokenizer"
-"""A small CLIP tokenizer: made by train/make_tokenizer.py with 6,000 first merges. References hold ids of it."""
+"""A small CLIP tokenizer: train/make_tokenizer.py made it with `--merges 6000`. References hold ids of it."""
 
 # One thread: the order of sums, and so the last bits, must not depend on the number of cores.
 torch.set_num_threads(1)

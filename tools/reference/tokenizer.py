@@ -1,4 +1,4 @@
-"""Ids that transformers' CLIPTokenizerFast gives to the texts of prompts.py, with the starter's vocabulary.
+"""Ids that transformers' CLIPTokenizerFast gives to the texts of prompts.py, with the vocabulary of conformance/reference/tokenizer.
 
     python tools/reference/tokenizer.py
 

@@ -527,13 +527,11 @@ fn clip_text_with_a_projection_and_layers_left_out() {
 }
 
 fn tokenizer() -> Tokenizer {
-    let folder = root().join("conformance/reference/tokenizer");
-    let read = |name| fs::read_to_string(folder.join(name)).unwrap();
     Tokenizer::parse(
-        &read("vocab.json"),
-        &read("merges.txt"),
-        &read("tokenizer_config.json"),
-        Some(&read("special_tokens_map.json")),
+        &text("tokenizer/vocab.json"),
+        &text("tokenizer/merges.txt"),
+        &text("tokenizer/tokenizer_config.json"),
+        Some(&text("tokenizer/special_tokens_map.json")),
     )
     .unwrap()
 }
@@ -605,9 +603,7 @@ fn clips_own_tokenizer_agrees_with_transformers() {
 
 #[test]
 fn special_tokens_of_their_own_file_count_where_the_configuration_is_older() {
-    let folder = root().join("conformance/reference/tokenizer");
-    let read = |name| fs::read_to_string(folder.join(name)).unwrap();
-    let (vocab, merges) = (read("vocab.json"), read("merges.txt"));
+    let (vocab, merges) = (text("tokenizer/vocab.json"), text("tokenizer/merges.txt"));
     let pad = |config: &str| {
         let map = Some(r#"{"pad_token": {"content": "!"}}"#);
         let tokenizer = Tokenizer::parse(&vocab, &merges, config, map).unwrap();

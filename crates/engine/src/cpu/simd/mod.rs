@@ -228,8 +228,8 @@ impl Level {
 
     /// Whether products of bfloats take less time than those of f32 on this machine at this level.
     ///
-    /// Intel's CPUs compute the instruction at half their rate of f32 multiply-adds (measured, see docs/precision.md): what
-    /// is fast there are matrix units, which are not used here.
+    /// Not on Intel's CPUs: networks were slower in bfloats on the one that was measured (see docs/precision.md), and what is
+    /// fast in them on others are matrix units, which are not used here.
     pub fn is_fast_in_bf16(self) -> bool {
         self.has_bf16() && !is_intel()
     }
@@ -299,6 +299,7 @@ impl FromStr for Level {
             .ok_or_else(|| crate::Error::value("cpu level", name, "avx512, avx2 or portable"))
     }
 }
+
 /// Whether the CPU says it is Intel's.
 fn is_intel() -> bool {
     #[cfg(target_arch = "x86_64")]

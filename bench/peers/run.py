@@ -28,7 +28,7 @@ def read_arguments():
     parser.add_argument("--rows", help="rows to run, by name and comma [default: all but sdxl_unet]")
     parser.add_argument("--peers", help="peers to run, by name and comma [default: all]")
     parser.add_argument("--rounds", type=int, default=3, help="timed runs of each row on each peer [default: 3]")
-    parser.add_argument("--warm-ups", type=int, default=1, help="runs before them that are not timed; whole transforms have none [default: 1]")
+    parser.add_argument("--warm-ups", type=int, default=3, help="runs before them that are not timed, with three of which everyone has made its weights ready; whole transforms have none [default: 3]")
     parser.add_argument("--long-rounds", type=int, default=1, help="the same for a whole transform of Stable Diffusion [default: 1]")
     parser.add_argument("--together", type=int, default=2, help="peers that are loaded at one time beside ours [default: 2]")
     parser.add_argument("--kept", type=float, default=1, help="GiB that our transformed weights may take in rows of one network [default: 1]")

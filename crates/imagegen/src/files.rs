@@ -6,11 +6,15 @@ pub use shelf::{Shelf, Shelvable, Shelved, Shelves};
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use imagegen_model::Bytes;
+use imagegen_model::{Bytes, FileBytes};
 use imagegen_picture::Limits;
+use memmap2::Mmap;
+#[cfg(unix)]
+use memmap2::UncheckedAdvice;
 use sha2::{Digest, Sha256};
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -216,8 +220,30 @@ pub(crate) fn map(path: &Path) -> Result<Bytes, Error> {
     // what is read here: every byte is a number of a tensor or is checked where it is parsed, so no value
     // breaks the program's rules. One that cuts the file ends this process by a signal. The map is dropped
     // when the model is loaded.
-    let map = unsafe { memmap2::Mmap::map(&file) }.map_err(failed)?;
-    Ok(Arc::new(map))
+    let map = unsafe { Mmap::map(&file) }.map_err(failed)?;
+    Ok(Arc::new(MappedFile(map)))
+}
+
+/// A weight file in memory, as far as it is being read.
+struct MappedFile(Mmap);
+
+impl AsRef<[u8]> for MappedFile {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl FileBytes for MappedFile {
+    /// Takes the pages out of this process' memory; the system reads them again, from its cache as a rule, where they are
+    /// used once more.
+    #[cfg(unix)]
+    #[allow(unsafe_code, reason = "advice on the one memory map")]
+    fn passed(&self, range: Range<usize>) {
+        let (advice, start) = (UncheckedAdvice::DontNeed, range.start);
+        // SAFETY: the map is of a file and is never written to, so that its pages come back as they were.
+        let taken = unsafe { self.0.unchecked_advise_range(advice, start, range.len()) };
+        drop(taken); // a system that does not take it changes nothing
+    }
 }
 
 /// What to do when a result's name is taken.

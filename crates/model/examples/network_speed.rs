@@ -6,7 +6,8 @@
 //!   one file of weights) and the inputs of a case, which are safetensors named as diffusers names them. Networks are
 //!   `unet`, `encode` and `decode` (of an autoencoder) and `text`. `kept` is how much memory transformed weights may take, `way`
 //!   the precision, f32 where there is none.
-//! - `{"do": "run", "out": FILE or null}` runs it once, answers with `seconds`, and writes `output` to the file, NCHW where it has four axes.
+//! - `{"do": "run", "out": FILE or null, "profile": true or null}` runs it once, answers with `seconds`, and writes `output` to the file, NCHW
+//!   where it has four axes. With `profile` the answer holds `operations`: of each kind and shape the calls, seconds and GFLOP/s.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use imagegen_engine::cpu::{Level, Precision};
+use imagegen_engine::profile::{Operation, Profiled};
 use imagegen_engine::{Backend, CpuBackend, Tensor};
 use imagegen_model::{
     AddedInput, Autoencoder, AutoencoderConfig, ClipText, ClipTextConfig, TextStates, UNet,
@@ -26,24 +28,25 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 
-type CpuTensor = <CpuBackend as Backend>::Tensor;
+type Engine = Profiled<CpuBackend>;
+type CpuTensor = <Engine as Backend>::Tensor;
 
 /// A loaded network with its inputs where it reads them.
 enum Work {
     UNet {
-        unet: Box<UNet<CpuBackend>>,
+        unet: Box<UNet<Engine>>,
         sample: CpuTensor,
         timesteps: Vec<f64>,
         text: CpuTensor,
         added: Option<(CpuTensor, Vec<f64>)>,
     },
-    Encode(Box<Autoencoder<CpuBackend>>, Tensor),
-    Decode(Box<Autoencoder<CpuBackend>>, Tensor),
-    Text(Box<ClipText<CpuBackend>>, Vec<u32>),
+    Encode(Box<Autoencoder<Engine>>, Tensor),
+    Decode(Box<Autoencoder<Engine>>, Tensor),
+    Text(Box<ClipText<Engine>>, Vec<u32>),
 }
 
 struct Prepared {
-    engine: CpuBackend,
+    engine: Engine,
     work: Work,
 }
 
@@ -62,18 +65,37 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
             Some("run") => {
                 let prepared = prepared.as_ref().ok_or("nothing is prepared")?;
+                let profiled = order["profile"] == json!(true);
+                if profiled {
+                    prepared.engine.start("");
+                }
                 let output = run(prepared)?;
                 let seconds = start.elapsed().as_secs_f64();
+                let operations = profiled.then(|| prepared.engine.stop());
                 if let Some(out) = order["out"].as_str() {
                     write(Path::new(out), &output)?;
                 }
-                json!({"seconds": seconds})
+                let mut answer = json!({"seconds": seconds});
+                if let Some(operations) = operations {
+                    answer["operations"] = operations.iter().map(operation).collect();
+                }
+                answer
             }
             _ => return Err(format!("order {order}, expected one to prepare or to run").into()),
         };
         println!("{answer}");
     }
     Ok(())
+}
+
+fn operation(operation: &Operation) -> Value {
+    json!({
+        "kind": operation.kind,
+        "shape": operation.shape,
+        "calls": operation.calls,
+        "seconds": operation.seconds,
+        "gflops": operation.flop / operation.seconds / 1e9,
+    })
 }
 
 fn field<'a>(order: &'a Value, name: &str) -> Result<&'a str, String> {
@@ -103,7 +125,7 @@ fn prepare(order: &Value, threads: usize) -> Result<Prepared, Box<dyn Error>> {
         Some(way) => way.parse()?,
     };
     let engine = CpuBackend::new(Level::best(), threads)?;
-    let engine = engine.keeping(kept).at(precision);
+    let engine = Profiled::new(engine.keeping(kept).at(precision));
     let folder = Path::new(field(order, "folder")?);
     let config = fs::read_to_string(folder.join("config.json"))?;
     let bytes = fs::read(weights_file(folder)?)?;
@@ -134,7 +156,7 @@ fn prepare(order: &Value, threads: usize) -> Result<Prepared, Box<dyn Error>> {
 }
 
 fn unet(
-    engine: &CpuBackend,
+    engine: &Engine,
     config: &str,
     weights: &Weights,
     case: &Weights,

@@ -29,4 +29,4 @@ pub use loader::LayerShapes;
 pub use textual_inversion::TextualInversion;
 pub use tokenizer::{Tokenizer, Tokens};
 pub use unet::{AddedInput, AddedSizes, Deep, UNet, UNetConfig, UNetInput};
-pub use weights::{Bytes, Weights};
+pub use weights::{Bytes, FileBytes, Weights};

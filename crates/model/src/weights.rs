@@ -4,9 +4,10 @@
 //! The header is untrusted: lengths, offsets, shapes and duplicate names are checked before anything
 //! is read, and no more is allocated than the file is long.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use half::{bf16, f16};
 use imagegen_engine::{Saved, Tensor, Weight};
@@ -15,7 +16,46 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use crate::Error;
 
 /// A file's bytes, wherever they are.
-pub type Bytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
+pub type Bytes = Arc<dyn FileBytes>;
+
+/// The bytes of a file.
+pub trait FileBytes: AsRef<[u8]> + Send + Sync {
+    /// Says that some of them were read and will hardly be again: where they take memory only while they are read, it may
+    /// be given back.
+    fn passed(&self, _: Range<usize>) {}
+}
+
+impl FileBytes for Vec<u8> {}
+impl FileBytes for &'static [u8] {}
+impl<const N: usize> FileBytes for &'static [u8; N] {}
+
+/// The tensors that were read last. Those before them are passed, and these in the end.
+#[derive(Default)]
+struct LastRead(Mutex<VecDeque<(Bytes, Range<usize>)>>);
+
+impl LastRead {
+    /// More than a layer has: whoever reads one more has done with the first of them.
+    const TENSORS: usize = 8;
+
+    fn note(&self, bytes: &Bytes, range: Range<usize>) {
+        let mut tensors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tensors.push_back((Arc::clone(bytes), range));
+        if tensors.len() > Self::TENSORS
+            && let Some((bytes, range)) = tensors.pop_front()
+        {
+            bytes.passed(range);
+        }
+    }
+}
+
+impl Drop for LastRead {
+    fn drop(&mut self) {
+        let tensors = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for (bytes, range) in tensors.drain(..) {
+            bytes.passed(range);
+        }
+    }
+}
 
 /// Longest header that is read, as in the reference implementation of the format.
 const HEADER_MAX: u64 = 100_000_000;
@@ -91,6 +131,7 @@ pub struct Weights {
     entries: BTreeMap<String, Entry>,
     /// Whether tensors have their shapes alone.
     outlined: bool,
+    read: LastRead,
 }
 
 impl fmt::Debug for Weights {
@@ -112,6 +153,7 @@ impl Weights {
             files: vec![bytes],
             entries,
             outlined: false,
+            read: LastRead::default(),
         })
     }
 
@@ -124,6 +166,7 @@ impl Weights {
             files: Vec::new(),
             entries: BTreeMap::new(),
             outlined: false,
+            read: LastRead::default(),
         };
         for part in parts {
             let before = all.files.len();
@@ -158,6 +201,7 @@ impl Weights {
             files: self.files.clone(),
             entries: entries.collect(),
             outlined: self.outlined,
+            read: LastRead::default(),
         }
     }
 
@@ -171,6 +215,7 @@ impl Weights {
             files: self.files.clone(),
             entries: self.entries.iter().filter_map(strip).collect(),
             outlined: self.outlined,
+            read: LastRead::default(),
         }
     }
 
@@ -285,7 +330,9 @@ impl Weights {
             }
             return Ok(outline.into());
         }
-        let bytes = &(*self.files[entry.file]).as_ref()[entry.start..entry.end];
+        let file = &self.files[entry.file];
+        self.read.note(file, entry.start..entry.end);
+        let bytes = &(**file).as_ref()[entry.start..entry.end];
         let saved = match entry.dtype {
             Dtype::F64 => Saved::Tensor(each(bytes, |b| f64::from_le_bytes(b) as f32)),
             Dtype::F32 => Saved::F32(bytes.as_chunks().0),

@@ -3,7 +3,7 @@
 //! They take from half to eight times the memory of the weights they are made from and save a part of the work. Kept or
 //! made anew they are the same numbers, so what is kept changes no result.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::CpuBackend;
@@ -59,13 +59,16 @@ impl Drop for Loan {
 /// The transformed weights of one layer.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
-    used: AtomicBool,
+    uses: AtomicUsize,
     filters: OnceLock<(Pages<f32>, Loan)>,
 }
 
 impl Kept {
-    /// What is kept. From the second use on it is made by `make`, `len` numbers, where `budget` allows: what is used
-    /// once, as an encoder is, should not take the place of what is used at every step.
+    /// Uses before anything is kept.
+    const FIRST: usize = 2;
+
+    /// What is kept. From the third use on it is made by `make`, `len` numbers, where `budget` allows: what a picture takes
+    /// once or twice, as an encoder and a decoder, should not take the place of what is used at every step.
     pub(super) fn get(
         &self,
         budget: &Budget,
@@ -75,7 +78,7 @@ impl Kept {
         if let Some((filters, _)) = self.filters.get() {
             return Some(filters);
         }
-        if !self.used.swap(true, Ordering::Relaxed) {
+        if self.uses.fetch_add(1, Ordering::Relaxed) < Self::FIRST {
             return None;
         }
         let loan = budget.lend(len * size_of::<f32>())?;
@@ -166,7 +169,9 @@ mod tests {
     fn what_is_used_again_is_kept_while_there_is_room() {
         let budget = Budget::new(100);
         let (first, second) = (Kept::default(), Kept::default());
-        assert_eq!(first.get(&budget, 20, || full(1.0, 20)), None, "used once");
+        for _ in 0..Kept::FIRST {
+            assert_eq!(first.get(&budget, 20, || unreachable!()), None, "too few");
+        }
         assert_eq!(
             first.get(&budget, 20, || full(1.0, 20)),
             Some([1.0; 20].as_slice())
@@ -175,7 +180,7 @@ mod tests {
             first.get(&budget, 20, || unreachable!()),
             Some([1.0; 20].as_slice())
         );
-        for _ in 0..3 {
+        for _ in 0..=Kept::FIRST {
             assert_eq!(
                 second.get(&budget, 6, || unreachable!()),
                 None,

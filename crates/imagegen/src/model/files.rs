@@ -7,8 +7,9 @@ use std::str::FromStr;
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
-use imagegen_model::{Bytes, Tokenizer, Weights};
+use imagegen_model::{Bytes, FileBytes, Tokenizer, Weights};
 use serde_json::Value;
+use sha2::digest::Output;
 use sha2::{Digest, Sha256};
 
 use crate::files::full;
@@ -91,7 +92,7 @@ pub(super) struct ModelFiles {
 }
 
 /// What [`Bytes`] points to.
-type Mapped = dyn AsRef<[u8]> + Send + Sync;
+type Mapped = dyn FileBytes;
 
 /// Files whose hash is not known yet.
 pub(super) struct Unhashed(Vec<Bytes>);
@@ -99,10 +100,7 @@ pub(super) struct Unhashed(Vec<Bytes>);
 impl Unhashed {
     /// SHA-256 over the SHA-256 of each file, in hexadecimal.
     pub(super) fn hash(&self) -> String {
-        let hashes = self
-            .0
-            .iter()
-            .map(|bytes| Sha256::digest((**bytes).as_ref()));
+        let hashes = self.0.iter().map(|bytes| hash(&**bytes));
         // One file's hash is its own, which other programs show too.
         match hashes.collect::<Vec<_>>().as_slice() {
             [one] => hex(one),
@@ -113,6 +111,18 @@ impl Unhashed {
             }
         }
     }
+}
+
+/// SHA-256 of a file, of which little is in memory at a time.
+fn hash(file: &dyn FileBytes) -> Output<Sha256> {
+    const AT_A_TIME: usize = 8 << 20;
+    let mut hash = Sha256::new();
+    for (index, bytes) in file.as_ref().chunks(AT_A_TIME).enumerate() {
+        hash.update(bytes);
+        let start = index * AT_A_TIME;
+        file.passed(start..start + bytes.len());
+    }
+    hash.finalize()
 }
 
 enum Place {

@@ -63,12 +63,18 @@ const AT_FAR: f32 = 1.0 / (2.0 * FAR_2 * (FAR_2 - NEAR_2));
 
 /// Whether a convolution takes this algorithm. Part of the arithmetic: it depends on shapes alone.
 ///
-/// Few channels do not repay the transforms of pictures, few tiles not those of weights.
+/// Few channels do not repay the transforms of pictures, few tiles not those of weights: of 16 tiles large transformed
+/// weights, four times as many numbers, take as long to read as the products that they save, and most of the memory
+/// that may be spent on any.
 pub(super) fn suits(shape: &Shape) -> bool {
     let [height, width] = shape.output;
     let tiles = height.div_ceil(TILE) * width.div_ceil(TILE);
     let channels = shape.inputs.min(shape.outputs);
-    shape.kernel == [3, 3] && shape.stride == 1 && channels >= 32 && tiles >= 16
+    let few = match makes(transformed_len(shape)) {
+        true => 16,
+        false => 32,
+    };
+    shape.kernel == [3, 3] && shape.stride == 1 && channels >= 32 && tiles >= few
 }
 
 /// Items of one panel of transformed weights.

@@ -18,30 +18,28 @@ from rows import Row
 from style_set import GREY
 
 STYLE_WEIGHTS = {
-    "oil": 4.0,
-    "impressionist": 4.0,
-    "watercolour": 2.0,
-    "pencil": 0.4,
-    "colour_pencil": 0.5,
-    "comic": 1.4,
-    "pixel": 1.4,
-    "winter": 0.35,
-    "autumn": 0.6,
-    "night": 0.3,
-    "sunset": 0.15,
-    "oil_bold": 0.05,
-    "charcoal": 0.06,
-    "stained": 0.06,
-    "ink": 0.06,
-    "lowpoly": 0.06,
-    "pastel": 0.06,
+    "oil": 1.8,
+    "impressionist": 1.8,
+    "watercolour": 1.8,
+    "pencil": 0.6,
+    "colour_pencil": 0.6,
+    "comic": 2.2,
+    "pixel": 3.0,
+    "winter": 0.5,
+    "autumn": 0.7,
+    "night": 0.4,
+    "sunset": 0.2,
+    "oil_bold": 0.1,
+    "charcoal": 0.08,
+    "stained": 0.08,
+    "ink": 0.08,
+    "lowpoly": 0.08,
+    "pastel": 0.08,
     "pixel_fine": 0.08,
-    "fog": 0.06,
+    "fog": 0.08,
 }
 """How often a style is drawn among the styled pairs: those that are learned slowly, more often."""
 
-FAULTS = {"blur": 1.0, "noise": 1.0, "jpeg": 1.6, "small": 0.8, "dark": 0.3, "flat": 0.3}
-"""How often copies get worse in which way; what is only dark or flat may be meant so."""
 PALETTE_CHOICES = ["warm", "cool", "soft", "vivid", "dark", "bright", "bw", "sepia", "warm", "soft"]
 IMPRESSIONISTS = (
     "Monet",
@@ -89,7 +87,7 @@ def grade(pixels: Field, palette: str) -> Field:
 def degrade(pixels: Field, rng: random.Random, hard: bool = False) -> Field:
     """Make a worse copy: one to three of blur, noise, JPEG, low light, low size, low contrast."""
     count = rng.choice([2, 3] if hard else [1, 1, 2, 3])
-    faults = set(rng.choices(list(FAULTS), FAULTS.values(), k=count))
+    faults = rng.sample(["blur", "noise", "jpeg", "dark", "small", "flat"], count)
     if "dark" in faults:
         pixels = pixels ** rng.uniform(1.1, 1.6) * rng.uniform(0.45, 0.85)
     if "flat" in faults:
@@ -260,11 +258,11 @@ class Pictures:
         places = (self._styled.shape[1] - size) // PIXEL_CELL + 1
         crop = Crop(rng.randrange(places) * PIXEL_CELL, rng.randrange(places) * PIXEL_CELL, size)
         share = rng.random()
-        if share < 0.82:
+        if share < 0.80:
             sample = self._styled_pair(rng, crop)
-        elif share < 0.835:
+        elif share < 0.82:
             sample = self._real_picture(rng, crop)
-        elif share < 0.955 or not self._sketches:
+        elif share < 0.94 or not self._sketches:
             sample = self._repair(rng, crop)
         else:
             sample = self._from_sketch(rng, crop)

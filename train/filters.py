@@ -1,9 +1,8 @@
 """Image filters that the style renderers share: fields, textures, abstraction.
 
 Pictures are `[H, W, 3]` BGR, u8 or f32 in 0..1 as each function says; fields are f32 `[H, W]`.
-Textures that are random take their numbers from `stream(seed, number)`, so that one seed makes one
-picture again and two textures of one picture are independent. Brush marks are made of the picture's
-own grain instead, so that a network that sees the picture can foresee them.
+Every texture takes its random numbers from `stream(seed, number)`, so that one seed makes one
+picture again and two textures of one picture are independent.
 """
 
 import cv2
@@ -93,29 +92,6 @@ def grain(shape: tuple[int, int], blur: float, seed: int, number: int) -> Field:
     return noise / noise.std()
 
 
-GRAIN_WINDOW = 8.0  # deviation in pixels of the surroundings that detail is measured by
-GRAIN_FLOOR = 0.012  # detail of this deviation counts half: three levels of 255
-
-
-def own_grain(tone: Field, fine: float, coarse: float) -> Field:
-    """Return a picture's detail between two blurs, evened out to about -1..1.
-
-    Less of it beside strong edges, where it would become a halo; next to none in places that are
-    quite flat.
-    """
-    detail = cv2.GaussianBlur(tone, (0, 0), fine) - cv2.GaussianBlur(tone, (0, 0), coarse)
-    deviation = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), GRAIN_WINDOW))
-    edge = np.abs(cv2.GaussianBlur(tone, (0, 0), 1.5) - cv2.GaussianBlur(tone, (0, 0), 8.0))
-    even = np.tanh(detail / (deviation + GRAIN_FLOOR)) * np.clip(1 - 4 * edge, 0.2, 1)
-    return even.astype(np.float32)
-
-
-def brush_marks(tone: Field, band: tuple[float, float], length: int, gain: float) -> Field:
-    """Draw a picture's own grain out into strokes along its flow, `length` px each way; -1..1."""
-    marks = streaks(own_grain(tone, *band), flow(tone, 4), length)
-    return np.tanh(gain * marks)
-
-
 def structure(image: Image, blur: float = 2.5) -> tuple[Field, Field]:
     """Return the direction along edges, in radians, and the strength of the edge.
 
@@ -173,9 +149,13 @@ def streaks(noise: Field, tangent: Field, length: int) -> Field:
     return total / (2 * length + 1)
 
 
-def normal_streaks(tangent: Field, length: int, seed: int, number: int) -> Field:
-    """Smear Gaussian noise along `tangent`; deviation 1."""
+def normal_streaks(
+    tangent: Field, length: int, seed: int, number: int, width: float = 0.0
+) -> Field:
+    """Smear Gaussian noise, blurred by `width` pixels, along `tangent`; deviation 1."""
     noise = stream(seed, number).standard_normal(tangent.shape).astype(np.float32)
+    if width:
+        noise = gaussian_filter(noise, width)
     smeared = streaks(noise, tangent.astype(np.float32), length)
     return smeared / smeared.std()
 

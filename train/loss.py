@@ -9,8 +9,7 @@ third to fifth, strokes and hatching, which no network can foresee, are averaged
 should be flat keeps a weave; without the last two, the patches show as a grid, and texture is made
 of it. A discriminator's opinion comes on top.
 
-Repairs, and styles of which the picture decides everything, have one right answer, so that for
-them the error of the latents and of their colour alone counts.
+Repairs have one right answer, so that the error of the latents alone counts for them.
 """
 
 from dataclasses import dataclass
@@ -21,26 +20,22 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel
 
-from data import REPAIR
-from discriminator import STYLES, Discriminator, telling_loss
+from discriminator import Discriminator, telling_loss
 from model import PATCH, denoised, from_latents, to_latents
 from patterns import patterns
-from style_set import FORESEEN, STROKED
 from style_statistics import distance, statistics
 from trajectories import Samples, States
 
 # Of the noise levels; with more, the last steps crowd out those where the text decides.
 MAX_WEIGHT = 2.0
 PATCH_CHANGE, DETAIL_CHANGE = 0.02, 0.01  # keep styles that change almost nothing from exploding
-PATCH_SHARE = 0.5
-# The error of detail counts little where a style is random: its mean would be a blur.
-DETAIL_SHARE, STROKED_DETAIL_SHARE, FORESEEN_DETAIL_SHARE = 0.15, 0.4, 0.8
+PATCH_SHARE, DETAIL_SHARE = 0.5, 0.15
 
 # Beside those for the error of the latents.
 COLOUR_SHARE, TEXTURE_SHARE, PATTERN_SHARE, STATISTICS_SHARE = 0.4, 0.6, 1.0, 1.3
 SEAM_SHARE, FOLD_SHARE = 0.3, 0.3
 # The error of repairs, whose changes are small, and what their smallness is measured by.
-REPAIR_SHARE, REPAIR_CHANGE = 1.5, 0.2
+REPAIR_SHARE, REPAIR_CHANGE = 2.5, 0.2
 COLOUR_CHANGE, PATTERN_CHANGE = 0.01, 0.005
 TEXTURE_CHANGE, STATISTICS_CHANGE, SEAM_CHANGE = 0.1, 0.15, 0.02
 TEXTURE_OCTAVES, TEXTURE_WINDOW = 3, 8
@@ -150,18 +145,10 @@ class Loss:
     ) -> None:
         self._unet, self._text, self._device, self._amp = unet, text, device, amp
         self.discriminator = Discriminator().to(device)
-        foreseen = [style in (*FORESEEN, REPAIR) for style in STYLES]
-        self._foreseen_styles = torch.tensor(foreseen, device=device)
-        stroked = [style in STROKED for style in STYLES]
-        self._stroked_styles = torch.tensor(stroked, device=device)
-
-    def _foreseen(self, samples: Samples) -> Tensor:
-        """Return of which samples the source decides all of the target, bool `[N]`."""
-        return self._foreseen_styles[samples.styles] & samples.has_source
 
     def _told_of(self, states: States) -> Tensor:
         """Return which estimates the discriminator looks at, bool `[N]`."""
-        return (states.timesteps < TOLD_BELOW) & ~self._foreseen(states.samples)
+        return (states.timesteps < TOLD_BELOW) & ~states.samples.repairs
 
     def _told(self, states: States, pixels: Tensor) -> Tensor:
         """Return how real pictures look to the discriminator, `[N, h, w]`."""
@@ -193,7 +180,7 @@ class Loss:
             )[0].float()
 
     def _latent_error(
-        self, estimate: Tensor, target: Tensor, source: Tensor, samples: Samples
+        self, estimate: Tensor, target: Tensor, source: Tensor, repairs: Tensor
     ) -> Tensor:
         """Return the squared error of the latents relative to leaving the source, per sample.
 
@@ -202,48 +189,39 @@ class Loss:
         apart, else the means would win.
         """
         error, leaving = _energy(estimate - target), _energy(target - source)
-        repairs, foreseen = samples.repairs, self._foreseen(samples)
-        stroked = self._stroked_styles[samples.styles]
-        shares = torch.where(stroked, STROKED_DETAIL_SHARE, DETAIL_SHARE)
-        shares = torch.where(foreseen, FORESEEN_DETAIL_SHARE, shares)
         small = torch.where(repairs, REPAIR_CHANGE, 1.0)
         means = PATCH_SHARE * error[0] / (small * PATCH_CHANGE + leaving[0])
-        detail = shares * error[1] / (small * DETAIL_CHANGE + leaving[1])
+        detail = DETAIL_SHARE * error[1] / (small * DETAIL_CHANGE + leaving[1])
         return torch.where(repairs, REPAIR_SHARE, 1.0) * (means + detail)
-
-    def _textured(self, states: States, pixels: list[Tensor]) -> Tensor:
-        """Return the errors of texture, of estimates, targets and sources as pixels, per sample."""
-        samples = states.samples
-        seams = SEAM_SHARE * _relative(*map(_seams, pixels), SEAM_CHANGE)
-        textures = TEXTURE_SHARE * _relative(*map(_texture, pixels), TEXTURE_CHANGE)
-        folds = FOLD_SHARE * _relative(*map(_folds, pixels), FOLD_CHANGE)
-        goals = samples.target_patterns, samples.source_patterns
-        made = patterns(pixels[0], self._amp)
-        woven = PATTERN_SHARE * _relative(made, *goals, PATTERN_CHANGE)
-        goal = samples.target_figures
-        away = distance(statistics(pixels[0]), goal)
-        leaving = distance(samples.source_figures, goal)
-        figures = STATISTICS_SHARE * away / (STATISTICS_CHANGE + leaving)
-        early = (1 - states.timesteps / TEXTURED_BELOW).clamp(min=0)
-        return seams + early * (textures + folds + woven + figures)
 
     def __call__(self, states: States) -> Losses:
         """Compute the loss of the network's estimates from `states`."""
         samples: Samples = states.samples
         target, source = to_latents(samples.target), samples.source_channels()
         estimate = denoised(self._predict(states, source), source)
-        relative = self._latent_error(estimate, target, source, samples)
+        repairs = samples.repairs
+        relative = self._latent_error(estimate, target, source, repairs)
         tints = [_tint(latents) for latents in (estimate, target, source)]
         error, leaving = ((tints[i] - tints[1]).pow(2).mean((1, 2, 3)) for i in (0, 2))
         relative = relative + COLOUR_SHARE * error / (COLOUR_CHANGE + leaving)
-        random = (~self._foreseen(samples)).nonzero()[:, 0]
-        if len(random):
-            some = [from_latents(latents[random]) for latents in (estimate, target, source)]
-            textured = self._textured(states.chosen(random), some)
-            relative = relative.index_add(0, random, textured)
-        late = self._told_of(states).nonzero()[:, 0]
-        if len(late):
-            told = self._told(states.chosen(late), from_latents(estimate[late])).mean((1, 2))
-            relative = relative.index_add(0, late, -TOLD_SHARE * told)
+        pixels = [from_latents(latents) for latents in (estimate, target, source)]
+        seams = [_seams(picture) for picture in pixels]
+        relative = relative + SEAM_SHARE * _relative(*seams, SEAM_CHANGE)
+        folds = [_folds(picture) for picture in pixels]
+        textures = [_texture(picture) for picture in pixels]
+        textured = TEXTURE_SHARE * _relative(*textures, TEXTURE_CHANGE)
+        textured = textured + FOLD_SHARE * _relative(*folds, FOLD_CHANGE)
+        made = patterns(pixels[0], self._amp)
+        goals = samples.target_patterns, samples.source_patterns
+        textured = textured + PATTERN_SHARE * _relative(made, *goals, PATTERN_CHANGE)
+        goal = samples.target_figures
+        away = distance(statistics(pixels[0]), goal)
+        leaving = distance(samples.source_figures, goal)
+        textured = textured + STATISTICS_SHARE * away / (STATISTICS_CHANGE + leaving)
+        textured = textured * (1 - states.timesteps / TEXTURED_BELOW).clamp(min=0) * ~repairs
+        late = self._told_of(states)
+        if bool(late.any()):
+            told = self._told(states.chosen(late), pixels[0][late]).mean((1, 2))
+            relative = relative.index_add(0, late.nonzero()[:, 0], -TOLD_SHARE * told)
         weight = (1 / (1 - states.alphas)).clamp(max=MAX_WEIGHT) / MAX_WEIGHT
-        return Losses(weight * relative, states.timesteps, estimate.detach())
+        return Losses(weight * (relative + textured), states.timesteps, estimate.detach())

@@ -31,10 +31,6 @@ RENDERERS: dict[str, Callable[[Image, int], Image]] = {
     "sketch": styles.line_sketch,
 }
 SCENE_ONLY = ("autumn", "winter", "sunset", "night", "fog")
-FORESEEN = ("comic", "pixel", "pixel_fine", "ink", "autumn")
-"""Styles of which the picture about each place decides everything, by rules that can be learned."""
-STROKED = ("oil", "impressionist", "watercolour")
-"""Styles of which the picture decides everything too, but by rules that are finer than that."""
 GREY = ("pencil", "charcoal", "ink", "sketch")
 
 

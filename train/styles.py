@@ -1,7 +1,7 @@
 """Renderers of drawing and painting styles, by image processing alone.
 
 Each takes a BGR u8 picture `[H, W, 3]` and a seed, and returns the same size and kind. The seed
-moves paper grain and hatching; the picture alone decides the rest.
+moves paper grain, pigment and hatching; the picture alone decides the rest.
 """
 
 import cv2
@@ -11,16 +11,16 @@ from scipy.ndimage import gaussian_filter
 from filters import (
     Field,
     Image,
-    brush_marks,
+    cloud_noise,
     equalised_grey,
     flat_tangent,
+    flow,
     gradient_size,
     grain,
     grey,
     grey_to_bgr,
     kuwahara,
     normal_streaks,
-    own_grain,
     paper_grain,
     relief,
     saturate,
@@ -32,6 +32,16 @@ from filters import (
 )
 from strokes import Brush, enlarge, paint
 
+IMPRESSIONIST_BRUSH = Brush(
+    radii=(11, 6),
+    tolerance=0.22,
+    light_jitter=0.03,
+    colour_jitter=0.038,
+    longest=6,
+    shortest=2,
+    spacing=0.95,
+    relief=0.35,
+)
 BOLD_BRUSH = Brush(
     radii=(13, 7, 3.5),
     tolerance=0.16,
@@ -44,23 +54,15 @@ BOLD_BRUSH = Brush(
 )
 
 BRISTLE_WIDTH = 0.9  # deviation in pixels of the noise that becomes hatching
-# The picture's grain that becomes marks, as two blurs in pixels; their length each way; their gain.
-STROKE_BAND, STROKE_LENGTH, STROKE_GAIN = (1.4, 5.0), 16, 3.0
-DAB_BAND, DAB_LENGTH, DAB_GAIN = (1.2, 4.0), 6, 3.0
-DAB_COLOUR = np.array([-0.02, 0.07, 0.12], np.float32)
-"""What a light dab adds, BGR: broken colour, warm in the lights and blue in the shadows."""
-POOLS = (((4.0, 16.0), 0.16), ((1.5, 5.0), 0.14), ((0.6, 1.6), 0.08))
-"""Bands of the picture's grain in which pigment gathers, and how much more of it."""
+BRUSH_WIDTH = 1.3  # and of that which becomes brush marks
 
 
 def oil(image: Image, seed: int) -> Image:
-    """Smooth patches of paint along the edges, with long brush marks in relief."""
-    del seed  # nothing in this style is random
+    """Smooth patches of paint along the edges, with brush marks in relief."""
     patches = kuwahara(image, 7)
-    marks = brush_marks(grey(image), STROKE_BAND, STROKE_LENGTH, STROKE_GAIN)
+    marks = normal_streaks(flow(grey(image), 4), 14, seed, 3, BRUSH_WIDTH)
     patches = saturate(np.clip((patches - 0.5) * 1.12 + 0.5, 0, 1), 1.35)
-    painted = np.clip(patches * (1 + 0.12 * marks)[..., None], 0, 1)
-    return to_bytes(relief(painted, marks, 0.16))
+    return to_bytes(relief(patches, marks, 0.15))
 
 
 def impressionist_palette(pixels: Field) -> Field:
@@ -77,11 +79,7 @@ def impressionist_palette(pixels: Field) -> Field:
 
 def impressionist(image: Image, seed: int) -> Image:
     """Short dabs of broken colour in a lighter palette."""
-    del seed  # nothing in this style is random
-    patches = impressionist_palette(kuwahara(image, 6))
-    dabs = brush_marks(grey(image), DAB_BAND, DAB_LENGTH, DAB_GAIN)
-    painted = np.clip(patches + dabs[..., None] * DAB_COLOUR, 0, 1)
-    return to_bytes(relief(painted, dabs, 0.14))
+    return paint(impressionist_palette(enlarge(image)), IMPRESSIONIST_BRUSH, seed)
 
 
 def oil_bold(image: Image, seed: int) -> Image:
@@ -89,20 +87,51 @@ def oil_bold(image: Image, seed: int) -> Image:
     return paint(enlarge(image), BOLD_BRUSH, seed)
 
 
-def watercolour(image: Image, seed: int) -> Image:
-    """Soft washes lifted towards the paper, with darker edges and pigment that pools."""
-    del seed  # nothing in this style is random
+def _washes(image: Image, seed: int) -> tuple[Field, Field]:
+    """Flatten a picture into washes with wobbling outlines, lifted towards the paper.
+
+    Returns the colour and, from before the lift, the tone.
+    """
+    height, width = image.shape[:2]
+    shape = (height, width)
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    shift_x = cloud_noise(shape, 12, seed, 5) * 2.2
+    shift_y = cloud_noise(shape, 12, seed, 6) * 2.2
     flat = cv2.bilateralFilter(cv2.pyrMeanShiftFiltering(image, 14, 26), 9, 40, 7)
-    colour = saturate(to_float(flat) ** 0.82, 1.1)
-    tone = colour.mean(2)
-    edges = np.clip(gaussian_filter(gradient_size(tone), 1.0) * 0.9, 0, 0.7)
-    lift = np.clip((tone - 0.35) / 0.65, 0, 1)
-    colour = colour + (1 - colour) * (0.34 * lift)[..., None]
-    pools = sum(share * own_grain(grey(image), *band) for band, share in POOLS)
+    map_x = (columns + shift_x).astype(np.float32)
+    map_y = (rows + shift_y).astype(np.float32)
+    wobbled = cv2.remap(flat, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    colour = saturate(to_float(wobbled) ** 0.82, 1.1)
+    lift = np.clip((colour.mean(2) - 0.35) / 0.65, 0, 1)
+    return colour + (1 - colour) * (0.34 * lift)[..., None], colour.mean(2)
+
+
+def _watercolour_sheet(image: Image, seed: int) -> Image:
+    """Paint a whole sheet, ragged white border included."""
+    height, width = image.shape[:2]
+    shape = (height, width)
+    colour, tone = _washes(image, seed)
+    edges = np.clip(gaussian_filter(gradient_size(tone.astype(np.float32)), 1.0) * 0.7, 0, 0.6)
+    clouds = 0.16 * cloud_noise(shape, 30, seed, 7, 3) + 0.09 * cloud_noise(shape, 8, seed, 9, 2)
     # Pigment density, after Bousseau et al. 2006: more of it darkens a colour towards its square.
-    more = (edges * 1.2 - pools)[..., None]
-    colour = np.clip(colour - (colour - colour * colour) * more, 0, 1)
-    return to_bytes(1 - (1 - colour) * 0.9)  # a little more paper shows
+    density = 1 + edges * 1.2 + clouds + 0.10 * paper_grain(shape, seed, 8)
+    colour = np.clip(colour - (colour - colour * colour) * (density[..., None] - 1), 0, 1)
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    from_edge = np.minimum.reduce([columns, rows, width - 1 - columns, height - 1 - rows])
+    from_edge = from_edge + cloud_noise(shape, 6, seed, 11) * 3
+    painted = np.clip((from_edge - 7) / 5, 0, 1)[..., None]
+    tooth = 1 + 0.02 * paper_grain(shape, seed, 13)
+    paper = np.array([0.94, 0.97, 0.98], np.float32) * tooth[..., None]
+    return to_bytes(colour * painted + paper * (1 - painted))
+
+
+def watercolour(image: Image, seed: int) -> Image:
+    """Soft washes with darker edges, pigment clouds and paper grain."""
+    margin = 16  # the ragged white border falls into it
+    border = (margin, margin, margin, margin)
+    sheet = cv2.copyMakeBorder(image, *border, cv2.BORDER_REFLECT)
+    painted = to_float(_watercolour_sheet(sheet, seed)[margin:-margin, margin:-margin])
+    return to_bytes(1 - (1 - painted) * 0.9)  # a little more paper shows
 
 
 def _pencil_tone(image: Image, seed: int) -> Field:

@@ -26,7 +26,7 @@ DEFAULT_STEPS, OTHER_STEPS = 10, (5, 24)
 DEFAULT_STEPS_SHARE = 0.7
 STRENGTHS = ((0.45, 0.58, 0.5), (0.58, 0.8, 0.35), (0.8, 1.0, 0.15))  # from, to, share
 REPAIR_STRENGTHS = (0.2, 0.6)
-SCATTERED_SHARE, FIRST_SHARE = 0.3, 0.25
+SCATTERED_SHARE, FIRST_SHARE = 0.3, 0.35
 """Of the samples with a source: noised anywhere on the way; the first step alone."""
 
 

@@ -6,6 +6,7 @@ pub use shelf::{Shelf, Shelvable, Shelved, Shelves};
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+#[cfg(unix)]
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -368,6 +368,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_passed_of_a_mapped_file_can_be_read_again() {
+        let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+        let content: Vec<u8> = (0..300_000u32).map(|i| (i % 251) as u8).collect();
+        fs::write(&path, &content).unwrap();
+        let mapped = map(&path).unwrap();
+        for range in [0..300_000, 5_000..5_001, 4_000..299_999, 7..7] {
+            assert!((*mapped).as_ref() == content);
+            mapped.passed(range);
+        }
+        assert!((*mapped).as_ref() == content);
+    }
+
+    #[test]
     fn names_hold_source_prompt_and_seed() {
         let name = default_name(Some("My Photo.JPG"), "oil painting, warm/../..", 7, "png");
         assert_eq!(name, "my-photo-oil-painting-warm-7.png");

@@ -633,6 +633,48 @@ mod tests {
         assert_eq!(missing, "x lacks tensor \"q\"");
     }
 
+    /// A file that writes down what is passed of it.
+    struct Watched(Vec<u8>, Mutex<Vec<Range<usize>>>);
+
+    impl AsRef<[u8]> for Watched {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    impl FileBytes for Watched {
+        fn passed(&self, range: Range<usize>) {
+            self.1.lock().unwrap().push(range);
+        }
+    }
+
+    #[test]
+    fn tensors_are_passed_when_others_were_read_after_them() {
+        let count = LastRead::TENSORS + 2;
+        let tensor = |i: usize| {
+            let (start, end) = (4 * i, 4 * i + 4);
+            format!(r#""{i:02}":{{"dtype":"F32","shape":[1],"data_offsets":[{start},{end}]}}"#)
+        };
+        let header = format!(
+            "{{{}}}",
+            (0..count).map(tensor).collect::<Vec<_>>().join(",")
+        );
+        let watched = Arc::new(Watched(file(&header, 4 * count), Mutex::default()));
+        let passed = || watched.1.lock().unwrap().clone();
+        let first = watched.0.len() - 4 * count;
+        let places: Vec<_> = (0..count)
+            .map(|i| first + 4 * i..first + 4 * i + 4)
+            .collect();
+        let weights = Weights::parse("x", watched.clone()).unwrap();
+        let names: Vec<_> = weights.names().map(str::to_owned).collect();
+        for name in &names {
+            weights.tensor(name).unwrap();
+        }
+        assert_eq!(passed(), places[..2]);
+        drop(weights);
+        assert_eq!(passed(), places);
+    }
+
     #[test]
     fn odd_metadata_is_no_fault() {
         let weights = Weights::parse("x", Arc::new(file(GOOD, 8))).unwrap();

@@ -70,11 +70,11 @@ pub(super) fn suits(shape: &Shape) -> bool {
     let [height, width] = shape.output;
     let tiles = height.div_ceil(TILE) * width.div_ceil(TILE);
     let channels = shape.inputs.min(shape.outputs);
-    let few = match makes(transformed_len(shape)) {
+    let least = match makes(transformed_len(shape)) {
         true => 16,
         false => 32,
     };
-    shape.kernel == [3, 3] && shape.stride == 1 && channels >= 32 && tiles >= few
+    shape.kernel == [3, 3] && shape.stride == 1 && channels >= 32 && tiles >= least
 }
 
 /// Items of one panel of transformed weights.

@@ -1,13 +1,15 @@
 """Runs a saved starter model: image-to-image in plain PyTorch, for looking and measuring.
 
-The sampler is DDIM without added noise on the model's own schedule; steps, guidance and how the
-source is low-passed at high strengths are read from the model's folder.
+The sampler is DDIM without added noise on the model's own schedule; steps, guidance, how the
+source is low-passed at high strengths and finishing are read from the model's folder.
 """
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +21,9 @@ from transformers import CLIPTextModel, CLIPTokenizerFast
 from feed import tokenize
 from filters import Image
 from model import denoised, from_latents, low_pass, timesteps_of, to_latents
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tools" / "reference"))
+from finishing import finished  # noqa: E402
 
 SIZE_MULTIPLE = 16
 
@@ -81,6 +86,10 @@ class Starter:
         self.defaults: dict[str, float] = info["defaults"]
         conditioning = info["source_conditioning"]
         self._low_pass: list[tuple[float, int]] = conditioning["low_pass_by_strength"]
+        finish = folder / "finish.json"
+        self.finish: dict[str, Any] | None = None
+        if finish.exists():
+            self.finish = json.loads(finish.read_text("utf-8"))
         self._change: list[tuple[float, float]] = conditioning.get("change_by_strength", [(0, 1)])
 
     @torch.no_grad()
@@ -92,6 +101,17 @@ class Starter:
     def timesteps(self, steps: int, strength: float) -> list[int]:
         """Return the last share of evenly spaced timesteps, at least one, descending."""
         return timesteps_of(steps, strength, len(self.alphas))
+
+    def _finished(self, pixels: Tensor, source: Tensor, pooled: Tensor, strength: float) -> Tensor:
+        """Finish results; strokes follow the source where the network saw it as it is."""
+        if not self.finish:
+            return pixels
+        guide = source if strength <= self._low_pass[0][0] + 1e-6 else pixels
+        results = [
+            finished(pixels[n : n + 1], guide[n : n + 1], self.finish, pooled[n : n + 1], strength)
+            for n in range(len(pixels))
+        ]
+        return torch.cat(results)
 
     def _source_channels(self, pixels: Tensor, strength: float) -> Tensor:
         for limit, factor in self._low_pass:
@@ -134,7 +154,7 @@ class Starter:
             last = place + 1 == len(timesteps)
             following = 1.0 if last else float(self.alphas[timesteps[place + 1]])
             noised = self._ddim(noised, clean, float(self.alphas[timestep]), following)
-        return from_latents(noised).clamp(-1, 1)
+        return self._finished(from_latents(noised).clamp(-1, 1), pixels, prompt[1], strength)
 
     def restyle(self, image: Image, prompt: str, settings: Settings | None = None) -> Image:
         """Transform one BGR u8 picture `[H, W, 3]`."""

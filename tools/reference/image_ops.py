@@ -1,14 +1,17 @@
-"""Space to depth and the starter's low-pass on small pictures.
+"""Space to depth, the starter's low-pass, its strokes and cells on small pictures.
 
     python tools/reference/image_ops.py
 
 Writes image_ops.safetensors: `ramp` [1, 3, 8, 12] (0, 1, 2 ...) and `ramp.unshuffled` [1, 48, 2, 3], torch's pixel_unshuffle by 4;
 `pixels` [1, 3, 13, 19] in -1..1 and `low_pass.2`, `low_pass.8` of it, in sizes that no factor divides, computed in float64;
-`even` [1, 3, 16, 32] and `even.low_pass.2`, `even.low_pass.8`, in sizes that both divide.
+`even` [1, 3, 16, 32] and `even.low_pass.2`, `even.low_pass.8`, in sizes that both divide;
+`lines` and `grain` [1, 3, 31, 50] in -1..1, and `strokes.W`, `grain` with strokes of weight W and a reach of 4 along `lines`, and
+`own_strokes.W` along its own; `cells.0.7`, the same `grain` 0.7 of the way to cells of 8 pixels.
 """
 import torch
 import torch.nn.functional as F
 
+from finishing import celled, drawn
 from output import origin, save_tensors
 from starter import low_pass
 
@@ -23,6 +26,12 @@ def main():
         pixels = torch.rand((1, 3, height, width), generator=generator) * 2 - 1
         tensors[name] = pixels
         tensors |= {f"{prefix}low_pass.{factor}": low_pass(pixels.double(), factor) for factor in (2, 8)}
+    lines, grain = (torch.rand((1, 3, 31, 50), generator=generator) * 2 - 1 for _ in range(2))
+    tensors |= {"lines": low_pass(lines, 8), "grain": grain}
+    for weight in (0.3, 1.0, 1.5):
+        guides = {"strokes": tensors["lines"], "own_strokes": grain}
+        tensors |= {f"{name}.{weight}": drawn(grain.double(), guide.double(), weight, 4.0) for name, guide in guides.items()}
+    tensors["cells.0.7"] = celled(grain.double(), 8, 0.7)
     save_tensors("image_ops.safetensors", tensors, origin(__file__, seed=SEED, arithmetic="float64, stored as float32"))
 
 

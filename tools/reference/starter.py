@@ -19,6 +19,8 @@ What happens, in full:
 5. DDIM without noise: the direction to the noise comes from `denoised` as it is, the next clean part from `denoised` clamped to
    clip_sample_range. The next abar is that of the next timestep in the list, and 1 after the last. (diffusers' DDIMScheduler takes
    timestep - 1000 // steps instead, which under linspace is another one.)
+6. With a finish.json the pixels are finished as far as the prompt and the strength want it (finishing.py). Strokes follow the lines of
+   the source, or the result's own where the source channels are low-passed or absent.
 """
 import argparse
 import json
@@ -32,6 +34,7 @@ from diffusers import UNet2DConditionModel
 from PIL import Image
 from transformers import CLIPTextModel, CLIPTokenizerFast
 
+from finishing import finished
 from output import STARTER_MODEL
 
 GRID = 16
@@ -71,6 +74,8 @@ class Starter:
         self.text = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=dtype).eval()
         self.tokenizer = CLIPTokenizerFast.from_pretrained(folder / "tokenizer")
         self.latents = json.loads((folder / "latents.json").read_text())
+        finish = folder / "finish.json"
+        self.finish = json.loads(finish.read_text()) if finish.exists() else None
         self.scheduler = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
         expected = {
             "beta_schedule": "linear",
@@ -181,7 +186,11 @@ class Starter:
             limit = self.scheduler["clip_sample_range"]
             latents = following**0.5 * denoised.clamp(-limit, limit) + (1 - following) ** 0.5 * direction
             trace |= {f"denoised.{index}": denoised, f"latents.{index}": latents}
-        return self.to_pixels(latents)
+        pixels = self.to_pixels(latents)
+        if not self.finish:
+            return pixels
+        guide = source if self.low_pass_factor(strength) == 1 else pixels
+        return finished(pixels, guide, self.finish, texts[0][1], strength)
 
 
 def read_picture(path, size=None):

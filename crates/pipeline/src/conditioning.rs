@@ -3,6 +3,7 @@
 use imagegen_engine::Tensor;
 
 use crate::Strength;
+use crate::finish::on_lines;
 
 /// Strengths this close above a limit still count as the limit: 0.7 + 0.15 is not 0.85 in binary.
 const LIMIT_SLACK: f64 = 1e-6;
@@ -89,18 +90,7 @@ pub struct ConditioningRule {
 impl ConditioningRule {
     /// The share of the network's change at a strength.
     pub fn change(&self, strength: Strength) -> f64 {
-        let (at, points) = (strength.get(), self.change_by_strength.as_slice());
-        let above = points.partition_point(|&(strength, _)| strength < at);
-        match (
-            above.checked_sub(1).map(|below| points[below]),
-            points.get(above),
-        ) {
-            (None, None) => 1.0,
-            (Some((_, share)), None) | (None, Some(&(_, share))) => share,
-            (Some((low, from)), Some(&(high, to))) => {
-                from + (to - from) * (at - low) / (high - low)
-            }
-        }
+        on_lines(&self.change_by_strength, strength.get()).unwrap_or(1.0)
     }
 
     /// The low-pass factor at a strength.
@@ -151,7 +141,7 @@ pub fn low_pass(pixels: &Tensor, factor: usize) -> Result<Tensor, imagegen_engin
 }
 
 /// Means of blocks, `[ceil(H / factor), ceil(W / factor), C]` in f64; edges are repeated outwards.
-fn block_means(picture: &[f32], [h, w, c]: [usize; 3], factor: usize) -> Vec<f64> {
+pub(crate) fn block_means(picture: &[f32], [h, w, c]: [usize; 3], factor: usize) -> Vec<f64> {
     let (blocks_h, blocks_w) = (h.div_ceil(factor), w.div_ceil(factor));
     let mut means = vec![0.0; blocks_h * blocks_w * c];
     for row in 0..blocks_h * factor {
@@ -169,13 +159,14 @@ fn block_means(picture: &[f32], [h, w, c]: [usize; 3], factor: usize) -> Vec<f64
 }
 
 /// Where a pixel of the enlarged picture lies between two blocks.
-struct Between {
-    low: usize,
-    high: usize,
-    share: f64,
+pub(crate) struct Between {
+    pub(crate) low: usize,
+    pub(crate) high: usize,
+    pub(crate) share: f64,
 }
 
-fn enlarged(pixels: usize, blocks: usize, factor: usize) -> Vec<Between> {
+/// Where each pixel of a side of so many lies between blocks of `factor` pixels.
+pub(crate) fn enlarged(pixels: usize, blocks: usize, factor: usize) -> Vec<Between> {
     let place = |pixel: usize| {
         let place = ((pixel as f64 + 0.5) / factor as f64 - 0.5).max(0.0);
         let low = place.floor() as usize;

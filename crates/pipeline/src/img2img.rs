@@ -9,10 +9,10 @@ use crate::noise::encoded;
 use crate::refiner::walk;
 use crate::schedule::variance_of_noised;
 use crate::{
-    BoxedError, Colours, Conditioning, Discrete, Error, Guided, LatentCodec, Network, Noise,
-    NoiseKind, Plan, PlanRequest, PredictionType, Progress, Refiner, Relation, RunNoise, Sampler,
-    SourceConditioned, Spacing, Stage, Start, Strength, StrengthRule, TrainingSchedule, Variation,
-    Windowed, Windows, low_pass, needs_uncond,
+    BoxedError, Colours, Conditioning, Discrete, Error, Finish, Guided, LatentCodec, Network,
+    Noise, NoiseKind, Plan, PlanRequest, PredictionType, Progress, Refiner, Relation, RunNoise,
+    Sampler, SourceConditioned, Spacing, Stage, Start, Strength, StrengthRule, TrainingSchedule,
+    Variation, Windowed, Windows, low_pass, needs_uncond,
 };
 
 /// Which text a network is asked to follow.
@@ -42,6 +42,8 @@ pub struct Networks<'r, 'n> {
     pub conditioning: Option<&'r Conditioning>,
     /// The network that runs the last steps, if another one does.
     pub refiner: Option<Refiner<'r, 'n>>,
+    /// How results are finished, if they are.
+    pub finish: Option<Finish>,
 }
 
 /// What a denoiser is made of.
@@ -54,6 +56,19 @@ pub(crate) struct Wiring<'r, 'n> {
 }
 
 impl<'r, 'n> Networks<'r, 'n> {
+    /// Decoded `pixels`, finished along the lines of `guide`, or along their own.
+    pub(crate) fn finished(
+        &self,
+        pixels: Tensor,
+        guide: Option<&Tensor>,
+        strength: Strength,
+    ) -> Result<Tensor, Error> {
+        match &self.finish {
+            Some(finish) => finish.done(pixels, guide, strength),
+            None => Ok(pixels),
+        }
+    }
+
     pub(crate) fn wiring(&self) -> Wiring<'r, 'n> {
         Wiring {
             network: self.network,
@@ -360,8 +375,10 @@ fn carry_out(
         tools,
     )?;
     let latents = ended(noised, left);
+    let pixels = without(shift.as_ref(), decoded(&latents, networks.codec)?)?;
+    let guide = source.filter(|_| low_pass_factor.is_none_or(|factor| factor == 1));
     Ok(Outcome {
-        pixels: without(shift.as_ref(), decoded(&latents, networks.codec)?)?,
+        pixels: networks.finished(pixels, guide, plan.strength)?,
         latents: Some(latents),
         facts: Facts {
             runs,

@@ -157,8 +157,10 @@ pub fn inpaint(
         .run(&mut denoiser, noised, &plan.schedule, &mut noise, progress)?;
     let never = denoiser.held(plan.runs.saturating_sub(1));
     let latents = replace(ended(noised, plan.schedule.final_sigma()), &known, &never);
+    let pixels = without(shift.as_ref(), decoded(&latents, networks.codec)?)?;
+    let guide = Some(request.read()).filter(|_| low_pass.is_none_or(|factor| factor == 1));
     Ok(Outcome {
-        pixels: without(shift.as_ref(), decoded(&latents, networks.codec)?)?,
+        pixels: networks.finished(pixels, guide, plan.strength)?,
         latents: Some(latents),
         facts: facts(&plan, low_pass),
     })

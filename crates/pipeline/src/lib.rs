@@ -16,6 +16,7 @@ mod conditioning;
 mod denoiser;
 mod elementwise;
 mod error;
+mod finish;
 mod img2img;
 mod inpaint;
 mod noise;
@@ -24,6 +25,7 @@ mod refiner;
 mod samplers;
 mod schedule;
 mod strength;
+mod strokes;
 mod windows;
 
 pub use codec::{LatentCodec, PatchLatents};
@@ -31,6 +33,7 @@ pub use colours::Colours;
 pub use conditioning::{Conditioning, ConditioningRule, Relation, low_pass};
 pub use denoiser::{Denoiser, Discrete, Guided, Network, SourceConditioned, needs_uncond};
 pub use error::{BoxedError, Error, Stage};
+pub use finish::{Finish, FinishRule, celled};
 pub use imagegen_engine::Tensor;
 pub use img2img::{
     Facts, Img2Img, NetworkFactory, Networks, Outcome, Prompt, Settings, Text2Img, img2img,
@@ -46,4 +49,5 @@ pub use schedule::{
     Spacing, Stepping, TimestepSpacing, TrainingSchedule,
 };
 pub use strength::{Plan, PlanRequest, Start, Strength, StrengthRule};
+pub use strokes::Strokes;
 pub use windows::{Windowed, Windows};

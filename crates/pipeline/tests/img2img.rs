@@ -98,6 +98,7 @@ fn run(source: &Tensor, strength: f64, settings: Settings) -> imagegen_pipeline:
         training: &training,
         conditioning: Some(&conditioning),
         refiner: None,
+        finish: None,
     };
     img2img(
         &Img2Img {
@@ -150,6 +151,7 @@ fn strength_0_returns_the_source_and_runs_nothing() {
                 training: &training,
                 conditioning: None,
                 refiner: None,
+                finish: None,
             };
             let strength = Strength::new(0.0).unwrap();
             let request = Img2Img {
@@ -183,6 +185,7 @@ fn at_strength_1_sources_leave_no_trace_and_the_result_is_text_to_image() {
                 training: &training,
                 conditioning: Some(&crate::rule()),
                 refiner: None,
+                finish: None,
             };
             let request = Text2Img {
                 height: 32,
@@ -245,6 +248,7 @@ fn several_sources_never_mix() {
         training: &training,
         conditioning: None,
         refiner: None,
+        finish: None,
     };
     let request = Img2Img {
         source: &two,
@@ -328,6 +332,7 @@ fn run_sampling(
         training,
         conditioning: (bad == Some(Stage::Condition)).then_some(&conditioning),
         refiner: None,
+        finish: None,
     };
     let strength = Strength::new(strength).expect("the test's strengths are in range");
     let source = Tensor::zeros([1, 32, 48, 3]);
@@ -462,6 +467,7 @@ fn failures_keep_their_cause_and_bad_requests_are_named() {
         training: &training,
         conditioning: None,
         refiner: None,
+        finish: None,
     };
     let request = Text2Img {
         height: 40,
@@ -533,6 +539,7 @@ fn steps_heard(
         training: &training,
         conditioning: conditioned.then_some(&Conditioning::Instructed),
         refiner: None,
+        finish: None,
     };
     let request = Img2Img {
         source: &Tensor::zeros([1, 32, 48, 3]),

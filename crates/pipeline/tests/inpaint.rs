@@ -118,6 +118,7 @@ fn with_networks<T>(
         training: &training,
         conditioning: sees_source.then_some(&conditioning),
         refiner: None,
+        finish: None,
     })
 }
 
@@ -283,6 +284,7 @@ fn change_grows_with_coverage() {
                 training: &training,
                 conditioning: None,
                 refiner: None,
+                finish: None,
             };
             let made = inpaint(&request, &mut networks, &mut Silent).expect("a sound request");
             let changes: Vec<f64> = (0..6)

@@ -14,7 +14,7 @@ use imagegen_pipeline::{
     BoxedError, Colours, Denoiser, Discrete, Error, Inpaint, LatentCodec, MaskedContent, Network,
     Networks, NoiseKind, NoiseLevel, PatchLatents, Plan, PlanRequest, PredictionType, Prompt,
     Sampler, Schedule, Settings, Silent, Spacing, Start, StepRecord, Stepping, Strength,
-    StrengthRule, Tensor, TrainingSchedule, inpaint, low_pass,
+    StrengthRule, Strokes, Tensor, TrainingSchedule, celled, inpaint, low_pass,
 };
 use serde_json::Value;
 
@@ -35,6 +35,11 @@ const LATENTS: Tolerance = Tolerance {
 const NOISE: Tolerance = Tolerance {
     atol: 1e-6,
     rtol: 1e-6,
+};
+/// Places between pixels in f32, along up to six steps, of noise whose neighbours lie up to 2 apart.
+const STROKES: Tolerance = Tolerance {
+    atol: 2e-5,
+    rtol: 1e-5,
 };
 /// One f32 rounding.
 const PIXELS: Tolerance = Tolerance {
@@ -293,6 +298,7 @@ fn inpainting_matches_diffusers() {
             training: &training,
             conditioning: None,
             refiner: None,
+            finish: None,
         };
         let request = Inpaint {
             source: &pixels,
@@ -422,6 +428,24 @@ fn low_pass_and_patches_match_torch() {
 }
 
 #[test]
+fn strokes_and_cells_match_torch() {
+    let file = tensors("image_ops.safetensors");
+    let [lines, grain] = ["lines", "grain"].map(|name| file[name].nchw_to_nhwc().unwrap());
+    for weight in [0.3, 1.0, 1.5] {
+        for (name, guide) in [("strokes", Some(&lines)), ("own_strokes", None)] {
+            let strokes = Strokes { reach: 4.0, weight };
+            let got = strokes.drawn(grain.clone(), guide).unwrap();
+            let want = file[&format!("{name}.{weight:?}")].nchw_to_nhwc().unwrap();
+            close(got.data(), want.data(), STROKES)
+                .unwrap_or_else(|e| panic!("{name} {weight}: {e}"));
+        }
+    }
+    let got = celled(grain.clone(), 8, 0.7).unwrap();
+    let want = file["cells.0.7"].nchw_to_nhwc().unwrap();
+    close(got.data(), want.data(), PIXELS).unwrap();
+}
+
+#[test]
 fn zeros_pass_no_tolerance() {
     let (runs, noise) = (
         tensors("samplers.safetensors"),
@@ -433,6 +457,7 @@ fn zeros_pass_no_tolerance() {
         (&runs["clean"], SIGMA),
         (&noise["seed.1.count.100.first"], NOISE),
         (&pixels["low_pass.8"], PIXELS),
+        (&pixels["strokes.1.0"], STROKES),
     ] {
         assert!(close(&vec![0.0; want.data().len()], want.data(), tolerance).is_err());
     }

@@ -114,6 +114,7 @@ fn all(
             training: &training,
             conditioning: conditioning.as_ref(),
             refiner: None,
+            finish: None,
         };
         let request = Img2Img {
             source: &source,
@@ -135,6 +136,7 @@ fn all(
             training: &training,
             conditioning: conditioning.as_ref(),
             refiner: None,
+            finish: None,
         };
         let request = Inpaint {
             source: &source,

@@ -1,8 +1,8 @@
 //! The starter model's files, embedded: a small image-to-image model, so that a fresh binary works
 //! from any folder with nothing beside it.
 //!
-//! Bytes only. The layout is that of a diffusers folder plus `latents.json` and
-//! `prompt_words.json`; `MODEL_CARD.md` says what the model does well and badly, `LICENSE` under
+//! Bytes only. The layout is that of a diffusers folder plus `latents.json`,
+//! `finish.json` and `prompt_words.json`; `MODEL_CARD.md` says what the model does well and badly, `LICENSE` under
 //! which terms its weights may be passed on (CC BY-SA 4.0, apart from the code's licence).
 
 /// The name the model goes by.
@@ -17,6 +17,7 @@ macro_rules! files {
 }
 
 files![
+    "finish.json",
     "latents.json",
     "prompt_words.json",
     "scheduler/scheduler_config.json",

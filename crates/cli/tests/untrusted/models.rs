@@ -249,8 +249,14 @@ fn what_was_downloaded_in_a_models_place_is_named() {
 fn every_file_of_a_model_is_missed_and_its_emptiness_is_named() {
     let place = Place::with_source();
     model_with(&place, "m", "", b"");
-    let optional =
-        |file: &str| file == "prompt_words.json" || file == "tokenizer/tokenizer_config.json";
+    let optional = |file: &str| {
+        let optional = [
+            "prompt_words.json",
+            "finish.json",
+            "tokenizer/tokenizer_config.json",
+        ];
+        optional.contains(&file)
+    };
     for (file, bytes) in imagegen_starter::FILES {
         let path = place.path("m").join(file);
         fs::remove_file(&path).unwrap();

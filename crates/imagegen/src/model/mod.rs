@@ -5,6 +5,7 @@ mod cache;
 mod catalogue;
 mod choice;
 mod files;
+mod finish;
 mod footprint;
 mod info;
 mod kind;
@@ -39,7 +40,8 @@ use imagegen_engine::{Backend, CpuBackend, Tensor};
 use imagegen_model::{AddedInput, TextEncoding, UNetInput};
 use imagegen_picture::advice::{Measures, Tokens};
 use imagegen_pipeline::{
-    BoxedError, Conditioning, LatentCodec, Network, Prompt, Sampler, Spacing, TrainingSchedule,
+    BoxedError, Conditioning, Finish, LatentCodec, Network, Prompt, Sampler, Spacing,
+    TrainingSchedule,
 };
 use imagegen_prompt::Piece;
 
@@ -529,6 +531,22 @@ impl Model {
             })
         };
         prompt.parts.iter().map(part).collect()
+    }
+
+    /// The finish that a prompt wants of whose parts it heard what `heard` holds, each with its part's weight; `None`
+    /// for models that finish nothing.
+    pub(crate) fn finish(&self, heard: &[Heard], weights: &[f64]) -> Option<Finish> {
+        let wanted = self.networks.finish.as_ref()?;
+        let part = |(heard, &weight): (&Heard, &f64)| {
+            // What holds at the last step is what the result should look like.
+            let last = heard.steps.last().copied().unwrap_or(0);
+            (
+                weight,
+                self.engine().download(&heard.encodings[last].pooled),
+            )
+        };
+        let parts: Vec<_> = heard.iter().zip(weights).map(part).collect();
+        Some(wanted.wanted(&parts))
     }
 
     /// About what share of a call's work is left where deep layers are left out.

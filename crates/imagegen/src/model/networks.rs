@@ -11,6 +11,7 @@ use imagegen_model::{
 use imagegen_pipeline::{BoxedError, Conditioning, LatentCodec, Noise, PatchLatents, Relation};
 
 use super::files::ModelFiles;
+use super::finish::TextFinish;
 use super::parts::{CodecPart, Parts};
 use super::texts::Texts;
 use super::vae;
@@ -28,6 +29,8 @@ pub(super) struct Networks<B: Backend> {
     pub(super) codec: Codec<B>,
     /// What the UNet is shown of a source, where it sees any of it.
     pub(super) conditioning: Option<Conditioning>,
+    /// How results are finished, by the text.
+    pub(super) finish: Option<TextFinish>,
 }
 
 /// What makes latents of pixels, and pixels of latents.
@@ -78,11 +81,18 @@ impl<B: Backend> Networks<B> {
             CodecPart::Autoencoder(_) => seen(&config, codec.channels()),
         };
         check_wiring(&config, conditioning.as_ref(), codec.channels(), &texts)?;
+        let finish = parts.finish.clone();
+        if let Some(finish) = finish.as_ref().filter(|f| f.channels() != texts.pooled()) {
+            let subject = "the number of weights in a row of finish.json field \"hidden\"";
+            let expected = format!("{}, the channels of the pooled text", texts.pooled());
+            return Err(Error::setting(subject, finish.channels(), expected));
+        }
         Ok(Self {
             unet: UNet::load(engine, config, &parts.unet.weights).map_err(fail)?,
             texts,
             codec,
             conditioning,
+            finish,
         })
     }
 }

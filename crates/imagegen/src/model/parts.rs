@@ -11,6 +11,7 @@ use imagegen_pipeline::PredictionType;
 use serde_json::{Map, Value};
 
 use super::files::ModelFiles;
+use super::finish::TextFinish;
 use super::latents::LatentsFile;
 use super::native::Native;
 use super::networks::Networks;
@@ -31,6 +32,8 @@ pub(super) struct Parts {
     pub(super) vae: Option<Vae>,
     pub(super) scheduler: SchedulerFile,
     pub(super) words: Option<PromptWords>,
+    /// How results are finished, by the text.
+    pub(super) finish: Option<TextFinish>,
     /// Whether no negative prompt means zeros in place of an encoded empty text.
     pub(super) zeros_for_no_prompt: bool,
 }
@@ -216,6 +219,7 @@ fn read_folder(files: &ModelFiles, choice: &ModelChoice) -> Result<Parts, Error>
             choice.prediction,
         )?,
         words: PromptWords::parse(files.optional_text("prompt_words.json")?.as_deref())?,
+        finish: TextFinish::parse(files.optional_text("finish.json")?.as_deref())?,
         zeros_for_no_prompt: index
             .is_none_or(|index| index.flag("force_zeros_for_empty_prompt", true)),
     })
@@ -299,6 +303,7 @@ fn read_file(files: &ModelFiles, name: &str, choice: &ModelChoice) -> Result<Par
         vae,
         scheduler: SchedulerFile::read(&file.scheduler, choice.prediction)?,
         words: None,
+        finish: None,
         zeros_for_no_prompt,
     })
 }

@@ -127,6 +127,7 @@ impl Model {
             parts: &weights,
             training: &training,
             conditioning: self.conditioning(),
+            finish: self.finish(&heard.prompt, &weights),
             refiner: later.as_ref().map(|(refined, _, training)| Refiner {
                 network: &later_network,
                 parts: &weights,

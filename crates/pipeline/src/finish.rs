@@ -1,0 +1,130 @@
+//! Finishing: what some styles need that patches of pixels say badly, done to decoded pixels as far as the prompt
+//! wants it: strokes, and flat cells.
+
+use imagegen_engine::Tensor;
+
+use crate::conditioning::block_means;
+use crate::{Error, Strength, Strokes};
+
+/// How a model wants its results finished, read from its files.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FinishRule {
+    /// Pixels that strokes of weight 1 reach to either side.
+    pub reach: f64,
+    /// Side of a cell in pixels, at least 1.
+    pub cell: usize,
+    /// Pairs (strength, factor), strengths rising: what the prompt's weights are multiplied by, in straight lines between
+    /// the strengths. Empty: 1.
+    pub weight_by_strength: Vec<(f64, f64)>,
+}
+
+/// How the results of a run are finished.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finish {
+    /// The model's rule.
+    pub rule: FinishRule,
+    /// How much the prompt asks for strokes, 0 to 1.
+    pub strokes: f64,
+    /// How much the prompt asks for cells of one colour, as in pixel art, 0 to 1.
+    pub cells: f64,
+}
+
+impl Finish {
+    /// Decoded `pixels` `[1, H, W, 3]` in -1..1, finished; strokes follow the lines of `guide` of the same shape, or
+    /// the pixels' own.
+    ///
+    /// Fails unless `guide` has the shape of `pixels`.
+    pub(crate) fn done(
+        &self,
+        pixels: Tensor,
+        guide: Option<&Tensor>,
+        strength: Strength,
+    ) -> Result<Tensor, Error> {
+        let points = &self.rule.weight_by_strength;
+        let factor = on_lines(points, strength.get()).unwrap_or(1.0);
+        let strokes = Strokes {
+            reach: self.rule.reach,
+            weight: self.strokes * factor,
+        };
+        let pixels = strokes.drawn(pixels, guide)?;
+        celled(pixels, self.rule.cell, self.cells * factor)
+    }
+}
+
+/// `pixels` `[1, H, W, C]`, a share `weight` of the way to cells of `cell` x `cell` pixels of their mean colour, all of
+/// it from 1 on. Cells that hang over the edge have the mean with the edge repeated.
+pub fn celled(mut pixels: Tensor, cell: usize, weight: f64) -> Result<Tensor, Error> {
+    if weight <= 0.0 {
+        return Ok(pixels);
+    }
+    let [_, h, w, channels] = pixels.nhwc("picture")?;
+    let means = block_means(pixels.data(), [h, w, channels], cell);
+    let (columns, share) = (w.div_ceil(cell), weight.min(1.0) as f32);
+    for (index, pixel) in pixels.data_mut().chunks_exact_mut(channels).enumerate() {
+        let place = index / w / cell * columns + index % w / cell;
+        for (value, &mean) in pixel.iter_mut().zip(&means[place * channels..]) {
+            *value += share * (mean as f32 - *value);
+        }
+    }
+    Ok(pixels)
+}
+
+/// The number at `at` on straight lines between `points` of rising places, the first's before them and the last's
+/// behind; `None` without any.
+pub(crate) fn on_lines(points: &[(f64, f64)], at: f64) -> Option<f64> {
+    let above = points.partition_point(|&(place, _)| place < at);
+    let below = above.checked_sub(1).map(|below| points[below]);
+    match (below, points.get(above)) {
+        (None, None) => None,
+        (Some((_, number)), None) | (None, Some(&(_, number))) => Some(number),
+        (Some((low, from)), Some(&(high, to))) => {
+            Some(from + (to - from) * (at - low) / (high - low))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grain() -> Tensor {
+        let numbers = (0..16 * 24 * 3).map(|v| (v * 37 % 101) as f32 / 101.0 - 0.5);
+        Tensor::new([1, 16, 24, 3], numbers.collect()).unwrap()
+    }
+
+    fn finish(strokes: f64, cells: f64) -> Finish {
+        let rule = FinishRule {
+            reach: 4.0,
+            cell: 8,
+            weight_by_strength: vec![(0.0, 0.0), (0.5, 1.0)],
+        };
+        Finish {
+            rule,
+            strokes,
+            cells,
+        }
+    }
+
+    #[test]
+    fn cells_have_their_mean_colour() {
+        let row = Tensor::new([1, 1, 5, 1], vec![1.0, 3.0, 5.0, 9.0, 4.0]).unwrap();
+        let at = |weight| celled(row.clone(), 2, weight).unwrap();
+        assert_eq!(at(1.0).data(), [2.0, 2.0, 7.0, 7.0, 4.0]);
+        assert_eq!(at(3.0), at(1.0));
+        assert_eq!(at(0.5).data(), [1.5, 2.5, 6.0, 8.0, 4.0]);
+        assert_eq!(at(0.0), row);
+    }
+
+    #[test]
+    fn text_and_strength_both_weigh() {
+        let at = |finish: Finish, strength| {
+            let strength = Strength::new(strength).unwrap();
+            finish.done(grain(), None, strength).unwrap()
+        };
+        assert_eq!(at(finish(0.0, 0.0), 1.0), grain());
+        assert_eq!(at(finish(1.0, 1.0), 0.0), grain());
+        assert_eq!(at(finish(1.0, 0.0), 0.25), at(finish(0.5, 0.0), 0.5));
+        assert_eq!(at(finish(0.0, 1.0), 0.75), celled(grain(), 8, 1.0).unwrap());
+        assert_ne!(at(finish(1.0, 0.0), 0.5), grain());
+    }
+}

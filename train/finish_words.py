@@ -1,0 +1,140 @@
+"""Learns from captions alone how far a prompt wants results finished: strokes, flat cells.
+
+python finish_words.py --model run/model
+
+Needs no pictures: fits two layers over the text encoder's pooled state to the styles of the caption
+grammar and writes it to the model's finish.json. Prints what it makes of captions that it was
+not fitted to. Run it again whenever the text encoder has changed.
+"""
+
+import argparse
+import json
+import random
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from captions import caption
+from starter import Starter
+from vocabulary import STYLES
+
+WANTED = {
+    "oil": (1.0, 0.0),
+    "oil_bold": (1.0, 0.0),
+    "impressionist": (1.0, 0.0),
+    "watercolour": (0.5, 0.0),
+    "comic": (0.5, 0.0),
+    "pixel": (0.0, 1.0),
+}
+"""Strokes and cells of the styles that have some."""
+NOTHING = (0.0, 0.0)
+PAINTED = ("oil", "oil_bold", "impressionist", "watercolour")
+PAINTERS = ("van Gogh", "Rembrandt", "Turner", "Cezanne", "Renoir", "Vermeer", "Sargent", "Monet")
+SAID_LATE = ("winter", "autumn", "night", "sunset", "fog")
+"""What a painting may show: named beside a style, it changes nothing about the strokes."""
+CAPTIONS = 1000  # of each style
+HELD_OUT = 0.1
+MARGIN = 0.25  # how far beyond 0 and 1 sure cases lie
+HIDDEN, STEPS, BATCH, LEARNING_RATE, DECAY = 32, 4000, 1024, 5e-3, 1e-2
+DIGITS = 4
+RULE = {
+    "what": "decoded pixels get strokes along the lines of the source (their own where it is "
+    "low-passed or absent) and flat cells (tools/reference/finishing.py)",
+    "weights": "hidden = silu(weights * pooled text + biases); out alike without silu, within "
+    "0..1, times a factor on straight lines between the strengths: of strokes, of cells",
+    "reach": 4.0,
+    "cell": 8,
+    "weight_by_strength": [[0.0, 0.0], [0.25, 0.5], [0.5, 1.0], [0.75, 1.5]],
+}
+
+
+def _captions(rng: random.Random, words: list[str]) -> list[tuple[str, str]]:
+    """Write captions, each with its style."""
+    pairs = []
+    for style in STYLES:
+        for number in range(CAPTIONS):
+            kinds = ("scenes", "things")
+            row = {"pack": rng.choice(kinds), "subject": rng.choice(words), "source": "fedora"}
+            text, (nouns, extras) = caption(rng, style, row), STYLES[style]
+            if style not in SAID_LATE and number % 3 == 0:
+                beside = rng.choice(STYLES[rng.choice(SAID_LATE)].nouns)
+                text = f"{text}, {beside}" if rng.random() < 0.5 else f"{beside}, {text}"
+            if number % 4 == 0:
+                text += f" {rng.choice(('of', 'by', 'with'))} {' '.join(rng.sample(words, 2))}"
+            if number % 3 == 1:
+                text = rng.choice(nouns)
+            if number % 6 == 2:
+                text = ", ".join(rng.sample(extras, rng.choice((1, 2))))
+            if style in PAINTED and number % 6 > 3:
+                text = f"{rng.choice(nouns)} by {rng.choice(PAINTERS)}"
+            pairs.append((text, style))
+    for number in range(4 * CAPTIONS):  # no style at all
+        text = " ".join(rng.sample(words, 1 + number % 4))
+        pairs.append((rng.choice(("", "a ", "portrait of a ", "the same ")) + text, ""))
+    return pairs
+
+
+def _loss(line: Tensor, wanted: Tensor) -> Tensor:
+    """Return the squared error of a line; beyond 0 and 1 it may go as far as it likes."""
+    below, above = (line + MARGIN).clamp(min=0), (1 + MARGIN - line).clamp(min=0)
+    return torch.where(wanted == 0, below, torch.where(wanted == 1, above, line - wanted)) ** 2
+
+
+def fit(states: Tensor, wanted: Tensor) -> torch.nn.Sequential:
+    """Fit a small network from pooled states `[N, C]` to `wanted` `[N, 2]`."""
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(
+        torch.nn.Linear(states.shape[1], HIDDEN),
+        torch.nn.SiLU(),
+        torch.nn.Linear(HIDDEN, len(NOTHING)),
+    )
+    optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=DECAY)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
+    for _ in range(STEPS):
+        drawn = torch.randint(len(states), (BATCH,))
+        loss = _loss(network(states[drawn]), wanted[drawn]).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    return network
+
+
+def _layer(linear: torch.nn.Linear) -> dict[str, list]:
+    rows = [[round(weight, DIGITS) for weight in row] for row in linear.weight.tolist()]
+    return {"weights": rows, "biases": [round(bias, DIGITS) for bias in linear.bias.tolist()]}
+
+
+def main() -> None:
+    """Fit a model's line and write it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, required=True)
+    args = parser.parse_args()
+    rng = random.Random(0)
+    words = Path(__file__).with_name("subject_words.txt").read_text(encoding="utf-8").split()
+    pairs = _captions(rng, [word for word in words if len(word) > 2])
+    rng.shuffle(pairs)
+    starter = Starter(args.model)
+    texts = [text for text, _ in pairs]
+    states = torch.cat(
+        [starter.embed(texts[at : at + 64])[1].clone() for at in range(0, len(texts), 64)]
+    )
+    wanted = torch.tensor([WANTED.get(style, NOTHING) for _, style in pairs])
+    held_out = int(HELD_OUT * len(pairs))
+    network = fit(states[held_out:], wanted[held_out:])
+    told = network(states[:held_out]).detach().clamp(0, 1)
+    for style in STYLES:
+        these = told[[place for place in range(held_out) if pairs[place][1] == style]]
+        off = (these - torch.tensor(WANTED.get(style, NOTHING))).abs().mean(0)
+        mean = these.mean(0)
+        print(f"{style}: strokes {mean[0]:.2f}, off by {off[0]:.2f}; ", end="")
+        print(f"cells {mean[1]:.2f}, off by {off[1]:.2f}")
+    content = {**RULE, "hidden": _layer(network[0]), "out": _layer(network[2])}
+    lines = [f'  "{key}": {json.dumps(value)}' for key, value in content.items()]
+    text = "{\n" + ",\n".join(lines) + "\n}\n"
+    (args.model / "finish.json").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

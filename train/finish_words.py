@@ -23,7 +23,7 @@ WANTED = {
     "oil": (1.0, 0.0),
     "oil_bold": (1.0, 0.0),
     "impressionist": (1.0, 0.0),
-    "watercolour": (0.5, 0.0),
+    "watercolour": (0.4, 0.0),
     "comic": (0.5, 0.0),
     "pixel": (0.0, 1.0),
 }

@@ -1,4 +1,4 @@
-"""Learns from captions alone how far a prompt wants results finished: strokes, flat cells.
+"""Learns from captions alone how far a prompt wants strokes, flat cells and smoothing.
 
 python finish_words.py --model run/model
 
@@ -17,35 +17,42 @@ from torch import Tensor
 
 from captions import caption
 from starter import Starter
-from vocabulary import STYLES
+from vocabulary import HARMLESS, STYLES
 
 WANTED = {
-    "oil": (1.0, 0.0),
-    "oil_bold": (1.0, 0.0),
-    "impressionist": (1.0, 0.0),
-    "watercolour": (0.4, 0.0),
-    "comic": (0.5, 0.0),
-    "pixel": (0.0, 1.0),
+    "oil": (1.0, 0.0, 0.0),
+    "oil_bold": (1.0, 0.0, 0.0),
+    "impressionist": (1.0, 0.0, 0.0),
+    "watercolour": (0.4, 0.0, 0.0),
+    "comic": (0.5, 0.0, 0.0),
+    "pixel": (0.0, 1.0, 0.0),
+    "photo": (0.0, 0.0, 1.0),
+    "enhance": (0.0, 0.0, 1.0),
 }
-"""Strokes and cells of the styles that have some."""
-NOTHING = (0.0, 0.0)
+"""Strokes, cells and smoothing of the styles that have some."""
+NOTHING = (0.0, 0.0, 0.0)
 PAINTED = ("oil", "oil_bold", "impressionist", "watercolour")
 PAINTERS = ("van Gogh", "Rembrandt", "Turner", "Cezanne", "Renoir", "Vermeer", "Sargent", "Monet")
+PHOTOGRAPHS = ("photo", "enhance", "bad")
 SAID_LATE = ("winter", "autumn", "night", "sunset", "fog")
 """What a painting may show: named beside a style, it changes nothing about the strokes."""
+DAYS = ("summer", "spring", "morning", "day", "bright", "sunny", "rainy", "light")
 CAPTIONS = 1000  # of each style
 HELD_OUT = 0.1
 MARGIN = 0.25  # how far beyond 0 and 1 sure cases lie
 HIDDEN, STEPS, BATCH, LEARNING_RATE, DECAY = 32, 4000, 1024, 5e-3, 1e-2
 DIGITS = 4
 RULE = {
-    "what": "decoded pixels get strokes along the lines of the source (their own where it is "
-    "low-passed or absent) and flat cells (tools/reference/finishing.py)",
+    "what": "decoded pixels get strokes or smoothing along the lines of the source (their own "
+    "where it is low-passed or absent) and flat cells (tools/reference/finishing.py)",
     "weights": "hidden = silu(weights * pooled text + biases); out alike without silu, within "
-    "0..1, times a factor on straight lines between the strengths: of strokes, of cells",
-    "reach": 4.0,
-    "cell": 8,
-    "weight_by_strength": [[0.0, 0.0], [0.25, 0.5], [0.5, 1.0], [0.75, 1.5]],
+    "0..1, times a factor on straight lines between the strengths: of strokes, cells, smoothing",
+    "strokes": {
+        "reach": 4.0,
+        "weight_by_strength": [[0.0, 0.0], [0.25, 0.5], [0.5, 1.0], [0.75, 1.5]],
+    },
+    "cells": {"side": 8, "weight_by_strength": [[0.0, 0.0], [0.5, 1.25]]},
+    "smoothing": {"reach": 0.5, "weight_by_strength": [[0.0, 0.0], [0.25, 0.5]]},
 }
 
 
@@ -57,7 +64,7 @@ def _captions(rng: random.Random, words: list[str]) -> list[tuple[str, str]]:
             kinds = ("scenes", "things")
             row = {"pack": rng.choice(kinds), "subject": rng.choice(words), "source": "fedora"}
             text, (nouns, extras) = caption(rng, style, row), STYLES[style]
-            if style not in SAID_LATE and number % 3 == 0:
+            if style not in (*SAID_LATE, *PHOTOGRAPHS) and number % 3 == 0:
                 beside = rng.choice(STYLES[rng.choice(SAID_LATE)].nouns)
                 text = f"{text}, {beside}" if rng.random() < 0.5 else f"{beside}, {text}"
             if number % 4 == 0:
@@ -69,10 +76,14 @@ def _captions(rng: random.Random, words: list[str]) -> list[tuple[str, str]]:
             if style in PAINTED and number % 6 > 3:
                 text = f"{rng.choice(nouns)} by {rng.choice(PAINTERS)}"
             pairs.append((text, style))
-    for number in range(4 * CAPTIONS):  # no style at all
+    for number in range(4 * CAPTIONS):  # no style at all, light and seasons perhaps
         text = " ".join(rng.sample(words, 1 + number % 4))
-        pairs.append((rng.choice(("", "a ", "portrait of a ", "the same ")) + text, ""))
-    return pairs
+        text = rng.choice(("", "a ", "portrait of a ", "the same ")) + text
+        lights = [rng.choice(STYLES[style].nouns).split()[-1] for style in SAID_LATE]
+        said = rng.sample([*lights, *rng.sample(HARMLESS, 2), *DAYS], number % 3)
+        text = text if number % 5 else ""
+        pairs.append((" ".join([text, *said] if rng.random() < 0.5 else [*said, text]), ""))
+    return pairs + [("", "")] * CAPTIONS
 
 
 def _loss(line: Tensor, wanted: Tensor) -> Tensor:
@@ -82,7 +93,7 @@ def _loss(line: Tensor, wanted: Tensor) -> Tensor:
 
 
 def fit(states: Tensor, wanted: Tensor) -> torch.nn.Sequential:
-    """Fit a small network from pooled states `[N, C]` to `wanted` `[N, 2]`."""
+    """Fit a small network from pooled states `[N, C]` to `wanted` `[N, 3]`."""
     torch.manual_seed(0)
     network = torch.nn.Sequential(
         torch.nn.Linear(states.shape[1], HIDDEN),
@@ -127,9 +138,11 @@ def main() -> None:
     for style in STYLES:
         these = told[[place for place in range(held_out) if pairs[place][1] == style]]
         off = (these - torch.tensor(WANTED.get(style, NOTHING))).abs().mean(0)
-        mean = these.mean(0)
-        print(f"{style}: strokes {mean[0]:.2f}, off by {off[0]:.2f}; ", end="")
-        print(f"cells {mean[1]:.2f}, off by {off[1]:.2f}")
+        pairs_shown = zip(("strokes", "cells", "smoothing"), these.mean(0), off, strict=True)
+        print(
+            f"{style}:",
+            *(f"{part} {mean:.2f} (off {apart:.2f})" for part, mean, apart in pairs_shown),
+        )
     content = {**RULE, "hidden": _layer(network[0]), "out": _layer(network[2])}
     lines = [f'  "{key}": {json.dumps(value)}' for key, value in content.items()]
     text = "{\n" + ",\n".join(lines) + "\n}\n"

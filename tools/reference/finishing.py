@@ -1,4 +1,4 @@
-"""Finishing of decoded pixels: strokes along the lines of a picture, flat cells. The numeric reference of the starter's.
+"""Finishing of decoded pixels: strokes and smoothing along the lines of a picture, flat cells. The numeric reference of the starter's.
 
 Imported by the reference and by training; knows nothing of models. Pictures are [1, 3, H, W] in -1..1, of any float dtype.
 
@@ -11,7 +11,7 @@ Imported by the reference and by training; knows nothing of models. Pictures are
 4. 1.5 times what a Gaussian of 2 pixels takes away is added, clamped to -1..1; both this and the share of the way from the picture that
    is gone are as much less as the weight is below 1.
 
-Cells of k x k pixels get their mean colour, or a share of the way to it.
+Smoothing is 1 to 3 with a reach and a share of its own. Cells of k x k pixels get their mean colour, or a share of the way to it.
 """
 import math
 
@@ -95,6 +95,11 @@ def drawn(picture, guide, weight, reach):
     return picture + share * (sharp - picture)
 
 
+def smoothed(picture, guide, reach, share):
+    """A picture a share of the way to means along the lines of `guide`, all of it from 1 on."""
+    return picture + min(1.0, share) * (integrals(picture, directions(guide), reach) - picture)
+
+
 def celled(picture, cell, weight):
     """A picture a share `weight` of the way to cells of one colour, all of it from 1 on."""
     height, width = picture.shape[-2:]
@@ -104,13 +109,17 @@ def celled(picture, cell, weight):
 
 
 def weights(rule, pooled, strength):
-    """The weights [N, 2] of strokes and cells that pooled texts [N, C] want at a strength; `rule` is a model's finish.json."""
+    """The weights [N, 3] of strokes, cells and smoothing that pooled texts [N, C] want; `rule` is a model's finish.json."""
     hidden, out = ([torch.tensor(rule[layer][part]).to(pooled) for part in ("weights", "biases")] for layer in ("hidden", "out"))
-    places, factors = zip(*rule["weight_by_strength"])
-    return F.linear(F.silu(F.linear(pooled, *hidden)), *out).clamp(0, 1) * float(np.interp(strength, places, factors))
+    points = [rule[part]["weight_by_strength"] for part in ("strokes", "cells", "smoothing")]
+    factors = torch.tensor([float(np.interp(strength, *zip(*pairs))) for pairs in points]).to(pooled)
+    return F.linear(F.silu(F.linear(pooled, *hidden)), *out).clamp(0, 1) * factors
 
 
 def finished(picture, guide, rule, pooled, strength):
-    """A decoded picture as a prompt with the pooled text [1, C] wants it; strokes follow the lines of `guide`."""
-    strokes, cells = weights(rule, pooled, strength)[0].tolist()
-    return celled(drawn(picture, guide, strokes, rule["reach"]), rule["cell"], cells)
+    """A decoded picture as a prompt with the pooled text [1, C] wants it; strokes and smoothing follow the lines of `guide`."""
+    strokes, cells, smoothing = weights(rule, pooled, strength)[0].tolist()
+    if smoothing:
+        picture = smoothed(picture, guide, rule["smoothing"]["reach"], smoothing)
+    picture = drawn(picture, guide, strokes, rule["strokes"]["reach"])
+    return celled(picture, rule["cells"]["side"], cells)

@@ -6,12 +6,12 @@ Writes image_ops.safetensors: `ramp` [1, 3, 8, 12] (0, 1, 2 ...) and `ramp.unshu
 `pixels` [1, 3, 13, 19] in -1..1 and `low_pass.2`, `low_pass.8` of it, in sizes that no factor divides, computed in float64;
 `even` [1, 3, 16, 32] and `even.low_pass.2`, `even.low_pass.8`, in sizes that both divide;
 `lines` and `grain` [1, 3, 31, 50] in -1..1, and `strokes.W`, `grain` with strokes of weight W and a reach of 4 along `lines`, and
-`own_strokes.W` along its own; `cells.0.7`, the same `grain` 0.7 of the way to cells of 8 pixels.
+`own_strokes.W` along its own; `smoothed.0.7`, a share of 0.7, reach 0.5; `cells.0.7`, `grain` 0.7 of the way to cells of 8 pixels.
 """
 import torch
 import torch.nn.functional as F
 
-from finishing import celled, drawn
+from finishing import celled, drawn, smoothed
 from output import origin, save_tensors
 from starter import low_pass
 
@@ -31,6 +31,7 @@ def main():
     for weight in (0.3, 1.0, 1.5):
         guides = {"strokes": tensors["lines"], "own_strokes": grain}
         tensors |= {f"{name}.{weight}": drawn(grain.double(), guide.double(), weight, 4.0) for name, guide in guides.items()}
+    tensors["smoothed.0.7"] = smoothed(grain.double(), tensors["lines"].double(), 0.5, 0.7)
     tensors["cells.0.7"] = celled(grain.double(), 8, 0.7)
     save_tensors("image_ops.safetensors", tensors, origin(__file__, seed=SEED, arithmetic="float64, stored as float32"))
 

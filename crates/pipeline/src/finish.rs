@@ -1,22 +1,25 @@
 //! Finishing: what some styles need that patches of pixels say badly, done to decoded pixels as far as the prompt
-//! wants it: strokes, and flat cells.
+//! wants it: strokes, flat cells, smoothing along lines.
 
 use imagegen_engine::Tensor;
 
 use crate::conditioning::block_means;
-use crate::{Error, Strength, Strokes};
+use crate::{Error, Strength, Strokes, smoothed};
 
-/// How a model wants its results finished, read from its files.
+/// How a model wants its results finished, read from its files. What the prompt asks for is multiplied by a factor that
+/// depends on the strength.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FinishRule {
     /// Pixels that strokes of weight 1 reach to either side.
-    pub reach: f64,
+    pub strokes: (f64, Factors),
     /// Side of a cell in pixels, at least 1.
-    pub cell: usize,
-    /// Pairs (strength, factor), strengths rising: what the prompt's weights are multiplied by, in straight lines between
-    /// the strengths. Empty: 1.
-    pub weight_by_strength: Vec<(f64, f64)>,
+    pub cells: (usize, Factors),
+    /// Pixels that smoothing reaches to either side.
+    pub smoothing: (f64, Factors),
 }
+
+/// Pairs (strength, factor), strengths rising; in straight lines between them. Empty: 1.
+pub type Factors = Vec<(f64, f64)>;
 
 /// How the results of a run are finished.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,11 +30,13 @@ pub struct Finish {
     pub strokes: f64,
     /// How much the prompt asks for cells of one colour, as in pixel art, 0 to 1.
     pub cells: f64,
+    /// How much the prompt asks for smoothing along lines, as in repaired photographs, 0 to 1.
+    pub smoothing: f64,
 }
 
 impl Finish {
-    /// Decoded `pixels` `[1, H, W, 3]` in -1..1, finished; strokes follow the lines of `guide` of the same shape, or
-    /// the pixels' own.
+    /// Decoded `pixels` `[1, H, W, 3]` in -1..1, finished; strokes and smoothing follow the lines of `guide` of the same
+    /// shape, or the pixels' own.
     ///
     /// Fails unless `guide` has the shape of `pixels`.
     pub(crate) fn done(
@@ -40,14 +45,20 @@ impl Finish {
         guide: Option<&Tensor>,
         strength: Strength,
     ) -> Result<Tensor, Error> {
-        let points = &self.rule.weight_by_strength;
-        let factor = on_lines(points, strength.get()).unwrap_or(1.0);
+        let factor = |factors: &Factors| on_lines(factors, strength.get()).unwrap_or(1.0);
+        let FinishRule {
+            strokes: (reach, stroke_factors),
+            cells: (side, cell_factors),
+            smoothing: (smooth_reach, smooth_factors),
+        } = &self.rule;
+        let share = self.smoothing * factor(smooth_factors);
+        let pixels = smoothed(pixels, guide, (*smooth_reach, share))?;
         let strokes = Strokes {
-            reach: self.rule.reach,
-            weight: self.strokes * factor,
+            reach: *reach,
+            weight: self.strokes * factor(stroke_factors),
         };
         let pixels = strokes.drawn(pixels, guide)?;
-        celled(pixels, self.rule.cell, self.cells * factor)
+        celled(pixels, *side, self.cells * factor(cell_factors))
     }
 }
 
@@ -92,16 +103,18 @@ mod tests {
         Tensor::new([1, 16, 24, 3], numbers.collect()).unwrap()
     }
 
-    fn finish(strokes: f64, cells: f64) -> Finish {
+    fn finish([strokes, cells, smoothing]: [f64; 3]) -> Finish {
+        let factors = || vec![(0.0, 0.0), (0.5, 1.0)];
         let rule = FinishRule {
-            reach: 4.0,
-            cell: 8,
-            weight_by_strength: vec![(0.0, 0.0), (0.5, 1.0)],
+            strokes: (4.0, factors()),
+            cells: (8, factors()),
+            smoothing: (0.5, vec![(0.25, 0.5)]),
         };
         Finish {
             rule,
             strokes,
             cells,
+            smoothing,
         }
     }
 
@@ -121,10 +134,14 @@ mod tests {
             let strength = Strength::new(strength).unwrap();
             finish.done(grain(), None, strength).unwrap()
         };
-        assert_eq!(at(finish(0.0, 0.0), 1.0), grain());
-        assert_eq!(at(finish(1.0, 1.0), 0.0), grain());
-        assert_eq!(at(finish(1.0, 0.0), 0.25), at(finish(0.5, 0.0), 0.5));
-        assert_eq!(at(finish(0.0, 1.0), 0.75), celled(grain(), 8, 1.0).unwrap());
-        assert_ne!(at(finish(1.0, 0.0), 0.5), grain());
+        assert_eq!(at(finish([0.0, 0.0, 0.0]), 1.0), grain());
+        assert_eq!(at(finish([1.0, 1.0, 0.0]), 0.0), grain());
+        let (half, whole) = ([0.5, 0.0, 0.0], [1.0, 0.0, 0.0]);
+        assert_eq!(at(finish(whole), 0.25), at(finish(half), 0.5));
+        assert_ne!(at(finish(whole), 0.5), grain());
+        let celled = celled(grain(), 8, 1.0).unwrap();
+        assert_eq!(at(finish([0.0, 1.0, 0.0]), 0.75), celled);
+        let smoothed = smoothed(grain(), None, (0.5, 0.5)).unwrap();
+        assert_eq!(at(finish([0.0, 0.0, 1.0]), 0.4), smoothed);
     }
 }

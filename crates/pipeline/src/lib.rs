@@ -33,7 +33,7 @@ pub use colours::Colours;
 pub use conditioning::{Conditioning, ConditioningRule, Relation, low_pass};
 pub use denoiser::{Denoiser, Discrete, Guided, Network, SourceConditioned, needs_uncond};
 pub use error::{BoxedError, Error, Stage};
-pub use finish::{Finish, FinishRule, celled};
+pub use finish::{Factors, Finish, FinishRule, celled};
 pub use imagegen_engine::Tensor;
 pub use img2img::{
     Facts, Img2Img, NetworkFactory, Networks, Outcome, Prompt, Settings, Text2Img, img2img,
@@ -49,5 +49,5 @@ pub use schedule::{
     Spacing, Stepping, TimestepSpacing, TrainingSchedule,
 };
 pub use strength::{Plan, PlanRequest, Start, Strength, StrengthRule};
-pub use strokes::Strokes;
+pub use strokes::{Strokes, smoothed};
 pub use windows::{Windowed, Windows};

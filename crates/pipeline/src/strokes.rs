@@ -17,8 +17,10 @@ const SCALES: [(f64, f64); 3] = [(1.0, 1.0), (2.5, 0.25), (6.0, 0.1)];
 const RESTING: [f64; 3] = [0.9e-4, 2.2e-4, 5.1e-4];
 /// Weights of red, green and blue in a tone (Rec. 601).
 const LUMA: [f64; 3] = [0.299, 0.587, 0.114];
-/// How much of what a blur takes away is added to strokes of weight 1, and the blur's deviation in pixels.
-const SHARPENING: (f32, f64) = (1.5, 2.0);
+/// How much of what a blur takes away is added to strokes of weight 1.
+const SHARPENING: f64 = 1.5;
+/// The blur's deviation in pixels.
+const SHARPENING_BLUR: f64 = 2.0;
 const COLOURS: usize = 3;
 
 /// The strokes of a run.
@@ -36,30 +38,54 @@ impl Strokes {
     ///
     /// Fails unless `guide` has the shape of `pixels`.
     pub fn drawn(&self, pixels: Tensor, guide: Option<&Tensor>) -> Result<Tensor, Error> {
-        let Self { reach, weight } = *self;
-        if weight <= 0.0 {
-            return Ok(pixels);
-        }
-        let [_, h, w, _] = pixels.nhwc("picture")?;
-        let guide = guide.unwrap_or(&pixels);
-        if guide.shape() != pixels.shape() {
-            let expected = format!("{:?}", pixels.shape());
-            return Err(imagegen_engine::Error::shape("guide", guide.shape(), expected).into());
-        }
-        let lines = directions(guide.data(), [h, w]);
-        let long = integrals(pixels.data(), &lines, [h, w], reach * weight);
-        drop(lines);
-        let smooth = blurred(&long, [h, w, COLOURS], SHARPENING.1);
-        let share = weight.min(1.0) as f32;
-        let sharpening = SHARPENING.0 * share;
-        let mut drawn = pixels;
-        let both = long.iter().zip(&smooth);
-        for (value, (&long, &smooth)) in drawn.data_mut().iter_mut().zip(both) {
-            let sharp = (long + sharpening * (long - smooth)).clamp(-1.0, 1.0);
-            *value += share * (sharp - *value);
-        }
-        Ok(drawn)
+        let share = self.weight.min(1.0);
+        let how = (self.reach * self.weight, share, SHARPENING * share);
+        along_lines(pixels, guide, how)
     }
+}
+
+/// `pixels` `[1, H, W, 3]`, a share of the way to means of `reach` pixels to either side along the lines of `guide` of
+/// the same shape, or along their own: what takes noise away and keeps edges. All of it from a share of 1 on.
+///
+/// Fails unless `guide` has the shape of `pixels`.
+pub fn smoothed(
+    pixels: Tensor,
+    guide: Option<&Tensor>,
+    (reach, share): (f64, f64),
+) -> Result<Tensor, Error> {
+    along_lines(pixels, guide, (reach, share.min(1.0), 0.0))
+}
+
+/// A share of the way to means along lines, sharpened.
+fn along_lines(
+    pixels: Tensor,
+    guide: Option<&Tensor>,
+    (reach, share, sharpening): (f64, f64, f64),
+) -> Result<Tensor, Error> {
+    if share <= 0.0 {
+        return Ok(pixels);
+    }
+    let [_, h, w, _] = pixels.nhwc("picture")?;
+    let guide = guide.unwrap_or(&pixels);
+    if guide.shape() != pixels.shape() {
+        let expected = format!("{:?}", pixels.shape());
+        return Err(imagegen_engine::Error::shape("guide", guide.shape(), expected).into());
+    }
+    let lines = directions(guide.data(), [h, w]);
+    let long = integrals(pixels.data(), &lines, [h, w], reach);
+    drop(lines);
+    let smooth = match sharpening > 0.0 {
+        true => blurred(&long, [h, w, COLOURS], SHARPENING_BLUR),
+        false => long.clone(),
+    };
+    let (share, sharpening) = (share as f32, sharpening as f32);
+    let mut drawn = pixels;
+    let both = long.iter().zip(&smooth);
+    for (value, (&long, &smooth)) in drawn.data_mut().iter_mut().zip(both) {
+        let sharp = (long + sharpening * (long - smooth)).clamp(-1.0, 1.0);
+        *value += share * (sharp - *value);
+    }
+    Ok(drawn)
 }
 
 /// The unit vector (x, y) along the lines at every pixel of a picture in -1..1.
@@ -293,6 +319,29 @@ mod tests {
             0.0 < little && little < half && half < whole,
             "{little} {half} {whole}"
         );
+    }
+
+    #[test]
+    fn smoothing_takes_noise_away_and_keeps_edges() {
+        let edge = |noise: f32| {
+            picture([32, 32], move |y, x| {
+                let side = if x < 16 { -0.5 } else { 0.5 };
+                side + noise * if (y * 7 + x * 5) % 3 == 0 { 1.0 } else { -0.5 }
+            })
+        };
+        let (clean, noisy) = (edge(0.0), edge(0.1));
+        let better = smoothed(noisy.clone(), Some(&clean), (0.5, 1.0)).unwrap();
+        let off = |picture: &Tensor| {
+            let apart = picture.data().iter().zip(clean.data());
+            apart.map(|(a, b)| (a - b).powi(2)).sum::<f32>()
+        };
+        assert!(
+            off(&better) < 0.5 * off(&noisy),
+            "{} {}",
+            off(&better),
+            off(&noisy)
+        );
+        assert_eq!(smoothed(noisy.clone(), None, (0.5, 0.0)).unwrap(), noisy);
     }
 
     #[test]

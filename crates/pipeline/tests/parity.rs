@@ -14,7 +14,7 @@ use imagegen_pipeline::{
     BoxedError, Colours, Denoiser, Discrete, Error, Inpaint, LatentCodec, MaskedContent, Network,
     Networks, NoiseKind, NoiseLevel, PatchLatents, Plan, PlanRequest, PredictionType, Prompt,
     Sampler, Schedule, Settings, Silent, Spacing, Start, StepRecord, Stepping, Strength,
-    StrengthRule, Strokes, Tensor, TrainingSchedule, celled, inpaint, low_pass,
+    StrengthRule, Strokes, Tensor, TrainingSchedule, celled, inpaint, low_pass, smoothed,
 };
 use serde_json::Value;
 
@@ -440,6 +440,9 @@ fn strokes_and_cells_match_torch() {
                 .unwrap_or_else(|e| panic!("{name} {weight}: {e}"));
         }
     }
+    let got = smoothed(grain.clone(), Some(&lines), (0.5, 0.7)).unwrap();
+    let want = file["smoothed.0.7"].nchw_to_nhwc().unwrap();
+    close(got.data(), want.data(), STROKES).unwrap();
     let got = celled(grain.clone(), 8, 0.7).unwrap();
     let want = file["cells.0.7"].nchw_to_nhwc().unwrap();
     close(got.data(), want.data(), PIXELS).unwrap();

@@ -2,7 +2,7 @@
 //! describe are for readers and not read.
 
 use imagegen_engine::Tensor;
-use imagegen_pipeline::{Finish, FinishRule};
+use imagegen_pipeline::{Factors, Finish, FinishRule};
 use serde::Deserialize;
 
 use crate::Error;
@@ -10,18 +10,32 @@ use crate::Error;
 /// The most pixels that strokes may reach.
 const REACH: f64 = 16.0;
 /// The largest side of a cell.
-const CELL: usize = 64;
-/// What is weighed: strokes and cells.
-const WEIGHED: usize = 2;
+const SIDE: usize = 64;
+/// What is weighed: strokes, cells and smoothing.
+const WEIGHED: usize = 3;
 
 #[derive(Deserialize)]
 struct File {
-    reach: f64,
-    cell: usize,
-    #[serde(default)]
-    weight_by_strength: Vec<(f64, f64)>,
+    strokes: Along,
+    cells: Cells,
+    smoothing: Along,
     hidden: Layer,
     out: Layer,
+}
+
+/// What is done along lines.
+#[derive(Deserialize)]
+struct Along {
+    reach: f64,
+    #[serde(default)]
+    weight_by_strength: Factors,
+}
+
+#[derive(Deserialize)]
+struct Cells {
+    side: usize,
+    #[serde(default)]
+    weight_by_strength: Factors,
 }
 
 /// A linear layer, a row of weights for each of its outputs.
@@ -64,35 +78,41 @@ impl TextFinish {
         let file: File = serde_json::from_str(json)
             .map_err(|error| Error::setting("finish.json", error, "how results are finished"))?;
         let File {
-            reach,
-            cell,
-            weight_by_strength,
+            strokes,
+            cells,
+            smoothing,
             hidden,
             out,
         } = file;
         let wrong = |field: &str, got: String, expected: &str| {
             Error::setting(format!("finish.json field \"{field}\""), got, expected)
         };
-        if !(0.0..=REACH).contains(&reach) {
-            let expected = format!("0 to {REACH}");
-            return Err(wrong("reach", reach.to_string(), &expected));
+        for (name, along) in [("strokes", &strokes), ("smoothing", &smoothing)] {
+            if !(0.0..=REACH).contains(&along.reach) {
+                let (field, got) = (format!("{name}.reach"), along.reach.to_string());
+                return Err(wrong(&field, got, &format!("0 to {REACH}")));
+            }
         }
-        if !(1..=CELL).contains(&cell) {
-            let expected = format!("1 to {CELL}");
-            return Err(wrong("cell", cell.to_string(), &expected));
+        if !(1..=SIDE).contains(&cells.side) {
+            let expected = format!("1 to {SIDE}");
+            return Err(wrong("cells.side", cells.side.to_string(), &expected));
         }
-        let rising = weight_by_strength
-            .windows(2)
-            .all(|pair| pair[0].0 < pair[1].0);
-        let sound = |&(strength, factor): &(f64, f64)| {
-            (0.0..=1.0).contains(&strength) && (0.0..=2.0).contains(&factor)
-        };
-        if !rising || !weight_by_strength.iter().all(sound) {
-            return Err(wrong(
-                "weight_by_strength",
-                format!("{weight_by_strength:?}"),
-                "rising strengths of 0 to 1, each with a factor of 0 to 2",
-            ));
+        for (name, factors) in [
+            ("strokes", &strokes.weight_by_strength),
+            ("cells", &cells.weight_by_strength),
+            ("smoothing", &smoothing.weight_by_strength),
+        ] {
+            let rising = factors.windows(2).all(|pair| pair[0].0 < pair[1].0);
+            let sound = |&(strength, factor): &(f64, f64)| {
+                (0.0..=1.0).contains(&strength) && (0.0..=2.0).contains(&factor)
+            };
+            if !rising || !factors.iter().all(sound) {
+                return Err(wrong(
+                    &format!("{name}.weight_by_strength"),
+                    format!("{factors:?}"),
+                    "rising strengths of 0 to 1, each with a factor of 0 to 2",
+                ));
+            }
         }
         let units = hidden.biases.len();
         for (field, layer, shape) in [
@@ -107,9 +127,9 @@ impl TextFinish {
         }
         Ok(Some(Self {
             rule: FinishRule {
-                reach,
-                cell,
-                weight_by_strength,
+                strokes: (strokes.reach, strokes.weight_by_strength),
+                cells: (cells.side, cells.weight_by_strength),
+                smoothing: (smoothing.reach, smoothing.weight_by_strength),
             },
             hidden,
             out,
@@ -132,11 +152,12 @@ impl TextFinish {
                 *sum += weight * wanted.clamp(0.0, 1.0);
             }
         }
-        let [strokes, cells] = weights.map(|weight| weight.clamp(0.0, 1.0));
+        let [strokes, cells, smoothing] = weights.map(|weight| weight.clamp(0.0, 1.0));
         Finish {
             rule: self.rule.clone(),
             strokes,
             cells,
+            smoothing,
         }
     }
 }
@@ -149,13 +170,20 @@ fn channels(hidden: &Layer) -> usize {
 mod tests {
     use super::*;
 
-    /// One hidden unit over two channels: strokes take it doubled, cells with the sign turned.
+    /// One hidden unit over two channels: strokes take it doubled, cells with the sign turned, smoothing not at all.
     const LAYERS: &str = r#""hidden": {"weights": [[1.0, -1.0]], "biases": [0.5]},
-        "out": {"weights": [[2.0], [-1.0]], "biases": [-0.25, 0.0]}"#;
+        "out": {"weights": [[2.0], [-1.0], [0.0]], "biases": [-0.25, 0.0, 0.125]}"#;
+    const RULES: [&str; 3] = [
+        r#""strokes": {"reach": 4, "weight_by_strength": [[0.0, 0.0], [0.5, 1.0]]}"#,
+        r#""cells": {"side": 8}"#,
+        r#""smoothing": {"reach": 0.5}"#,
+    ];
 
-    fn parsed(fields: &str) -> Result<TextFinish, Error> {
-        let json = format!("{{{fields}}}");
-        TextFinish::parse(Some(&json)).map(Option::unwrap)
+    /// The file, with `to` in place of `from`.
+    fn parsed(from: &str, to: &str) -> Result<TextFinish, Error> {
+        let whole = format!("{{{}, {LAYERS}}}", RULES.join(", "));
+        assert!(whole.contains(from));
+        TextFinish::parse(Some(&whole.replacen(from, to, 1))).map(Option::unwrap)
     }
 
     fn text(numbers: [f32; 2]) -> Tensor {
@@ -164,44 +192,54 @@ mod tests {
 
     #[test]
     fn two_layers_weigh_a_text_within_0_and_1() {
-        let finish = parsed(&format!(r#""reach": 4, "cell": 8, {LAYERS}"#)).unwrap();
+        let finish = parsed("", "").unwrap();
         assert_eq!(finish.channels(), 2);
         let weights = |parts: &[(f64, Tensor)]| {
-            let Finish { strokes, cells, .. } = finish.wanted(parts);
-            [strokes, cells]
+            let wanted = finish.wanted(parts);
+            [wanted.strokes, wanted.cells, wanted.smoothing]
         };
         // silu(0.5) = 0.5 / (1 + e^-0.5) = 0.311230.
-        let [strokes, cells] = weights(&[(1.0, text([0.0, 0.0]))]);
+        let [strokes, cells, smoothing] = weights(&[(1.0, text([0.0, 0.0]))]);
         assert!((strokes - 0.372459).abs() < 1e-6, "{strokes}");
-        assert_eq!(cells, 0.0);
-        assert_eq!(weights(&[(1.0, text([9.0, 0.0]))]), [1.0, 0.0]);
+        assert_eq!([cells, smoothing], [0.0, 0.125]);
+        assert_eq!(weights(&[(1.0, text([9.0, 0.0]))])[..2], [1.0, 0.0]);
         // silu(-0.5) = -0.188770.
-        let [strokes, cells] = weights(&[(1.0, text([0.0, 1.0]))]);
+        let [strokes, cells, _] = weights(&[(1.0, text([0.0, 1.0]))]);
         assert!(strokes == 0.0 && (cells - 0.188770).abs() < 1e-6, "{cells}");
-        assert_eq!(weights(&[]), [0.0, 0.0]);
+        assert_eq!(weights(&[]), [0.0; 3]);
         // Parts that are weighed against each other.
         let two = [(0.5, text([9.0, 0.0])), (-0.25, text([8.0, 0.0]))];
-        assert_eq!(weights(&two), [0.25, 0.0]);
+        assert_eq!(weights(&two), [0.25, 0.0, 0.03125]);
         assert!(TextFinish::parse(None).unwrap().is_none());
     }
 
     #[test]
     fn files_that_make_no_sense_are_refused() {
-        let failed = |fields: &str| parsed(fields).unwrap_err().to_string();
-        let error = failed(&format!(r#""reach": 40, "cell": 8, {LAYERS}"#));
-        assert!(
-            error.contains("\"reach\" is 40, expected 0 to 16"),
-            "{error}"
-        );
-        let error = failed(&format!(r#""reach": 4, "cell": 0, {LAYERS}"#));
-        assert!(error.contains("\"cell\" is 0, expected 1 to 64"), "{error}");
-        let falling = r#""weight_by_strength": [[0.5, 1.0], [0.25, 1.0]]"#;
-        let error = failed(&format!(r#""reach": 4, "cell": 8, {falling}, {LAYERS}"#));
-        assert!(error.contains("\"weight_by_strength\""), "{error}");
-        let ragged = LAYERS.replace("[[2.0], ", "[[2.0, 1.0], ");
-        let error = failed(&format!(r#""reach": 4, "cell": 8, {ragged}"#));
-        let named = error.contains("\"out\"") && error.contains("2 rows of 1 weights");
-        assert!(named, "{error}");
-        assert!(failed(r#""reach": 4"#).contains("finish.json"));
+        let reach = "\"strokes.reach\" is 40, expected 0 to 16";
+        let shape = "\"out\" is another shape, expected 3 rows of 1 weights";
+        let cases = [
+            ("\"reach\": 4", "\"reach\": 40", reach),
+            (
+                "\"reach\": 0.5",
+                "\"reach\": -1",
+                "\"smoothing.reach\" is -1",
+            ),
+            (
+                "\"side\": 8",
+                "\"side\": 0",
+                "\"cells.side\" is 0, expected 1 to 64",
+            ),
+            (
+                "[[0.0, 0.0], [",
+                "[[0.5, 0.0], [",
+                "\"strokes.weight_by_strength\"",
+            ),
+            ("[[2.0], ", "[[2.0, 1.0], ", shape),
+            ("\"cells\"", "\"cell\"", "finish.json"),
+        ];
+        for (from, to, want) in cases {
+            let error = parsed(from, to).unwrap_err().to_string();
+            assert!(error.contains(want), "{error}");
+        }
     }
 }

@@ -34,7 +34,7 @@ NOTHING = (0.0, 0.0, 0.0)
 PAINTED = ("oil", "oil_bold", "impressionist", "watercolour")
 PAINTERS = ("van Gogh", "Rembrandt", "Turner", "Cezanne", "Renoir", "Vermeer", "Sargent", "Monet")
 PHOTOGRAPHS = ("photo", "enhance", "bad")
-SAID_LATE = ("winter", "autumn", "night", "sunset", "fog")
+LIGHT_AND_SEASONS = ("winter", "autumn", "night", "sunset", "fog")
 """What a painting may show: named beside a style, it changes nothing about the strokes."""
 DAYS = ("summer", "spring", "morning", "day", "bright", "sunny", "rainy", "light")
 CAPTIONS = 1000  # of each style
@@ -64,8 +64,8 @@ def _captions(rng: random.Random, words: list[str]) -> list[tuple[str, str]]:
             kinds = ("scenes", "things")
             row = {"pack": rng.choice(kinds), "subject": rng.choice(words), "source": "fedora"}
             text, (nouns, extras) = caption(rng, style, row), STYLES[style]
-            if style not in (*SAID_LATE, *PHOTOGRAPHS) and number % 3 == 0:
-                beside = rng.choice(STYLES[rng.choice(SAID_LATE)].nouns)
+            if style not in (*LIGHT_AND_SEASONS, *PHOTOGRAPHS) and number % 3 == 0:
+                beside = rng.choice(STYLES[rng.choice(LIGHT_AND_SEASONS)].nouns)
                 text = f"{text}, {beside}" if rng.random() < 0.5 else f"{beside}, {text}"
             if number % 4 == 0:
                 text += f" {rng.choice(('of', 'by', 'with'))} {' '.join(rng.sample(words, 2))}"
@@ -79,17 +79,17 @@ def _captions(rng: random.Random, words: list[str]) -> list[tuple[str, str]]:
     for number in range(4 * CAPTIONS):  # no style at all, light and seasons perhaps
         text = " ".join(rng.sample(words, 1 + number % 4))
         text = rng.choice(("", "a ", "portrait of a ", "the same ")) + text
-        lights = [rng.choice(STYLES[style].nouns).split()[-1] for style in SAID_LATE]
+        lights = [rng.choice(STYLES[style].nouns).split()[-1] for style in LIGHT_AND_SEASONS]
         said = rng.sample([*lights, *rng.sample(HARMLESS, 2), *DAYS], number % 3)
         text = text if number % 5 else ""
         pairs.append((" ".join([text, *said] if rng.random() < 0.5 else [*said, text]), ""))
     return pairs + [("", "")] * CAPTIONS
 
 
-def _loss(line: Tensor, wanted: Tensor) -> Tensor:
-    """Return the squared error of a line; beyond 0 and 1 it may go as far as it likes."""
-    below, above = (line + MARGIN).clamp(min=0), (1 + MARGIN - line).clamp(min=0)
-    return torch.where(wanted == 0, below, torch.where(wanted == 1, above, line - wanted)) ** 2
+def _loss(told: Tensor, wanted: Tensor) -> Tensor:
+    """Return the squared error; what is wanted at 0 or 1 may lie beyond it."""
+    below, above = (told + MARGIN).clamp(min=0), (1 + MARGIN - told).clamp(min=0)
+    return torch.where(wanted == 0, below, torch.where(wanted == 1, above, told - wanted)) ** 2
 
 
 def fit(states: Tensor, wanted: Tensor) -> torch.nn.Sequential:
@@ -118,7 +118,7 @@ def _layer(linear: torch.nn.Linear) -> dict[str, list]:
 
 
 def main() -> None:
-    """Fit a model's line and write it."""
+    """Fit the layers for a model and write them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, required=True)
     args = parser.parse_args()
@@ -135,14 +135,14 @@ def main() -> None:
     held_out = int(HELD_OUT * len(pairs))
     network = fit(states[held_out:], wanted[held_out:])
     told = network(states[:held_out]).detach().clamp(0, 1)
+    fitted = set(texts[held_out:])
+    new = [place for place in range(held_out) if texts[place] not in fitted]
     for style in STYLES:
-        these = told[[place for place in range(held_out) if pairs[place][1] == style]]
+        these = told[[place for place in new if pairs[place][1] == style]]
         off = (these - torch.tensor(WANTED.get(style, NOTHING))).abs().mean(0)
-        pairs_shown = zip(("strokes", "cells", "smoothing"), these.mean(0), off, strict=True)
-        print(
-            f"{style}:",
-            *(f"{part} {mean:.2f} (off {apart:.2f})" for part, mean, apart in pairs_shown),
-        )
+        parts = zip(("strokes", "cells", "smoothing"), these.mean(0), off, strict=True)
+        shown = ", ".join(f"{part} {mean:.2f} (off {apart:.2f})" for part, mean, apart in parts)
+        print(f"{style}, {len(these)} captions: {shown}")
     content = {**RULE, "hidden": _layer(network[0]), "out": _layer(network[2])}
     lines = [f'  "{key}": {json.dumps(value)}' for key, value in content.items()]
     text = "{\n" + ",\n".join(lines) + "\n}\n"

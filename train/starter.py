@@ -103,21 +103,26 @@ class Starter:
         return timesteps_of(steps, strength, len(self.alphas))
 
     def _finished(self, pixels: Tensor, source: Tensor, pooled: Tensor, strength: float) -> Tensor:
-        """Finish results; strokes follow the source where the network saw it as it is."""
+        """Finish results, along the lines of the source where the network saw it as it is."""
         if not self.finish:
             return pixels
-        guide = source if strength <= self._low_pass[0][0] + 1e-6 else pixels
-        results = [
-            finished(pixels[n : n + 1], guide[n : n + 1], self.finish, pooled[n : n + 1], strength)
-            for n in range(len(pixels))
-        ]
+        seen = self._low_pass_factor(strength) == 1
+        results = []
+        for n in range(len(pixels)):
+            guide = source[n : n + 1] if seen else None
+            texts = pooled[n : n + 1]
+            results.append(finished(pixels[n : n + 1], guide, self.finish, texts, strength))
         return torch.cat(results)
 
-    def _source_channels(self, pixels: Tensor, strength: float) -> Tensor:
+    def _low_pass_factor(self, strength: float) -> int:
         for limit, factor in self._low_pass:
             if strength <= limit + 1e-6:
-                return to_latents(low_pass(pixels, factor))
-        return torch.zeros_like(to_latents(pixels))
+                return factor
+        return 0
+
+    def _source_channels(self, pixels: Tensor, strength: float) -> Tensor:
+        factor = self._low_pass_factor(strength)
+        return to_latents(low_pass(pixels, factor) if factor else torch.zeros_like(pixels))
 
     @torch.no_grad()
     def transform(

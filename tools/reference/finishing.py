@@ -86,18 +86,19 @@ def integrals(picture, lines, reach):
 
 
 def drawn(picture, guide, weight, reach):
-    """A picture with strokes of `weight`, 0 or more, along the lines of `guide`; `reach` in pixels at weight 1."""
+    """A picture with strokes of `weight`, 0 or more, along the lines of `guide`, or its own; `reach` in pixels at weight 1."""
     if weight <= 0:
         return picture
-    long = integrals(picture, directions(guide), reach * weight)
+    long = integrals(picture, directions(picture if guide is None else guide), reach * weight)
     share = min(1.0, weight)
     sharp = (long + SHARPENING * share * (long - blurred(long, SHARPENING_BLUR))).clamp(-1, 1)
     return picture + share * (sharp - picture)
 
 
 def smoothed(picture, guide, reach, share):
-    """A picture a share of the way to means along the lines of `guide`, all of it from 1 on."""
-    return picture + min(1.0, share) * (integrals(picture, directions(guide), reach) - picture)
+    """A picture a share of the way to means along the lines of `guide`, or its own, all of it from 1 on."""
+    means = integrals(picture, directions(picture if guide is None else guide), reach)
+    return picture + min(1.0, share) * (means - picture)
 
 
 def celled(picture, cell, weight):
@@ -117,7 +118,7 @@ def weights(rule, pooled, strength):
 
 
 def finished(picture, guide, rule, pooled, strength):
-    """A decoded picture as a prompt with the pooled text [1, C] wants it; strokes and smoothing follow the lines of `guide`."""
+    """A decoded picture as a prompt with the pooled text [1, C] wants it; strokes and smoothing follow the lines of `guide`, or its own."""
     strokes, cells, smoothing = weights(rule, pooled, strength)[0].tolist()
     if smoothing:
         picture = smoothed(picture, guide, rule["smoothing"]["reach"], smoothing)

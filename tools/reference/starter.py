@@ -19,8 +19,8 @@ What happens, in full:
 5. DDIM without noise: the direction to the noise comes from `denoised` as it is, the next clean part from `denoised` clamped to
    clip_sample_range. The next abar is that of the next timestep in the list, and 1 after the last. (diffusers' DDIMScheduler takes
    timestep - 1000 // steps instead, which under linspace is another one.)
-6. With a finish.json the pixels are finished as far as the prompt and the strength want it (finishing.py). Strokes follow the lines of
-   the source, or the result's own where the source channels are low-passed or absent.
+6. With a finish.json the pixels are finished as far as the prompt and the strength want it (finishing.py). Strokes and smoothing
+   follow the lines of the source, or the result's own where the source channels are low-passed or absent.
 """
 import argparse
 import json
@@ -189,7 +189,7 @@ class Starter:
         pixels = self.to_pixels(latents)
         if not self.finish:
             return pixels
-        guide = source if self.low_pass_factor(strength) == 1 else pixels
+        guide = source if self.low_pass_factor(strength) == 1 else None
         return finished(pixels, guide, self.finish, texts[0][1], strength)
 
 

@@ -35,6 +35,10 @@ RUNS = {
         request=Request("pencil sketch", negative="blurry, low contrast", strength=0.93, guidance_scale=1.5, seed=1),
         keep=("source_channels", "start", *TEXTS, "denoised.0", "latents.0", "latents.8"),
     ),
+    # What else finishing does: strokes along the result's own lines, cells, smoothing.
+    "loose_strokes": dict(request=Request("oil painting", strength=0.93, seed=1), keep=()),
+    "cells": dict(request=Request("pixel art", seed=1), keep=()),
+    "smooth": dict(request=Request("sharp, detailed photo", strength=0.4, seed=1), keep=()),
     "text_only": dict(request=Request(PROMPT, strength=1.0, seed=1), keep=("start", "latents.9")),
 }
 

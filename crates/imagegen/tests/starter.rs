@@ -146,6 +146,19 @@ fn a_loose_run_with_a_low_passed_source_gives_the_reference() {
 }
 
 #[test]
+fn every_finish_gives_the_reference() {
+    let source = source(&reference("starter_source.png"));
+    for (name, prompt, strength) in [
+        ("starter_loose_strokes", "oil painting", 0.93),
+        ("starter_cells", "pixel art", 0.5),
+        ("starter_smooth", "sharp, detailed photo", 0.4),
+    ] {
+        let outcome = transform(model(), &source, strength, settings(prompt, 1));
+        assert_same_picture(name, &outcome.picture);
+    }
+}
+
+#[test]
 fn text_alone_gives_the_reference() {
     let prompt = "oil painting, impressionist style, warm palette";
     let request = Generate {

@@ -159,8 +159,9 @@ pub fn inpaint(
     let latents = replace(ended(noised, plan.schedule.final_sigma()), &known, &never);
     let pixels = without(shift.as_ref(), decoded(&latents, networks.codec)?)?;
     let guide = Some(request.read()).filter(|_| low_pass.is_none_or(|factor| factor == 1));
+    let finished = networks.finished(pixels.clone(), guide, plan.strength)?;
     Ok(Outcome {
-        pixels: networks.finished(pixels, guide, plan.strength)?,
+        pixels: request.covered(pixels, &finished),
         latents: Some(latents),
         facts: facts(&plan, low_pass),
     })
@@ -229,6 +230,20 @@ impl Inpaint<'_> {
             .condition(&pixels)
             .map_err(Error::failed(Stage::Condition))?;
         finite(channels, Stage::Condition)
+    }
+
+    /// `pixels`, as far as they are covered on the way to what they are `finished`.
+    fn covered(&self, mut pixels: Tensor, finished: &Tensor) -> Tensor {
+        let both = pixels
+            .data_mut()
+            .chunks_exact_mut(3)
+            .zip(finished.data().chunks_exact(3));
+        for ((pixel, finished), &coverage) in both.zip(self.mask.data()) {
+            for (value, &finished) in pixel.iter_mut().zip(finished) {
+                *value += coverage * (finished - *value);
+            }
+        }
+        pixels
     }
 
     /// The source with everything blanked to mid grey that is covered at all.

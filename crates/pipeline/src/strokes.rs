@@ -6,6 +6,7 @@ use imagegen_engine::Tensor;
 
 use crate::Error;
 use crate::conditioning::{block_means, enlarged};
+use crate::elementwise::zip;
 
 /// Side, in pixels, of the cells in which directions are averaged.
 const CELL: usize = 4;
@@ -36,7 +37,7 @@ impl Strokes {
     /// `pixels` `[1, H, W, 3]` in -1..1, drawn out along the lines of `guide` of the same shape, or along their own;
     /// as they are at weight 0.
     ///
-    /// Fails unless `guide` has the shape of `pixels`.
+    /// Fails for pixels of another shape, and unless `guide` has the same.
     pub fn drawn(&self, pixels: Tensor, guide: Option<&Tensor>) -> Result<Tensor, Error> {
         let share = self.weight.min(1.0);
         let how = (self.reach * self.weight, share, SHARPENING * share);
@@ -47,7 +48,7 @@ impl Strokes {
 /// `pixels` `[1, H, W, 3]`, a share of the way to means of `reach` pixels to either side along the lines of `guide` of
 /// the same shape, or along their own: what takes noise away and keeps edges. All of it from a share of 1 on.
 ///
-/// Fails unless `guide` has the shape of `pixels`.
+/// Fails for pixels of another shape, and unless `guide` has the same.
 pub fn smoothed(
     pixels: Tensor,
     guide: Option<&Tensor>,
@@ -65,7 +66,7 @@ fn along_lines(
     if share <= 0.0 {
         return Ok(pixels);
     }
-    let [_, h, w, _] = pixels.nhwc("picture")?;
+    let [h, w] = picture_size(&pixels)?;
     let guide = guide.unwrap_or(&pixels);
     if guide.shape() != pixels.shape() {
         let expected = format!("{:?}", pixels.shape());
@@ -74,18 +75,37 @@ fn along_lines(
     let lines = directions(guide.data(), [h, w]);
     let long = integrals(pixels.data(), &lines, [h, w], reach);
     drop(lines);
-    let smooth = match sharpening > 0.0 {
-        true => blurred(&long, [h, w, COLOURS], SHARPENING_BLUR),
-        false => long.clone(),
+    let sharp = match sharpening > 0.0 {
+        true => sharpened(long, [h, w], sharpening as f32),
+        false => long,
     };
-    let (share, sharpening) = (share as f32, sharpening as f32);
-    let mut drawn = pixels;
-    let both = long.iter().zip(&smooth);
-    for (value, (&long, &smooth)) in drawn.data_mut().iter_mut().zip(both) {
-        let sharp = (long + sharpening * (long - smooth)).clamp(-1.0, 1.0);
-        *value += share * (sharp - *value);
+    let share = share as f32;
+    Ok(zip(
+        "strokes",
+        &pixels,
+        &Tensor::new([1, h, w, COLOURS], sharp)?,
+        |from, to| from + share * (to - from),
+    )?)
+}
+
+/// `pixels` with `amount` of what a blur takes away on top, within -1..1.
+fn sharpened(mut pixels: Vec<f32>, [h, w]: [usize; 2], amount: f32) -> Vec<f32> {
+    let smooth = blurred(&pixels, [h, w, COLOURS], SHARPENING_BLUR);
+    for (value, smooth) in pixels.iter_mut().zip(smooth) {
+        *value = (*value + amount * (*value - smooth)).clamp(-1.0, 1.0);
     }
-    Ok(drawn)
+    pixels
+}
+
+/// Height and width of `[1, H, W, 3]`; fails for other shapes and for a picture without pixels.
+pub(crate) fn picture_size(pixels: &Tensor) -> Result<[usize; 2], Error> {
+    match pixels.nhwc("picture")? {
+        [1, h, w, COLOURS] if h > 0 && w > 0 => Ok([h, w]),
+        _ => {
+            let shape = pixels.shape();
+            Err(imagegen_engine::Error::shape("picture", shape, "[1, H, W, 3]").into())
+        }
+    }
 }
 
 /// The unit vector (x, y) along the lines at every pixel of a picture in -1..1.
@@ -345,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guide_of_another_size_is_refused() {
+    fn pictures_and_guides_of_other_shapes_are_refused() {
         let error = strokes(1.0)
             .drawn(
                 picture([16, 16], |_, _| 0.0),
@@ -354,5 +374,9 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("guide"), "{error}");
+        for shape in [[2, 16, 16, 3], [1, 16, 16, 1], [1, 0, 16, 3]] {
+            let error = strokes(1.0).drawn(Tensor::zeros(shape), None).unwrap_err();
+            assert!(error.to_string().contains("[1, H, W, 3]"), "{error}");
+        }
     }
 }

@@ -7,9 +7,10 @@ use std::cell::{Cell, RefCell};
 use common::{stable_diffusion, starter};
 use imagegen_engine::random::Generator;
 use imagegen_pipeline::{
-    BoxedError, Colours, Conditioning, ConditioningRule, Error, Img2Img, LatentCodec, Network,
-    Networks, Noise, NoiseKind, PatchLatents, Prompt, Relation, Sampler, Settings, Silent, Spacing,
-    Stage, Start, Strength, StrengthRule, Tensor, Text2Img, TrainingSchedule, img2img, text2img,
+    BoxedError, Colours, Conditioning, ConditioningRule, Error, Finish, FinishRule, Img2Img,
+    LatentCodec, Network, Networks, Noise, NoiseKind, PatchLatents, Prompt, Relation, Sampler,
+    Settings, Silent, Spacing, Stage, Start, Strength, StrengthRule, Strokes, Tensor, Text2Img,
+    TrainingSchedule, img2img, text2img,
 };
 
 /// Pulls towards a colour of its own; sees the source channels if there are any.
@@ -88,6 +89,15 @@ fn settings(sampler: Sampler, rule: StrengthRule) -> Settings {
 }
 
 fn run(source: &Tensor, strength: f64, settings: Settings) -> imagegen_pipeline::Outcome {
+    run_finished(source, strength, settings, None)
+}
+
+fn run_finished(
+    source: &Tensor,
+    strength: f64,
+    settings: Settings,
+    finish: Option<Finish>,
+) -> imagegen_pipeline::Outcome {
     let strength = Strength::new(strength).expect("the test's strengths are in range");
     let (training, conditioning) = (starter(settings.sampler), rule());
     let mut codec = PatchLatents::new(4, 1.7, 16).expect("sound numbers");
@@ -98,7 +108,7 @@ fn run(source: &Tensor, strength: f64, settings: Settings) -> imagegen_pipeline:
         training: &training,
         conditioning: Some(&conditioning),
         refiner: None,
-        finish: None,
+        finish,
     };
     img2img(
         &Img2Img {
@@ -110,6 +120,40 @@ fn run(source: &Tensor, strength: f64, settings: Settings) -> imagegen_pipeline:
         &mut Silent,
     )
     .expect("a sound request")
+}
+
+#[test]
+fn strokes_follow_the_source_where_the_network_sees_it_sharply_and_else_the_result() {
+    let (source, settings) = (
+        picture(5),
+        settings(Sampler::Ddim { eta: 0.0 }, StrengthRule::Share),
+    );
+    let strokes = |weight| Finish {
+        rule: FinishRule {
+            strokes: (4.0, Vec::new()),
+            cells: (8, Vec::new()),
+            smoothing: (0.5, Vec::new()),
+        },
+        strokes: weight,
+        cells: 0.0,
+        smoothing: 0.0,
+    };
+    let by_hand = Strokes {
+        reach: 4.0,
+        weight: 1.0,
+    };
+    for (strength, guide) in [(0.5, Some(&source)), (0.93, None), (1.0, None)] {
+        let plain = run(&source, strength, settings);
+        let finished = run_finished(&source, strength, settings, Some(strokes(1.0)));
+        let want = by_hand.drawn(plain.pixels.clone(), guide).unwrap();
+        assert_eq!(finished.pixels, want, "strength {strength}");
+        assert_ne!(finished.pixels, plain.pixels, "strength {strength}");
+        assert_eq!(finished.latents, plain.latents, "strength {strength}");
+        let unasked = run_finished(&source, strength, settings, Some(strokes(0.0)));
+        assert_eq!(unasked.pixels, plain.pixels, "strength {strength}");
+    }
+    let untouched = run_finished(&source, 0.0, settings, Some(strokes(1.0)));
+    assert_eq!(untouched.pixels, source);
 }
 
 #[test]

@@ -5,9 +5,10 @@ mod common;
 use common::starter;
 use imagegen_engine::random::Generator;
 use imagegen_pipeline::{
-    BoxedError, Colours, Conditioning, ConditioningRule, Error, Img2Img, Inpaint, MaskedContent,
-    Network, Networks, NoiseKind, Outcome, PatchLatents, Prompt, Relation, Sampler, Settings,
-    Silent, Spacing, Strength, StrengthRule, Tensor, Text2Img, img2img, inpaint, text2img,
+    BoxedError, Colours, Conditioning, ConditioningRule, Error, Finish, FinishRule, Img2Img,
+    Inpaint, MaskedContent, Network, Networks, NoiseKind, Outcome, PatchLatents, Prompt, Relation,
+    Sampler, Settings, Silent, Spacing, Strength, StrengthRule, Tensor, Text2Img, celled, img2img,
+    inpaint, text2img,
 };
 
 /// Sides of the test's pictures, in pixels; cells of latents have 4.
@@ -164,6 +165,41 @@ fn change(one: &Tensor, two: &Tensor, of: impl Fn(usize, usize) -> bool) -> f64 
 /// Whether a pixel lies in a cell of which the box covers something.
 fn in_cells(x: usize, y: usize) -> bool {
     (12..32).contains(&x) && (8..20).contains(&y)
+}
+
+#[test]
+fn a_finish_goes_as_far_as_the_mask_covers() {
+    let source = picture(3);
+    let mask = mask(|x, y| match (boxed(x, y) > 0.0, x < 20) {
+        (false, _) => 0.0,
+        (true, true) => 1.0,
+        (true, false) => 0.5,
+    });
+    let request = request(&source, &source, &mask);
+    let painted = |finish: Option<Finish>| {
+        with_networks(request.settings.sampler, true, |networks| {
+            networks.finish = finish;
+            inpaint(&request, networks, &mut Silent).unwrap().pixels
+        })
+    };
+    let finish = Finish {
+        rule: FinishRule {
+            strokes: (4.0, Vec::new()),
+            cells: (8, Vec::new()),
+            smoothing: (0.5, Vec::new()),
+        },
+        strokes: 0.0,
+        cells: 1.0,
+        smoothing: 0.0,
+    };
+    let (plain, finished) = (painted(None), painted(Some(finish)));
+    let whole = celled(plain.clone(), 8, 1.0).unwrap();
+    let pixels = plain.data().iter().zip(whole.data()).zip(finished.data());
+    for (index, ((plain, whole), got)) in pixels.enumerate() {
+        let want = plain + mask.data()[index / 3] * (whole - plain);
+        assert_eq!(*got, want, "number {index}");
+    }
+    assert_ne!(plain, finished);
 }
 
 #[test]

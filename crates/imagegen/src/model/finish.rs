@@ -9,6 +9,8 @@ use crate::Error;
 
 /// The most pixels that strokes may reach.
 const REACH: f64 = 16.0;
+/// The largest weight and bias.
+const MOST: f64 = 1e6;
 /// The largest side of a cell.
 const SIDE: usize = 64;
 /// What is weighed: strokes, cells and smoothing.
@@ -52,6 +54,12 @@ impl Layer {
             terms.map(|(weight, value)| weight * value).sum::<f64>() + bias
         };
         self.weights.iter().zip(&self.biases).map(row).collect()
+    }
+
+    /// Whether sums of its numbers are numbers.
+    fn is_sane(&self) -> bool {
+        let sane = |number: &f64| number.abs() <= MOST;
+        self.weights.iter().flatten().chain(&self.biases).all(sane)
     }
 
     fn has_shape(&self, [outputs, inputs]: [usize; 2]) -> bool {
@@ -123,6 +131,10 @@ impl TextFinish {
                 let [outputs, inputs] = shape;
                 let expected = format!("{outputs} rows of {inputs} weights, {outputs} biases");
                 return Err(wrong(field, "another shape".to_owned(), &expected));
+            }
+            if !layer.is_sane() {
+                let expected = format!("numbers up to {MOST}");
+                return Err(wrong(field, "larger numbers".to_owned(), &expected));
             }
         }
         Ok(Some(Self {
@@ -235,6 +247,11 @@ mod tests {
                 "\"strokes.weight_by_strength\"",
             ),
             ("[[2.0], ", "[[2.0, 1.0], ", shape),
+            (
+                "[[2.0], ",
+                "[[2e307], ",
+                "\"out\" is larger numbers, expected numbers up to 1000000",
+            ),
             ("\"cells\"", "\"cell\"", "finish.json"),
         ];
         for (from, to, want) in cases {

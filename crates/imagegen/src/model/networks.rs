@@ -82,7 +82,9 @@ impl<B: Backend> Networks<B> {
         };
         check_wiring(&config, conditioning.as_ref(), codec.channels(), &texts)?;
         let finish = parts.finish.clone();
-        if let Some(finish) = finish.as_ref().filter(|f| f.channels() != texts.pooled()) {
+        if let Some(finish) = &finish
+            && finish.channels() != texts.pooled()
+        {
             let subject = "the number of weights in a row of finish.json field \"hidden\"";
             let expected = format!("{}, the channels of the pooled text", texts.pooled());
             return Err(Error::setting(subject, finish.channels(), expected));

@@ -47,8 +47,11 @@ impl Model {
             of: planned.runs + planned.hires.as_ref().map_or(0, |second| second.runs),
             inner: &mut *watcher,
         };
+        let mut aids = self.aids(&request.settings)?;
+        // A picture is finished once, at its size.
+        aids.finishes = planned.hires.is_none();
         let mut run = self.carry_out(
-            (&planned.texts, self.aids(&request.settings)?),
+            (&planned.texts, aids),
             (planned.pipeline, planned.runs),
             &mut first,
             |settings, networks, progress| {

@@ -74,6 +74,7 @@ impl Model {
             codec: self.codec_of(settings),
             refined: self.refined(settings)?,
             precision: settings.sampling.precision,
+            finishes: true,
             cache_interval: settings.sampling.cache_interval.unwrap_or(1),
         })
     }
@@ -127,7 +128,10 @@ impl Model {
             parts: &weights,
             training: &training,
             conditioning: self.conditioning(),
-            finish: self.finish(&heard.prompt, &weights),
+            finish: match aids.finishes {
+                true => self.finish(&heard.prompt, &weights),
+                false => None,
+            },
             refiner: later.as_ref().map(|(refined, _, training)| Refiner {
                 network: &later_network,
                 parts: &weights,
@@ -155,6 +159,8 @@ pub(crate) struct Aids<'m> {
     refined: Option<Refined<'m>>,
     precision: Precision,
     cache_interval: usize,
+    /// Whether results are finished, where the model does that.
+    pub(crate) finishes: bool,
 }
 
 /// What a model hears of the texts of a run.

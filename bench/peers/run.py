@@ -41,6 +41,7 @@ def read_arguments():
     parser.add_argument("--markdown", type=Path, help="file to write the tables to")
     parser.add_argument("--hold", help="command that keeps the machine quiet while the command it is given runs; asked for around timed runs")
     parser.add_argument("--scaling", action="store_true", help="instead: what our engine costs by pixels, batch, steps and threads")
+    parser.add_argument("--plot", help="with --scaling: an SVG of the cost by pixels")
     parser.add_argument("--show", action="store_true", help="only print what the file of results holds")
     parser.add_argument("--no-setup", action="store_true", help="run with this Python and what is built")
     return parser.parse_args()

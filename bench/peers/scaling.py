@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import peer as peers
+import plot
 import table
 from run import Hold
 from work import PROMPT, SOURCE, make_inputs, make_models
@@ -90,9 +91,10 @@ def run(arguments):
     log = (models / "out" / "peers.log").open("a")
     lines = [f"{table.machine(arguments.threads)}; {peers.version(OURS)}.", ""]
     with Hold(arguments.hold):
-        lines += pixels_table("One step of the starter, with guidance", [(side**2, starter(arguments, models, side)[1]) for side in SIDES])
+        by_size = {"One step of the starter, with guidance": [(side**2, starter(arguments, models, side)[1]) for side in SIDES]}
         for title, name in (("UNet of SD 1.5, batch 1", "unet_1"), ("AutoencoderKL, decode", "kl_decode")):
-            points = [(side**2, timed_network(name, arguments, models, log, side // 8)) for side in SIDES]
+            by_size[title] = [(side**2, timed_network(name, arguments, models, log, side // 8)) for side in SIDES]
+        for title, points in by_size.items():
             lines += pixels_table(title, points)
         batches = [(batch, timed_network("unet_1", arguments, models, log, 32, batch)) for batch in (1, 2, 4)]
         lines += other_table("UNet of SD 1.5 at 256x256, by batch", "batch", batches)
@@ -104,5 +106,9 @@ def run(arguments):
         lines += [f"| {count} | {table.number(seconds)} | {times[0][1] / seconds:.2f} |" for count, seconds in times] + [""]
     text = "\n".join(lines)
     print(text)
+    if arguments.plot:
+        costs = {title: [(f"{side}²", seconds / side**2) for side, (_, seconds) in zip(SIDES, points)] for title, points in by_size.items()}
+        of_the_first = {title: [(label, cost / points[0][1]) for label, cost in points] for title, points in costs.items()}
+        plot.chart(arguments.plot, "Seconds per pixel, of those at 256²: a level line is linear cost", "pixels", of_the_first)
     if arguments.markdown:
         Path(arguments.markdown).write_text(text, encoding="utf-8")

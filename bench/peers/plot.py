@@ -28,5 +28,5 @@ def chart(path, title, unit, series):
         drawn = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
         lines += [f'<path d="M{drawn}" fill="none" stroke="{colour}" stroke-width="2"/>']
         lines += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places]
-        lines += [text(LEFT + 8, TOP + 14 + 16 * number, name, "start", colour)]
+        lines += [text(LEFT + 8, HEIGHT - BOTTOM - 14 - 16 * number, name, "start", colour)]
     Path(path).write_text("\n".join([*lines, "</svg>", ""]), encoding="utf-8")

@@ -91,9 +91,12 @@ def run(arguments):
     log = (models / "out" / "peers.log").open("a")
     lines = [f"{table.machine(arguments.threads)}; {peers.version(OURS)}.", ""]
     with Hold(arguments.hold):
-        by_size = {"One step of the starter, with guidance": [(side**2, starter(arguments, models, side)[1]) for side in SIDES]}
+        by_size = {}
         for title, name in (("UNet of SD 1.5, batch 1", "unet_1"), ("AutoencoderKL, decode", "kl_decode")):
             by_size[title] = [(side**2, timed_network(name, arguments, models, log, side // 8)) for side in SIDES]
+        # The starter works at no more than its own size.
+        steps = [(side**2, starter(arguments, models, side)[1]) for side in SIDES if side <= 512]
+        by_size["One step of the starter, with guidance"] = steps
         for title, points in by_size.items():
             lines += pixels_table(title, points)
         batches = [(batch, timed_network("unet_1", arguments, models, log, 32, batch)) for batch in (1, 2, 4)]

@@ -126,13 +126,8 @@ pub fn low_pass(pixels: &Tensor, factor: usize) -> Result<Tensor, imagegen_engin
         for row in &rows {
             for column in &columns {
                 for channel in 0..c {
-                    let across = |y| {
-                        let (left, right) =
-                            (mean(y, column.low, channel), mean(y, column.high, channel));
-                        left + column.share * (right - left)
-                    };
-                    let (top, bottom) = (across(row.low), across(row.high));
-                    data.push((top + row.share * (bottom - top)) as f32);
+                    let between = between(row, column, |y, x| mean(y, x, channel));
+                    data.push(between as f32);
                 }
             }
         }
@@ -160,9 +155,19 @@ pub(crate) fn block_means(picture: &[f32], [h, w, c]: [usize; 3], factor: usize)
 
 /// Where a pixel of the enlarged picture lies between two blocks.
 pub(crate) struct Between {
-    pub(crate) low: usize,
-    pub(crate) high: usize,
-    pub(crate) share: f64,
+    low: usize,
+    high: usize,
+    share: f64,
+}
+
+/// The number between the four blocks around a pixel, in straight lines; `at` says a block's by row and column.
+pub(crate) fn between(row: &Between, column: &Between, at: impl Fn(usize, usize) -> f64) -> f64 {
+    let across = |y| {
+        let (left, right) = (at(y, column.low), at(y, column.high));
+        left + column.share * (right - left)
+    };
+    let (top, bottom) = (across(row.low), across(row.high));
+    top + row.share * (bottom - top)
 }
 
 /// Where each pixel of a side of so many lies between blocks of `factor` pixels.

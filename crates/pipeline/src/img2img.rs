@@ -56,13 +56,15 @@ pub(crate) struct Wiring<'r, 'n> {
 }
 
 impl<'r, 'n> Networks<'r, 'n> {
-    /// Decoded `pixels`, finished along the lines of `guide`, or along their own.
+    /// Decoded `pixels`, finished along the lines of the source, or along their own where there is none or the network
+    /// saw it low-passed by another factor than 1.
     pub(crate) fn finished(
         &self,
         pixels: Tensor,
-        guide: Option<&Tensor>,
+        (source, low_pass): (Option<&Tensor>, Option<usize>),
         strength: Strength,
     ) -> Result<Tensor, Error> {
+        let guide = source.filter(|_| low_pass.is_none_or(|factor| factor == 1));
         match &self.finish {
             Some(finish) => finish.done(pixels, guide, strength),
             None => Ok(pixels),
@@ -376,9 +378,8 @@ fn carry_out(
     )?;
     let latents = ended(noised, left);
     let pixels = without(shift.as_ref(), decoded(&latents, networks.codec)?)?;
-    let guide = source.filter(|_| low_pass_factor.is_none_or(|factor| factor == 1));
     Ok(Outcome {
-        pixels: networks.finished(pixels, guide, plan.strength)?,
+        pixels: networks.finished(pixels, (source, low_pass_factor), plan.strength)?,
         latents: Some(latents),
         facts: Facts {
             runs,

@@ -158,10 +158,16 @@ pub fn inpaint(
     let never = denoiser.held(plan.runs.saturating_sub(1));
     let latents = replace(ended(noised, plan.schedule.final_sigma()), &known, &never);
     let pixels = without(shift.as_ref(), decoded(&latents, networks.codec)?)?;
-    let guide = Some(request.read()).filter(|_| low_pass.is_none_or(|factor| factor == 1));
-    let finished = networks.finished(pixels.clone(), guide, plan.strength)?;
+    let pixels = match networks.finish {
+        None => pixels,
+        Some(_) => {
+            let seen = (Some(request.read()), low_pass);
+            let finished = networks.finished(pixels.clone(), seen, plan.strength)?;
+            request.covered(pixels, &finished)
+        }
+    };
     Ok(Outcome {
-        pixels: request.covered(pixels, &finished),
+        pixels,
         latents: Some(latents),
         facts: facts(&plan, low_pass),
     })
@@ -219,28 +225,22 @@ impl Inpaint<'_> {
     /// strength allows, at strength 1 nothing.
     fn source_channels(&self, factor: usize, codec: &mut dyn LatentCodec) -> Result<Tensor, Error> {
         let sharp = self.read();
-        let mut pixels = low_pass(sharp, factor)?;
-        let colours = sharp.data().chunks_exact(3).zip(self.mask.data());
-        for (pixel, (sharp, &coverage)) in pixels.data_mut().chunks_exact_mut(3).zip(colours) {
-            for (value, &sharp) in pixel.iter_mut().zip(sharp) {
-                *value = sharp + coverage * (*value - sharp);
-            }
-        }
+        let pixels = self.covered(sharp.clone(), &low_pass(sharp, factor)?);
         let channels = codec
             .condition(&pixels)
             .map_err(Error::failed(Stage::Condition))?;
         finite(channels, Stage::Condition)
     }
 
-    /// `pixels`, as far as they are covered on the way to what they are `finished`.
-    fn covered(&self, mut pixels: Tensor, finished: &Tensor) -> Tensor {
+    /// `pixels`, as far as they are covered on the way to those of `changed`.
+    fn covered(&self, mut pixels: Tensor, changed: &Tensor) -> Tensor {
         let both = pixels
             .data_mut()
             .chunks_exact_mut(3)
-            .zip(finished.data().chunks_exact(3));
-        for ((pixel, finished), &coverage) in both.zip(self.mask.data()) {
-            for (value, &finished) in pixel.iter_mut().zip(finished) {
-                *value += coverage * (finished - *value);
+            .zip(changed.data().chunks_exact(3));
+        for ((pixel, changed), &coverage) in both.zip(self.mask.data()) {
+            for (value, &changed) in pixel.iter_mut().zip(changed) {
+                *value += coverage * (changed - *value);
             }
         }
         pixels

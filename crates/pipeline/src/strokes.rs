@@ -5,7 +5,7 @@
 use imagegen_engine::Tensor;
 
 use crate::Error;
-use crate::conditioning::{block_means, enlarged};
+use crate::conditioning::{between, block_means, enlarged};
 use crate::elementwise::zip;
 
 /// Side, in pixels, of the cells in which directions are averaged.
@@ -127,13 +127,9 @@ fn directions(picture: &[f32], [h, w]: [usize; 2]) -> Vec<[f32; 2]> {
     for row in &rows {
         for column in &columns {
             let part = |part: usize| {
-                let at = |y: usize, x: usize| tensors[(y * cells[1] + x) * COLOURS + part];
-                let across = |y: usize| {
-                    let left = at(y, column.low);
-                    left + column.share * (at(y, column.high) - left)
-                };
-                let top = across(row.low);
-                top + row.share * (across(row.high) - top)
+                between(row, column, |y, x| {
+                    tensors[(y * cells[1] + x) * COLOURS + part]
+                })
             };
             lines.push(along_edge([part(0), part(1), part(2)]));
         }
@@ -201,8 +197,8 @@ fn integrals(pixels: &[f32], lines: &[[f32; 2]], [h, w]: [usize; 2], reach: f64)
                 x = (x + last[0]).clamp(0.0, right);
                 y = (y + last[1]).clamp(0.0, bottom);
                 let share = (reach - step as f64).min(1.0) as f32;
-                let between = sampled(pixels, [h, w], [y, x]);
-                for (sum, value) in sum.iter_mut().zip(between) {
+                let colour = sampled(pixels, [h, w], [y, x]);
+                for (sum, value) in sum.iter_mut().zip(colour) {
                     *sum += share * value;
                 }
             }

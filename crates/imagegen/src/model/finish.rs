@@ -5,6 +5,7 @@ use imagegen_engine::Tensor;
 use imagegen_pipeline::{Factors, Finish, FinishRule};
 use serde::Deserialize;
 
+use super::latents::is_by_strength;
 use crate::Error;
 
 /// The most pixels that strokes may reach.
@@ -110,11 +111,7 @@ impl TextFinish {
             ("cells", &cells.weight_by_strength),
             ("smoothing", &smoothing.weight_by_strength),
         ] {
-            let rising = factors.windows(2).all(|pair| pair[0].0 < pair[1].0);
-            let sound = |&(strength, factor): &(f64, f64)| {
-                (0.0..=1.0).contains(&strength) && (0.0..=2.0).contains(&factor)
-            };
-            if !rising || !factors.iter().all(sound) {
+            if !is_by_strength(factors, 2.0) {
                 return Err(wrong(
                     &format!("{name}.weight_by_strength"),
                     format!("{factors:?}"),

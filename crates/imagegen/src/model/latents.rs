@@ -83,11 +83,7 @@ impl LatentsFile {
         };
         if let Some(rule) = &file.source_conditioning {
             let points = &rule.change_by_strength;
-            let rising = points.windows(2).all(|pair| pair[0].0 < pair[1].0);
-            let sound = |&(strength, share): &(f64, f64)| {
-                (0.0..=1.0).contains(&strength) && (0.0..=4.0).contains(&share)
-            };
-            if !rising || !points.iter().all(sound) {
+            if !is_by_strength(points, 4.0) {
                 let expected = "rising strengths of 0 to 1, each with a share of 0 to 4";
                 return Err(wrong(
                     "source_conditioning.change_by_strength",
@@ -118,4 +114,13 @@ impl LatentsFile {
             native: defaults,
         })
     }
+}
+
+/// Whether strengths of 0 to 1 rise from point to point, each with a number of 0 to `most`.
+pub(super) fn is_by_strength(points: &[(f64, f64)], most: f64) -> bool {
+    let rising = points.windows(2).all(|pair| pair[0].0 < pair[1].0);
+    let sound = |&(strength, number): &(f64, f64)| {
+        (0.0..=1.0).contains(&strength) && (0.0..=most).contains(&number)
+    };
+    rising && points.iter().all(sound)
 }

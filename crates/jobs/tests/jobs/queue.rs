@@ -38,7 +38,7 @@ fn jobs_run_in_the_order_they_came_and_know_their_places() {
         .collect();
     assert!(started.is_sorted() && started[0].is_some(), "{started:?}");
     // Everybody behind was told that the place changed.
-    let places: Vec<_> = heard(&mut events)
+    let places: Vec<_> = said(&mut events, &last.id)
         .into_iter()
         .filter_map(|event| match event {
             Event::Changed(job) if job.id == last.id => Some((job.state, job.position)),

@@ -215,8 +215,16 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
 
 def _save_module(folder: Path, name: str, weights: dict[str, Tensor]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    halves = {key: value.half() for key, value in weights.items()}
+    halves = {key: value.half().contiguous() for key, value in weights.items()}
     save_file(halves, folder / name, metadata={"format": "pt"})
+
+
+def save_network(folder: Path, unet: UNet2DConditionModel, weights: dict[str, Tensor]) -> None:
+    """Write a UNet's weights and configuration as diffusers does, in half precision."""
+    _save_module(folder, "diffusion_pytorch_model.safetensors", weights)
+    config = json.loads(unet.to_json_string())
+    config.pop("_name_or_path", None)
+    _write_json(folder / "config.json", config)
 
 
 def save_folder(
@@ -231,15 +239,12 @@ def save_folder(
     `used_tokens` is a bool per token: embeddings of tokens no caption used become the mean of
     the used ones, so that unknown words change little.
     """
-    _save_module(out / "unet", "diffusion_pytorch_model.safetensors", _float_weights(unet))
+    save_network(out / "unet", unet, _float_weights(unet))
     weights = _float_weights(text)
     if used_tokens is not None and used_tokens.any():
         table = weights["text_model.embeddings.token_embedding.weight"]
         table[~used_tokens] = table[used_tokens].mean(0)
     _save_module(out / "text_encoder", "model.safetensors", weights)
-    unet_config = json.loads(unet.to_json_string())
-    unet_config.pop("_name_or_path", None)
-    _write_json(out / "unet" / "config.json", unet_config)
     text_config = text.config.to_dict()
     text_config.update(architectures=["CLIPTextModel"], torch_dtype="float16")
     for key in ("_name_or_path", "_attn_implementation_autoset", "dtype"):

@@ -24,6 +24,14 @@ from model import denoised, from_latents, low_pass, timesteps_of, to_latents
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tools" / "reference"))
 from finishing import finished  # noqa: E402
+from washing import (  # noqa: E402
+    colours_of,
+    darkness,
+    grid_of,
+    network_input,
+    share_of,
+    washed,
+)
 
 SIZE_MULTIPLE = 16
 
@@ -90,6 +98,13 @@ class Starter:
         self.finish: dict[str, Any] | None = None
         if finish.exists():
             self.finish = json.loads(finish.read_text("utf-8"))
+        self.wash: dict[str, Any] | None = None
+        if (folder / "wash").exists():
+            self.wash = json.loads((folder / "wash" / "wash.json").read_text("utf-8"))
+            network = UNet2DConditionModel.from_pretrained(
+                folder / "wash", torch_dtype=torch.float32
+            )
+            self._wash_unet = network.eval().to(self.device)
         self._change: list[tuple[float, float]] = conditioning.get("change_by_strength", [(0, 1)])
 
     @torch.no_grad()
@@ -113,6 +128,25 @@ class Starter:
             texts = pooled[n : n + 1]
             results.append(finished(pixels[n : n + 1], guide, self.finish, texts, strength))
         return torch.cat(results)
+
+    @torch.no_grad()
+    def with_wash(self, pixels: Tensor, prompt: str, strength: float, seed: int) -> Tensor:
+        """Put colours under the lines of one picture, as far as it is a drawing."""
+        share = share_of(pixels, self.wash, strength) if self.wash and strength < 1 else 0
+        if share <= 0:
+            return pixels
+        dark = darkness(pixels, grid_of(*pixels.shape[-2:]))
+        hidden, pooled = self.embed([prompt, ""])
+        guided, without = self._wash_unet(
+            network_input(dark).float().expand(2, -1, -1, -1),
+            0,
+            encoder_hidden_states=hidden,
+            class_labels=pooled,
+            return_dict=False,
+        )[0].split(1)
+        logits = without + self.wash["guidance_scale"] * (guided - without)
+        preference = torch.randn(logits.shape[1], generator=torch.Generator().manual_seed(seed))
+        return washed(pixels, colours_of(logits, self.wash, preference), dark, share)
 
     def _low_pass_factor(self, strength: float) -> int:
         for limit, factor in self._low_pass:
@@ -140,6 +174,12 @@ class Starter:
         guidance = settings.guidance_scale
         guidance = defaults["guidance_scale"] if guidance is None else guidance
         pixels = pixels.expand(count, -1, -1, -1).to(self.device)
+        pixels = torch.cat(
+            [
+                self.with_wash(one[None], prompt, strength, settings.seed)
+                for one, prompt in zip(pixels, prompts, strict=True)
+            ]
+        )
         latents = to_latents(pixels)
         source = self._source_channels(pixels, strength)
         prompt = self.embed(prompts)

@@ -188,7 +188,7 @@ def ink(image: Image, seed: int) -> Image:
     return to_bytes(grey_to_bgr(np.clip((inked - 0.15) / 0.7, 0, 1)))
 
 
-def _outlines(image: Image, width: float) -> Image:
+def outlines(image: Image, width: float) -> Image:
     """Draw thin dark lines where a difference of Gaussians of deviation `width` is negative."""
     tone = grey(cv2.bilateralFilter(image, 9, 50, 7))
     difference = gaussian_filter(tone, width) - 0.985 * gaussian_filter(tone, 1.78 * width)
@@ -199,7 +199,7 @@ def _outlines(image: Image, width: float) -> Image:
 def line_sketch(image: Image, seed: int) -> Image:
     """Thin outlines on white, the input of sketch to picture."""
     del seed  # nothing in this style is random
-    return _outlines(image, 0.9)
+    return outlines(image, 0.9)
 
 
 def comic(image: Image, seed: int) -> Image:
@@ -213,7 +213,7 @@ def comic(image: Image, seed: int) -> Image:
     hsv[..., 2] = (below + soft_step) / levels * 255
     hsv[..., 1] = np.clip(hsv[..., 1] * 1.45 + 8, 0, 255)
     colour = cv2.cvtColor(np.clip(hsv, 0, 255).astype(np.uint8), cv2.COLOR_HSV2BGR)
-    return to_bytes(to_float(colour) * to_float(_outlines(image, 1.5)) ** 1.3)
+    return to_bytes(to_float(colour) * to_float(outlines(image, 1.5)) ** 1.3)
 
 
 def _pixel_art(image: Image, cells: int, colours: int) -> Image:

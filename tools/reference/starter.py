@@ -19,7 +19,9 @@ What happens, in full:
 5. DDIM without noise: the direction to the noise comes from `denoised` as it is, the next clean part from `denoised` clamped to
    clip_sample_range. The next abar is that of the next timestep in the list, and 1 after the last. (diffusers' DDIMScheduler takes
    timestep - 1000 // steps instead, which under linspace is another one.)
-6. With a finish.json the pixels are finished as far as the prompt and the strength want it (finishing.py). Strokes and smoothing
+6. With a wash/ a source that is a line drawing gets colours under its lines before all this, where it is read at all, as far as the
+   strength wants it (washing.py); a small UNet says which, for the prompt. Their noise is of a stream of its own, of the same seed.
+7. With a finish.json the pixels are finished as far as the prompt and the strength want it (finishing.py). Strokes and smoothing
    follow the lines of the source, or the result's own where the source channels are low-passed or absent.
 """
 import argparse
@@ -36,6 +38,7 @@ from transformers import CLIPTextModel, CLIPTokenizerFast
 
 from finishing import finished
 from output import STARTER_MODEL
+from washing import colours_of, darkness, grid_of, network_input, share_of, washed
 
 GRID = 16
 
@@ -76,6 +79,10 @@ class Starter:
         self.latents = json.loads((folder / "latents.json").read_text())
         finish = folder / "finish.json"
         self.finish = json.loads(finish.read_text()) if finish.exists() else None
+        self.wash = None
+        if (folder / "wash").exists():
+            self.wash = json.loads((folder / "wash" / "wash.json").read_text())
+            self.wash_unet = UNet2DConditionModel.from_pretrained(folder, subfolder="wash", torch_dtype=dtype).eval()
         self.scheduler = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
         expected = {
             "beta_schedule": "linear",
@@ -157,6 +164,24 @@ class Starter:
         without = predict(*uncond)
         return without + guidance_scale * (predict(*cond) - without)
 
+    @torch.no_grad()
+    def with_wash(self, source, prompt, strength, seed):
+        """The source with colours under its lines, as far as it is a drawing."""
+        share = share_of(source, self.wash, strength)
+        if share <= 0:
+            return source
+        dark = darkness(source, grid_of(*source.shape[-2:]))
+        seen = network_input(dark)
+
+        def said_of(text):
+            hidden, pooled = self.embed(text)
+            return self.wash_unet(seen, 0, encoder_hidden_states=hidden, class_labels=pooled, return_dict=False)[0]
+
+        without = said_of("")
+        logits = without + self.wash["guidance_scale"] * (said_of(prompt) - without)
+        preference = torch.randn(logits.shape[1], generator=torch.Generator().manual_seed(seed))
+        return washed(source, colours_of(logits, self.wash, preference), dark, share)
+
     def run(self, source, request, trace=None):
         """`source` [1, 3, H, W] in -1..1 to pixels alike. `trace`, a dict, receives noise, embeddings and every step's tensors."""
         defaults = self.latents["defaults"]
@@ -166,6 +191,8 @@ class Starter:
         trace = {} if trace is None else trace
 
         source = source.to(self.dtype)
+        if self.wash and strength < 1:
+            source = self.with_wash(source, request.prompt, strength, request.seed)
         source_latents = self.to_latents(source)
         source_channels = self.to_latents(low_pass(source, self.low_pass_factor(strength)))
         texts = self.embed(request.prompt), self.embed(request.negative)

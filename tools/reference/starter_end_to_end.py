@@ -2,7 +2,7 @@
 
     python tools/reference/starter_end_to_end.py --model crates/starter/model
 
-Reads starter_source.png (96 x 64, made once by `--photo`), writes starter_NAME.safetensors and the picture starter_NAME.png for
+Reads starter_source.png (96 x 64, made once by `--photo`) and starter_drawing_source.png (128 x 96, made by `--drawing`), writes starter_NAME.safetensors and the picture starter_NAME.png for
 every run of RUNS. The model's files are not copied: their hashes are in the metadata. Run in float64 and stored as float32;
 `f32_error` is how far a float32 run's last latents are from it, `f32_bytes` how many of the picture's bytes that moves.
 Keys: `noise`, `source_latents`, `source_channels`, `start` [1, 48, 16, 24], `cond`, `uncond` [1, 77, C], `pooled_cond`,
@@ -21,6 +21,7 @@ from output import FOLDER, REPOSITORY, STARTER_MODEL, origin, save_tensors
 from starter import Request, Starter, read_picture, to_bytes
 
 SOURCE = REPOSITORY / "conformance" / "reference" / "starter_source.png"
+DRAWING = SOURCE.with_name("starter_drawing_source.png")
 PROMPT = "oil painting, impressionist style, warm palette"
 
 TEXTS = ("cond", "uncond", "pooled_cond", "pooled_uncond")
@@ -39,19 +40,22 @@ RUNS = {
     "loose_strokes": dict(request=Request("oil painting", strength=0.93, seed=1), keep=()),
     "cells": dict(request=Request("pixel art", seed=1), keep=()),
     "smooth": dict(request=Request("sharp, detailed photo", strength=0.4, seed=1), keep=()),
+    # A line drawing, under which colours are put.
+    "drawing": dict(request=Request("watercolour painting of a house by a lake", strength=0.7, seed=1), keep=(), source="drawing"),
     "text_only": dict(request=Request(PROMPT, strength=1.0, seed=1), keep=("start", "latents.9")),
 }
 
 
 def make(name, run, exact, single, model):
     """Runs `run` in both precisions and writes its two files."""
-    source = torch.zeros(1, 3, 64, 96) if run["request"].strength == 1 else read_picture(SOURCE)
+    source = torch.zeros(1, 3, 64, 96) if run["request"].strength == 1 else read_picture(DRAWING if "source" in run else SOURCE)
     trace, single_trace = {}, {}
     picture = to_bytes(exact.run(source, run["request"], trace))
     single_picture = to_bytes(single.run(source, run["request"], single_trace))
     last = f"latents.{len(trace['timesteps']) - 1}"
     error = (single_trace[last] - trace[last]).abs().max().item()
     weights = {"unet": "unet/diffusion_pytorch_model.safetensors", "text_encoder": "text_encoder/model.safetensors"}
+    weights["wash"] = "wash/diffusion_pytorch_model.safetensors"
     facts = origin(
         __file__,
         request=json.dumps(vars(run["request"])),
@@ -70,10 +74,14 @@ def main():
     parser = argparse.ArgumentParser(description="Writes the starter's end-to-end references.")
     parser.add_argument("--model", type=Path, default=STARTER_MODEL)
     parser.add_argument("--photo", type=Path, help="make starter_source.png anew from this photo")
+    parser.add_argument("--drawing", type=Path, help="make starter_drawing_source.png anew from this drawing")
     arguments = parser.parse_args()
     if arguments.photo:
         photo = Image.open(arguments.photo).convert("RGB").resize((96, 64), Image.Resampling.LANCZOS)
         photo.save(SOURCE, optimize=True)
+    if arguments.drawing:
+        drawing = Image.open(arguments.drawing).convert("RGB").resize((128, 96), Image.Resampling.LANCZOS)
+        drawing.save(DRAWING, optimize=True)
     exact, single = Starter(arguments.model, torch.float64), Starter(arguments.model)
     for name, run in RUNS.items():
         make(name, run, exact, single, arguments.model)

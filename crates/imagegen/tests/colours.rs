@@ -119,6 +119,7 @@ fn with_networks<T>(work: impl FnOnce(&mut Networks<'_, '_>) -> T) -> T {
         training: &training,
         conditioning: None,
         refiner: None,
+        wash: None,
         finish: None,
     })
 }

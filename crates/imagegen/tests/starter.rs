@@ -159,6 +159,14 @@ fn every_finish_gives_the_reference() {
 }
 
 #[test]
+fn a_drawing_with_colours_under_its_lines_gives_the_reference() {
+    let source = source(&reference("starter_drawing_source.png"));
+    let prompt = "watercolour painting of a house by a lake";
+    let outcome = transform(model(), &source, 0.7, settings(prompt, 1));
+    assert_same_picture("starter_drawing", &outcome.picture);
+}
+
+#[test]
 fn text_alone_gives_the_reference() {
     let prompt = "oil painting, impressionist style, warm palette";
     let request = Generate {
@@ -353,7 +361,7 @@ fn damaged_copy() -> tempfile::TempDir {
         root().join("crates/starter/model"),
         tempfile::tempdir().unwrap(),
     );
-    for folder in ["scheduler", "text_encoder", "tokenizer", "unet"] {
+    for folder in ["scheduler", "text_encoder", "tokenizer", "unet", "wash"] {
         fs::create_dir(to.path().join(folder)).unwrap();
     }
     for (file, bytes) in imagegen_starter::FILES {

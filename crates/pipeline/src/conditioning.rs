@@ -116,7 +116,8 @@ pub fn low_pass(pixels: &Tensor, factor: usize) -> Result<Tensor, imagegen_engin
         _ => {}
     }
     let (blocks_h, blocks_w) = (h.div_ceil(factor), w.div_ceil(factor));
-    let (rows, columns) = (enlarged(h, blocks_h, factor), enlarged(w, blocks_w, factor));
+    let side = factor as f64;
+    let (rows, columns) = (enlarged(h, blocks_h, side), enlarged(w, blocks_w, side));
     let mut data = Vec::with_capacity(pixels.data().len());
     for picture in pixels.data().chunks_exact((h * w * c).max(1)) {
         let means = block_means(picture, [h, w, c], factor);
@@ -171,9 +172,9 @@ pub(crate) fn between(row: &Between, column: &Between, at: impl Fn(usize, usize)
 }
 
 /// Where each pixel of a side of so many lies between blocks of `factor` pixels.
-pub(crate) fn enlarged(pixels: usize, blocks: usize, factor: usize) -> Vec<Between> {
+pub(crate) fn enlarged(pixels: usize, blocks: usize, factor: f64) -> Vec<Between> {
     let place = |pixel: usize| {
-        let place = ((pixel as f64 + 0.5) / factor as f64 - 0.5).max(0.0);
+        let place = ((pixel as f64 + 0.5) / factor - 0.5).max(0.0);
         let low = place.floor() as usize;
         Between {
             low,

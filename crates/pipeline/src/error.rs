@@ -11,6 +11,8 @@ pub type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 pub enum Stage {
     /// Making the network for a prompt (text encoding included).
     Prompt,
+    /// Colours under a drawing.
+    Wash,
     /// Pixels to latents.
     Encode,
     /// Source pixels to the source channels of the network's input.
@@ -32,6 +34,7 @@ impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Prompt => f.write_str("prompt encoder"),
+            Self::Wash => f.write_str("network for colours under a drawing"),
             Self::Encode => f.write_str("picture encoder"),
             Self::Condition => f.write_str("source conditioning"),
             Self::Network => f.write_str("denoising network"),

@@ -12,7 +12,7 @@ use crate::{
     BoxedError, Colours, Conditioning, Discrete, Error, Finish, Guided, LatentCodec, Network,
     Noise, NoiseKind, Plan, PlanRequest, PredictionType, Progress, Refiner, Relation, RunNoise,
     Sampler, SourceConditioned, Spacing, Stage, Start, Strength, StrengthRule, TrainingSchedule,
-    Variation, Windowed, Windows, low_pass, needs_uncond,
+    Variation, Wash, Windowed, Windows, low_pass, needs_uncond,
 };
 
 /// Which text a network is asked to follow.
@@ -42,6 +42,8 @@ pub struct Networks<'r, 'n> {
     pub conditioning: Option<&'r Conditioning>,
     /// The network that runs the last steps, if another one does.
     pub refiner: Option<Refiner<'r, 'n>>,
+    /// How drawings are washed, if they are.
+    pub wash: Option<Wash<'r>>,
     /// How results are finished, if they are.
     pub finish: Option<Finish>,
 }
@@ -273,10 +275,20 @@ fn from_source(
         let shape = request.source.shape();
         return Err(imagegen_engine::Error::shape("source", shape, "[1, H, W, 3]").into());
     }
+    let reads = plan.start == Start::NoisedSource;
+    let washed = match networks.wash.filter(|_| reads && latents.is_none()) {
+        Some(wash) => {
+            // Of a stream of its own: a model that washes nothing draws what it always drew.
+            let mut noise = request.settings.run_noise();
+            wash.laid(request.source, request.strength, &mut noise)?
+        }
+        None => None,
+    };
+    let source = washed.as_ref().unwrap_or(request.source);
     let sources = Sources {
-        start: (plan.start == Start::NoisedSource).then_some(request.source),
+        start: reads.then_some(source),
         latents,
-        seen: Some(request.source),
+        seen: Some(source),
     };
     carry_out(
         &plan,

@@ -26,6 +26,7 @@ mod samplers;
 mod schedule;
 mod strength;
 mod strokes;
+mod wash;
 mod windows;
 
 pub use codec::{LatentCodec, PatchLatents};
@@ -50,4 +51,5 @@ pub use schedule::{
 };
 pub use strength::{Plan, PlanRequest, Start, Strength, StrengthRule};
 pub use strokes::{Strokes, smoothed};
+pub use wash::{Wash, WashNetwork, WashRule};
 pub use windows::{Windowed, Windows};

@@ -17,7 +17,7 @@ const SCALES: [(f64, f64); 3] = [(1.0, 1.0), (2.5, 0.25), (6.0, 0.1)];
 /// rise to the right.
 const RESTING: [f64; 3] = [0.9e-4, 2.2e-4, 5.1e-4];
 /// Weights of red, green and blue in a tone (Rec. 601).
-const LUMA: [f64; 3] = [0.299, 0.587, 0.114];
+pub(crate) const LUMA: [f64; 3] = [0.299, 0.587, 0.114];
 /// How much of what a blur takes away is added to strokes of weight 1.
 const SHARPENING: f64 = 1.5;
 /// The blur's deviation in pixels.
@@ -122,7 +122,10 @@ fn directions(picture: &[f32], [h, w]: [usize; 2]) -> Vec<[f32; 2]> {
             *sum += weight * f64::from(part);
         }
     }
-    let (rows, columns) = (enlarged(h, cells[0], CELL), enlarged(w, cells[1], CELL));
+    let (rows, columns) = (
+        enlarged(h, cells[0], CELL as f64),
+        enlarged(w, cells[1], CELL as f64),
+    );
     let mut lines = Vec::with_capacity(h * w);
     for row in &rows {
         for column in &columns {

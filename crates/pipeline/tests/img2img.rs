@@ -10,7 +10,7 @@ use imagegen_pipeline::{
     BoxedError, Colours, Conditioning, ConditioningRule, Error, Finish, FinishRule, Img2Img,
     LatentCodec, Network, Networks, Noise, NoiseKind, PatchLatents, Prompt, Relation, Sampler,
     Settings, Silent, Spacing, Stage, Start, Strength, StrengthRule, Strokes, Tensor, Text2Img,
-    TrainingSchedule, img2img, text2img,
+    TrainingSchedule, Wash, WashRule, img2img, text2img,
 };
 
 /// Pulls towards a colour of its own; sees the source channels if there are any.
@@ -108,6 +108,7 @@ fn run_finished(
         training: &training,
         conditioning: Some(&conditioning),
         refiner: None,
+        wash: None,
         finish,
     };
     img2img(
@@ -157,6 +158,60 @@ fn strokes_follow_the_source_where_the_network_sees_it_sharply_and_else_the_resu
 }
 
 #[test]
+fn drawings_are_washed_before_they_are_read_and_noise_stays_the_same() {
+    // A line across white paper.
+    let lines = (0..32 * 48).flat_map(|place| [if place / 48 == 9 { -0.9 } else { 0.95 }; 3]);
+    let drawing = Tensor::new([1, 32, 48, 3], lines.collect()).unwrap();
+    let wash_rule = WashRule {
+        palette: vec![[0.8, 0.3, 0.1], [0.1, 0.5, 0.7]],
+        temperature: 0.5,
+        spread: 1.0,
+        share_by_strength: Vec::new(),
+    };
+    let network = |seen: &Tensor| -> Result<Tensor, BoxedError> {
+        let [_, h, w, _] = seen.nhwc("lines")?;
+        Ok(Tensor::zeros([1, h, w, 2]))
+    };
+    let wash = Wash {
+        rule: &wash_rule,
+        network: &network,
+    };
+    let settings = settings(Sampler::Ddim { eta: 0.0 }, StrengthRule::Share);
+    let washed_run = |source: &Tensor, strength| {
+        let (training, conditioning) = (starter(settings.sampler), rule());
+        let mut networks = Networks {
+            codec: &mut PatchLatents::new(4, 1.7, 16).unwrap(),
+            network: &formula,
+            parts: &[1.0],
+            training: &training,
+            conditioning: Some(&conditioning),
+            refiner: None,
+            wash: Some(wash),
+            finish: None,
+        };
+        let strength = Strength::new(strength).unwrap();
+        let request = Img2Img {
+            source,
+            strength,
+            settings,
+        };
+        img2img(&request, &mut networks, &mut Silent).unwrap()
+    };
+    let strength = Strength::new(0.5).unwrap();
+    let by_hand = wash.laid(&drawing, strength, &mut settings.run_noise());
+    let by_hand = by_hand.unwrap().expect("it is a drawing");
+    let outcome = washed_run(&drawing, 0.5);
+    assert_eq!(outcome, run(&by_hand, 0.5, settings));
+    assert_ne!(outcome.pixels, run(&drawing, 0.5, settings).pixels);
+    // Where the source is not read there is nothing to wash, and other pictures are left alone.
+    assert_eq!(washed_run(&drawing, 1.0), run(&drawing, 1.0, settings));
+    assert_eq!(
+        washed_run(&picture(5), 0.5),
+        run(&picture(5), 0.5, settings)
+    );
+}
+
+#[test]
 fn strength_0_returns_the_source_and_runs_nothing() {
     struct Untouchable;
     impl LatentCodec for Untouchable {
@@ -195,6 +250,7 @@ fn strength_0_returns_the_source_and_runs_nothing() {
                 training: &training,
                 conditioning: None,
                 refiner: None,
+                wash: None,
                 finish: None,
             };
             let strength = Strength::new(0.0).unwrap();
@@ -229,6 +285,7 @@ fn at_strength_1_sources_leave_no_trace_and_the_result_is_text_to_image() {
                 training: &training,
                 conditioning: Some(&crate::rule()),
                 refiner: None,
+                wash: None,
                 finish: None,
             };
             let request = Text2Img {
@@ -292,6 +349,7 @@ fn several_sources_never_mix() {
         training: &training,
         conditioning: None,
         refiner: None,
+        wash: None,
         finish: None,
     };
     let request = Img2Img {
@@ -376,6 +434,7 @@ fn run_sampling(
         training,
         conditioning: (bad == Some(Stage::Condition)).then_some(&conditioning),
         refiner: None,
+        wash: None,
         finish: None,
     };
     let strength = Strength::new(strength).expect("the test's strengths are in range");
@@ -511,6 +570,7 @@ fn failures_keep_their_cause_and_bad_requests_are_named() {
         training: &training,
         conditioning: None,
         refiner: None,
+        wash: None,
         finish: None,
     };
     let request = Text2Img {
@@ -583,6 +643,7 @@ fn steps_heard(
         training: &training,
         conditioning: conditioned.then_some(&Conditioning::Instructed),
         refiner: None,
+        wash: None,
         finish: None,
     };
     let request = Img2Img {

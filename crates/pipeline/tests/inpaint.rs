@@ -119,6 +119,7 @@ fn with_networks<T>(
         training: &training,
         conditioning: sees_source.then_some(&conditioning),
         refiner: None,
+        wash: None,
         finish: None,
     })
 }
@@ -320,6 +321,7 @@ fn change_grows_with_coverage() {
                 training: &training,
                 conditioning: None,
                 refiner: None,
+                wash: None,
                 finish: None,
             };
             let made = inpaint(&request, &mut networks, &mut Silent).expect("a sound request");

@@ -12,9 +12,10 @@ use common::{Tolerance, close, layout};
 use imagegen_engine::random::Generator;
 use imagegen_pipeline::{
     BoxedError, Colours, Denoiser, Discrete, Error, Inpaint, LatentCodec, MaskedContent, Network,
-    Networks, NoiseKind, NoiseLevel, PatchLatents, Plan, PlanRequest, PredictionType, Prompt,
-    Sampler, Schedule, Settings, Silent, Spacing, Start, StepRecord, Stepping, Strength,
-    StrengthRule, Strokes, Tensor, TrainingSchedule, celled, inpaint, low_pass, smoothed,
+    Networks, Noise, NoiseKind, NoiseLevel, PatchLatents, Plan, PlanRequest, PredictionType,
+    Prompt, Sampler, Schedule, Settings, Silent, Spacing, Start, StepRecord, Stepping, Strength,
+    StrengthRule, Strokes, Tensor, TrainingSchedule, Wash, WashRule, celled, inpaint, low_pass,
+    smoothed,
 };
 use serde_json::Value;
 
@@ -298,6 +299,7 @@ fn inpainting_matches_diffusers() {
             training: &training,
             conditioning: None,
             refiner: None,
+            wash: None,
             finish: None,
         };
         let request = Inpaint {
@@ -446,6 +448,46 @@ fn strokes_and_cells_match_torch() {
     let got = celled(grain.clone(), 8, 0.7).unwrap();
     let want = file["cells.0.7"].nchw_to_nhwc().unwrap();
     close(got.data(), want.data(), PIXELS).unwrap();
+}
+
+#[test]
+fn a_washed_drawing_matches_torch() {
+    /// Gives the numbers that were drawn in torch.
+    struct Drawn(Tensor);
+    impl Noise for Drawn {
+        fn normal(&mut self, shape: [usize; 4]) -> Tensor {
+            Tensor::new(shape, self.0.data().to_vec()).unwrap()
+        }
+    }
+    let file = tensors("image_ops.safetensors");
+    let nhwc = |name: &str| file[name].nchw_to_nhwc().unwrap();
+    let palette = file["drawing.palette"].data().chunks_exact(3);
+    let rule = WashRule {
+        palette: palette
+            .map(|colour| [0, 1, 2].map(|part| f64::from(colour[part])))
+            .collect(),
+        temperature: 0.5,
+        spread: 0.7,
+        share_by_strength: vec![(0.4, 0.0), (0.9, 1.0)],
+    };
+    let network = |seen: &Tensor| {
+        close(seen.data(), nhwc("drawing.input").data(), PIXELS)?;
+        Ok(nhwc("drawing.logits"))
+    };
+    let wash = Wash {
+        rule: &rule,
+        network: &network,
+    };
+    let laid = |strength| {
+        let mut noise = Drawn(file["drawing.preference"].clone());
+        let strength = Strength::new(strength).unwrap();
+        wash.laid(&nhwc("drawing"), strength, &mut noise)
+    };
+    let (got, want) = (laid(0.8).unwrap().unwrap(), nhwc("drawing.washed"));
+    close(got.data(), want.data(), PIXELS).unwrap();
+    // The drawing itself is no answer.
+    assert!(close(nhwc("drawing").data(), want.data(), PIXELS).is_err());
+    assert!(laid(0.4).unwrap().is_none());
 }
 
 #[test]

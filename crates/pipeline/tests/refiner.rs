@@ -60,6 +60,7 @@ fn run(sampler: Sampler, strength: f64, bias: f32, at: Option<f64>) -> (Outcome,
         parts: &[1.0],
         training: &training,
         conditioning: None,
+        wash: None,
         finish: None,
         refiner: at.map(|at| Refiner {
             network: &refiner,

@@ -114,6 +114,7 @@ fn all(
             training: &training,
             conditioning: conditioning.as_ref(),
             refiner: None,
+            wash: None,
             finish: None,
         };
         let request = Img2Img {
@@ -136,6 +137,7 @@ fn all(
             training: &training,
             conditioning: conditioning.as_ref(),
             refiner: None,
+            wash: None,
             finish: None,
         };
         let request = Inpaint {

@@ -2,7 +2,7 @@
 //! from any folder with nothing beside it.
 //!
 //! Bytes only. The layout is that of a diffusers folder plus `latents.json`,
-//! `finish.json` and `prompt_words.json`; `MODEL_CARD.md` says what the model does well and badly, `LICENSE` under
+//! `finish.json`, `wash` and `prompt_words.json`; `MODEL_CARD.md` says what the model does well and badly, `LICENSE` under
 //! which terms its weights may be passed on (CC BY-SA 4.0, apart from the code's licence).
 
 /// The name the model goes by.
@@ -28,4 +28,7 @@ files![
     "tokenizer/vocab.json",
     "unet/config.json",
     "unet/diffusion_pytorch_model.safetensors",
+    "wash/config.json",
+    "wash/diffusion_pytorch_model.safetensors",
+    "wash/wash.json",
 ];

@@ -230,6 +230,9 @@ fn listed(parts: &Parts) -> Vec<NetworkInfo> {
     if let CodecPart::Autoencoder(part) = &parts.codec {
         networks.push(network("vae", part));
     }
+    if let Some(wash) = &parts.wash {
+        networks.push(network("wash", &wash.network));
+    }
     networks
 }
 

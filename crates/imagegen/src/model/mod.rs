@@ -19,6 +19,7 @@ mod scheduler;
 mod texts;
 mod vae;
 mod vae_tiling;
+mod wash;
 mod words;
 
 pub(crate) use adapted::Adapted;
@@ -41,7 +42,7 @@ use imagegen_model::{AddedInput, TextEncoding, UNetInput};
 use imagegen_picture::advice::{Measures, Tokens};
 use imagegen_pipeline::{
     BoxedError, Conditioning, Finish, LatentCodec, Network, Prompt, Sampler, Spacing,
-    TrainingSchedule,
+    TrainingSchedule, WashRule,
 };
 use imagegen_prompt::Piece;
 
@@ -538,15 +539,34 @@ impl Model {
     pub(crate) fn finish(&self, heard: &[Heard], weights: &[f64]) -> Option<Finish> {
         let wanted = self.networks.finish.as_ref()?;
         let part = |(heard, &weight): (&Heard, &f64)| {
-            // What holds at the last step is what the result should look like.
-            let last = heard.steps.last().copied().unwrap_or(0);
-            (
-                weight,
-                self.engine().download(&heard.encodings[last].pooled),
-            )
+            (weight, self.engine().download(&heard.last().pooled))
         };
         let parts: Vec<_> = heard.iter().zip(weights).map(part).collect();
         Some(wanted.wanted(&parts))
+    }
+
+    /// How drawings are washed; `None` for models that wash none.
+    pub(crate) fn wash_rule(&self) -> Option<&WashRule> {
+        self.networks.wash.as_ref().map(|wash| &wash.rule)
+    }
+
+    /// Logits of the colours under `lines`, for a prompt of whose parts it heard what `heard` holds, each with its
+    /// part's weight.
+    pub(crate) fn wash_logits(
+        &self,
+        lines: &Tensor,
+        heard: &[Heard],
+        weights: &[f64],
+    ) -> Result<Tensor, BoxedError> {
+        let wash = self.networks.wash.as_ref().ok_or("there is no wash")?;
+        let engine = self.engine();
+        let empty = (PromptMode::Plain, 0);
+        let none = self.networks.texts.encode(engine, empty, &[], &[])?;
+        let parts = heard.iter().zip(weights);
+        let texts: Vec<_> = parts
+            .map(|(heard, &weight)| (weight, heard.last()))
+            .collect();
+        Ok(wash.logits(engine, lines, &texts, &none)?)
     }
 
     /// About what share of a call's work is left where deep layers are left out.
@@ -630,6 +650,13 @@ pub(crate) struct Heard {
     encodings: Vec<Arc<Encoding>>,
     /// Which of them holds at each step; the first where it does not say.
     steps: Vec<usize>,
+}
+
+impl Heard {
+    /// What holds at the last step, which is what the result should look like.
+    fn last(&self) -> &Encoding {
+        &self.encodings[self.steps.last().copied().unwrap_or(0)]
+    }
 }
 
 /// The UNet with what it hears bound to it.

@@ -16,6 +16,7 @@ use super::parts::{CodecPart, Parts};
 use super::texts::Texts;
 use super::vae;
 use super::vae_tiling::VaeTiling;
+use super::wash::TextWash;
 use crate::Error;
 
 /// Weight of the source over no source where none is named, as in diffusers' pipeline.
@@ -31,6 +32,8 @@ pub(super) struct Networks<B: Backend> {
     pub(super) conditioning: Option<Conditioning>,
     /// How results are finished, by the text.
     pub(super) finish: Option<TextFinish>,
+    /// What puts colours under drawings.
+    pub(super) wash: Option<TextWash<B>>,
 }
 
 /// What makes latents of pixels, and pixels of latents.
@@ -89,12 +92,16 @@ impl<B: Backend> Networks<B> {
             let expected = format!("{}, the channels of the pooled text", texts.pooled());
             return Err(Error::setting(subject, finish.channels(), expected));
         }
+        let wash = parts.wash.as_ref();
+        let wash = wash.map(|wash| TextWash::load(engine, files, wash, &texts));
+        let wash = wash.transpose()?;
         Ok(Self {
             unet: UNet::load(engine, config, &parts.unet.weights).map_err(fail)?,
             texts,
             codec,
             conditioning,
             finish,
+            wash,
         })
     }
 }

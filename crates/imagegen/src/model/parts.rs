@@ -17,6 +17,7 @@ use super::native::Native;
 use super::networks::Networks;
 use super::scheduler::SchedulerFile;
 use super::vae::{Vae, scaling_factor};
+use super::wash::WashPart;
 use super::words::PromptWords;
 use super::{ModelChoice, ModelKind, ModelSource};
 use crate::Error;
@@ -34,6 +35,8 @@ pub(super) struct Parts {
     pub(super) words: Option<PromptWords>,
     /// How results are finished, by the text.
     pub(super) finish: Option<TextFinish>,
+    /// What puts colours under drawings.
+    pub(super) wash: Option<WashPart>,
     /// Whether no negative prompt means zeros in place of an encoded empty text.
     pub(super) zeros_for_no_prompt: bool,
 }
@@ -89,7 +92,9 @@ impl Parts {
             CodecPart::Patches(_) => 0,
             CodecPart::Autoencoder(part) => part.weights.least_bytes(),
         };
-        self.unet.weights.least_bytes() + codec + texts.sum::<u64>()
+        let wash = self.wash.as_ref();
+        let wash = wash.map_or(0, |wash| wash.network.weights.least_bytes());
+        self.unet.weights.least_bytes() + codec + wash + texts.sum::<u64>()
     }
 
     /// Whether tensors have their shapes alone from now on.
@@ -100,6 +105,9 @@ impl Parts {
         }
         if let CodecPart::Autoencoder(part) = &mut self.codec {
             part.weights.set_outlined(outlined);
+        }
+        if let Some(wash) = &mut self.wash {
+            wash.network.weights.set_outlined(outlined);
         }
     }
 
@@ -220,6 +228,7 @@ fn read_folder(files: &ModelFiles, choice: &ModelChoice) -> Result<Parts, Error>
         )?,
         words: PromptWords::parse(files.optional_text("prompt_words.json")?.as_deref())?,
         finish: TextFinish::parse(files.optional_text("finish.json")?.as_deref())?,
+        wash: WashPart::read(files)?,
         zeros_for_no_prompt: index
             .is_none_or(|index| index.flag("force_zeros_for_empty_prompt", true)),
     })
@@ -304,6 +313,7 @@ fn read_file(files: &ModelFiles, name: &str, choice: &ModelChoice) -> Result<Par
         scheduler: SchedulerFile::read(&file.scheduler, choice.prediction)?,
         words: None,
         finish: None,
+        wash: None,
         zeros_for_no_prompt,
     })
 }

@@ -14,7 +14,7 @@ use imagegen_engine::Tensor;
 use imagegen_engine::cpu::Precision;
 use imagegen_picture::fidelity::Fidelity;
 use imagegen_picture::{FitPlan, Picture, Size, from_unit, to_unit};
-use imagegen_pipeline::{BoxedError, Network, Networks, Prompt, Refiner, StepRecord};
+use imagegen_pipeline::{BoxedError, Network, Networks, Prompt, Refiner, StepRecord, Wash};
 
 use crate::hires::PlannedHires;
 use crate::model::{Adapted, BoundCodec, Engine};
@@ -121,6 +121,7 @@ impl Model {
             None => Err("there is no refiner".into()),
         };
         let weights = texts.weights();
+        let under = |lines: &Tensor| self.wash_logits(lines, &heard.prompt, &weights);
         let mut codec = aids.codec;
         let mut networks = Networks {
             codec: &mut codec,
@@ -128,6 +129,10 @@ impl Model {
             parts: &weights,
             training: &training,
             conditioning: self.conditioning(),
+            wash: self.wash_rule().map(|rule| Wash {
+                rule,
+                network: &under,
+            }),
             finish: match aids.finishes {
                 true => self.finish(&heard.prompt, &weights),
                 false => None,

@@ -31,6 +31,10 @@ small portrait examples/portrait.jpg
 for strength in 0.35 0.5 0.65; do
     picture "portrait-oil-$strength" portrait.jpg "oil painting portrait, impressionist style, warm palette" "$strength"
 done
+small sketch examples/sketch.png
+picture sketch-watercolour sketch.png "watercolour painting of a house, green meadow, blue sky" 0.7
+picture sketch-oil sketch.png "oil painting, impressionist style, blue and green" 0.7
+picture sketch-comic sketch.png "comic book illustration, blue sky" 0.7
 
 ls -l docs/pictures
 du -cb docs/pictures/*.jpg | tail -n 1

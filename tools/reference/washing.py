@@ -4,7 +4,8 @@ Imported by the reference and by training; knows nothing of networks. Pictures a
 
 1. Tones are 0.299 R + 0.587 G + 0.114 B of colours in 0..1, the paper the least of 256 levels that nine tenths of the tones do not exceed. A
    picture counts as a drawing as far as it is without colour (mean of largest less least of the three, 0.08 to 0.04), on light paper (0.75
-   to 0.85), much of it blank (tones above paper - 0.06 of 0.35 to 0.5 of all pixels) and not all of it (0.999 to 0.995).
+   to 0.85), much of it blank (tones above paper - 0.06 of 0.35 to 0.5 of all pixels), not all of it (0.999 to 0.995), and what is not blank
+   thin (the share of whole blocks of 8 x 8 pixels without any blank one, over the share of pixels that are not blank, 0.5 to 0.25).
 2. Its darkness, 1 - tone / paper within 0..1, is averaged over the cells of a grid of about 32 x 32 with its shape, both sides multiples of 4, each
    cell cut into 4 x 4. A network gives logits for each cell over a palette.
 3. The palette's colours are averaged by the softmax of (logits + spread * preference) / temperature, a preference being a normal number per
@@ -24,6 +25,7 @@ import torch.nn.functional as F
 LUMA = (0.299, 0.587, 0.114)
 CELLS, MULTIPLE, CELL = 1024, 4, 4
 FLOWS = 48
+BLOCK = 8
 LEAST_SIDE, MOST_SIDE = 4, 128
 
 
@@ -49,10 +51,13 @@ def drawing_share(picture):
     """How far a picture is a drawing on blank paper, 0 to 1."""
     tone = tones(picture)
     paper = paper_of(tone)
-    blank = float((tone > paper - 0.06).to(torch.float64).mean())
+    inked = (tone <= paper - 0.06).to(torch.float64)
+    blank = 1 - float(inked.mean())
+    solid = float((F.avg_pool2d(inked[None, None], BLOCK) >= 1).to(torch.float64).mean()) / max(1 - blank, 1e-9)
     colours = (picture[0] + 1) / 2
     colour = float((colours.max(0).values - colours.min(0).values).to(torch.float64).mean())
-    return rising(colour, 0.08, 0.04) * rising(paper, 0.75, 0.85) * rising(blank, 0.35, 0.5) * rising(blank, 0.999, 0.995)
+    paper_like = rising(paper, 0.75, 0.85) * rising(blank, 0.35, 0.5) * rising(blank, 0.999, 0.995)
+    return rising(colour, 0.08, 0.04) * paper_like * rising(solid, 0.5, 0.25)
 
 
 def grid_of(height, width):

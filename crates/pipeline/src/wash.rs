@@ -27,6 +27,8 @@ const FLOWS: usize = 48;
 const BARRIER: f64 = 3.0;
 /// How far below the paper's a tone still counts as blank.
 const BLANK: f64 = 0.06;
+/// Side, in pixels, of the blocks that no line fills.
+const BLOCK: usize = 8;
 /// Levels of tones among which the paper's is found, and the tenths of all tones that it is not below.
 const LEVELS: usize = 256;
 const NOT_BELOW: usize = 9;
@@ -178,11 +180,14 @@ impl Drawing {
             colour += most - least;
         }
         let paper = paper(&tones);
-        let blank = tones.iter().filter(|&&tone| tone > paper - BLANK).count() as f64 / count;
+        let inked: Vec<bool> = tones.iter().map(|&tone| tone <= paper - BLANK).collect();
+        let ink = inked.iter().filter(|&&inked| inked).count() as f64 / count;
+        let blank = 1.0 - ink;
         let share = rising(colour / count, 0.08, 0.04)
             * rising(paper, 0.75, 0.85)
             * rising(blank, 0.35, 0.5)
-            * rising(blank, 0.999, 0.995);
+            * rising(blank, 0.999, 0.995)
+            * rising(solid(&inked, size) / ink.max(1e-9), 0.5, 0.25);
         Ok(Self {
             size,
             tones,
@@ -235,6 +240,17 @@ impl Drawing {
 /// 0 at `start`, 1 at `end`, straight between.
 fn rising(value: f64, start: f64, end: f64) -> f64 {
     ((value - start) / (end - start)).clamp(0.0, 1.0)
+}
+
+/// The share of whole blocks that are inked all over: lines are thin, a thing photographed on white is not.
+fn solid(inked: &[bool], [h, w]: [usize; 2]) -> f64 {
+    let (down, across) = (h / BLOCK, w / BLOCK);
+    let full = |block: &usize| {
+        let (top, left) = (block / across * BLOCK, block % across * BLOCK);
+        (top..top + BLOCK).all(|y| inked[y * w + left..][..BLOCK].iter().all(|&inked| inked))
+    };
+    let count = (0..down * across).filter(full).count();
+    count as f64 / ((down * across) as f64).max(1.0)
 }
 
 /// The least level that nine tenths of the tones do not exceed.
@@ -467,6 +483,10 @@ mod tests {
             (
                 "a night",
                 picture(size, |y, _| grey(if y == 9 { 0.3 } else { -0.8 })),
+            ),
+            (
+                "a thing on white",
+                picture(size, |y, x| grey(if y > 30 && x > 40 { 0.2 } else { 0.96 })),
             ),
             (
                 "tones",

@@ -101,7 +101,9 @@ class Palette:
         rule = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 40, 0.1)
         _, _, self.lab = cv2.kmeans(lab[some], COLOURS, None, rule, 2, cv2.KMEANS_PP_CENTERS)
         rgb = cv2.cvtColor(self.lab.reshape(-1, 1, 3), cv2.COLOR_LAB2RGB).reshape(-1, 3)
-        self.rgb = np.clip(rgb, 0, 1)
+        self._rgb = np.clip(rgb, 0, 1)
+        chroma = np.hypot(self.lab[:, 1], self.lab[:, 2])
+        self.lively = torch.from_numpy(VIVIDNESS * chroma)
         steps = (np.arange(LEVELS, dtype=np.float32) + 0.5) / LEVELS
         every = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
         away = torch.cdist(torch.from_numpy(to_lab(every)), torch.from_numpy(self.lab))
@@ -112,6 +114,10 @@ class Palette:
         often = torch.zeros(COLOURS).index_add_(0, which.flatten(), shares.flatten()) / len(which)
         weights = 1 / ((1 - EVENNESS) * often + EVENNESS / COLOURS)
         self.weights = weights / (weights * often).sum()
+
+    def rounded(self) -> list[list[float]]:
+        """Return RGB in 0..1 as files have it."""
+        return [[round(float(part), 4) for part in colour] for colour in self._rgb]
 
     def spread(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
         """Return the palette's nearest colours and their shares, `[N, 5]`, for RGB in 0..1."""
@@ -228,14 +234,19 @@ def main() -> None:
     cv2.setNumThreads(1)
     tokenizer = CLIPTokenizerFast.from_pretrained(args.model / "tokenizer")
     text = CLIPTextModel.from_pretrained(args.model / "text_encoder", dtype=torch.float32).eval()
+    drawings, rng = Drawings(args.data), random.Random(5)
+    palette = Palette(drawings.cells())
     network = make_network(tuple(args.channels)).to(memory_format=torch.channels_last)
     if args.init:
         weights = load_file(args.init / "diffusion_pytorch_model.safetensors")
-        network.load_state_dict({name: value.float() for name, value in weights.items()})
+        known = json.loads((args.init / "wash.json").read_text("utf-8"))["palette"]
+        if known != palette.rounded():
+            raise SystemExit(f"the palette of {args.init} is not that of {args.data}")
+        weights = {name: value.float() for name, value in weights.items()}
+        weights["conv_out.bias"] -= palette.lively
+        network.load_state_dict(weights)
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
     optimiser = torch.optim.AdamW(network.parameters(), lr=args.lr, weight_decay=0.01)
-    drawings, rng = Drawings(args.data), random.Random(5)
-    palette = Palette(drawings.cells())
     out = args.out or args.model / "wash"
     start, step, losses = time.monotonic(), 0, []
     saved = start
@@ -280,10 +291,11 @@ def save(
     out: Path, network: UNet2DConditionModel, weights: dict[str, Tensor], palette: Palette
 ) -> None:
     """Write the network, the palette and how it is used; strong colours get larger logits."""
-    lively = torch.from_numpy(VIVIDNESS * np.hypot(palette.lab[:, 1], palette.lab[:, 2]))
-    model.save_network(out, network, weights | {"conv_out.bias": weights["conv_out.bias"] + lively})
+    model.save_network(
+        out, network, weights | {"conv_out.bias": weights["conv_out.bias"] + palette.lively}
+    )
     how = json.loads(HOW.read_text("utf-8"))
-    how["palette"] = [[round(float(part), 4) for part in colour] for colour in palette.rgb]
+    how["palette"] = palette.rounded()
     (out / "wash.json").write_text(json.dumps(how) + "\n", encoding="utf-8")
 
 

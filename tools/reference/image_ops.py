@@ -8,7 +8,7 @@ Writes image_ops.safetensors: `ramp` [1, 3, 8, 12] (0, 1, 2 ...) and `ramp.unshu
 `lines` and `grain` [1, 3, 31, 50] in -1..1, and `strokes.W`, `grain` with strokes of weight W and a reach of 4 along `lines`, and
 `own_strokes.W` along its own; `smoothed.0.7`, a share of 0.7, reach 0.5; `cells.0.7`, `grain` 0.7 of the way to cells of 8 pixels;
 `drawing` [1, 3, 61, 100] in -1..1, `drawing.input` [1, 17, 24, 40], what the wash's network sees of it, `drawing.logits` [1, 5, 24, 40] and
-`drawing.preference` [5], `drawing.palette` [5, 3] in 0..1, and `drawing.washed`, 0.8 of the way at temperature 0.5 and spread 0.7.
+`drawing.preference` [5], `drawing.palette` [5, 3] in 0..1, and `drawing.washed`, 0.8 of the way that it is a drawing, at temperature 0.5 and spread 0.7.
 """
 import torch
 import torch.nn.functional as F
@@ -36,19 +36,21 @@ def main():
         tensors |= {f"{name}.{weight}": drawn(grain.double(), guide.double(), weight, 4.0) for name, guide in guides.items()}
     tensors["smoothed.0.7"] = smoothed(grain.double(), tensors["lines"].double(), 0.5, 0.7)
     tensors["cells.0.7"] = celled(grain.double(), 8, 0.7)
-    # Lines where a smooth field is nearly 0, on paper that is not quite white.
+    # Lines of an ink that is not quite black where a smooth field is nearly 0, on paper that is not quite white; some of them thick.
     field = low_pass(torch.rand((1, 3, 61, 100), generator=generator) * 2 - 1, 8).mean(1, keepdim=True)
-    drawing = (0.93 - 1.6 * (1 - 150 * field.abs()).clamp(min=0)).expand(1, 3, 61, 100).contiguous()
+    ink = torch.tensor([1.7, 1.4, 1.6]).view(1, 3, 1, 1)
+    drawing = 0.93 - ink * (1 - 46 * field.abs()).clamp(min=0)
     palette, preference = torch.rand((5, 3), generator=generator), torch.randn(5, generator=generator)
     dark = darkness(drawing.double(), grid_of(61, 100))
     seen = network_input(dark)
     logits = low_pass(torch.randn((1, 5, 24, 40), generator=generator), 4) * 3
     rule = {"palette": palette.tolist(), "temperature": 0.5, "spread": 0.7}
     under = colours_of(logits.double(), rule, preference)
-    print(f"drawing: share {drawing_share(drawing.double())}")
+    share = drawing_share(drawing.double())
+    print(f"drawing: share {share}")
     named = {"input": seen, "logits": logits, "preference": preference, "palette": palette}
     tensors |= {"drawing": drawing} | {f"drawing.{name}": value for name, value in named.items()}
-    tensors["drawing.washed"] = washed(drawing.double(), under, dark, 0.8)
+    tensors["drawing.washed"] = washed(drawing.double(), under, dark, 0.8 * share)
     save_tensors("image_ops.safetensors", tensors, origin(__file__, seed=SEED, arithmetic="float64, stored as float32"))
 
 

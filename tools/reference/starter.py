@@ -20,7 +20,7 @@ What happens, in full:
    clip_sample_range. The next abar is that of the next timestep in the list, and 1 after the last. (diffusers' DDIMScheduler takes
    timestep - 1000 // steps instead, which under linspace is another one.)
 6. With a wash/ a source that is a line drawing gets colours under its lines before all this, where it is read at all, as far as the
-   strength wants it (washing.py); a small UNet says which, for the prompt. Their noise is of a stream of its own, of the same seed.
+   strength wants it (washing.py); a small UNet says which, for the prompt. What the seed leans towards are the first numbers of its stream, which is begun anew for the start.
 7. With a finish.json the pixels are finished as far as the prompt and the strength want it (finishing.py). Strokes and smoothing
    follow the lines of the source, or the result's own where the source channels are low-passed or absent.
 """

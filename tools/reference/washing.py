@@ -5,7 +5,8 @@ Imported by the reference and by training; knows nothing of networks. Pictures a
 1. Tones are 0.299 R + 0.587 G + 0.114 B of colours in 0..1, the paper the least of 256 levels that nine tenths of the tones do not exceed. A
    picture counts as a drawing as far as it is without colour (mean of largest less least of the three, 0.08 to 0.04), on light paper (0.75
    to 0.85), much of it blank (tones above paper - 0.06 of 0.35 to 0.5 of all pixels), not all of it (0.999 to 0.995), and what is not blank
-   thin (the share of whole blocks of 8 x 8 pixels without any blank one, over the share of pixels that are not blank, 0.5 to 0.25).
+   thin (the share of whole blocks without any blank pixel, over the share of pixels that are not blank, 0.5 to 0.25; a block's side is a 64th of
+   the root of all pixels, rounded, 4 at least).
 2. Its darkness, 1 - tone / paper within 0..1, is averaged over the cells of a grid of about 32 x 32 with its shape, both sides multiples of 4, each
    cell cut into 4 x 4. A network gives logits for each cell over a palette.
 3. The palette's colours are averaged by the softmax of (logits + spread * preference) / temperature, a preference being a normal number per
@@ -13,7 +14,7 @@ Imported by the reference and by training; knows nothing of networks. Pictures a
 4. Colours flow between lines: on the cut cells, from bilinearly enlarged colours (half-pixel centres, edges repeated), each with the trust
    (1 - darkness of its cell) ** 4, colour and trust are averaged with their four neighbours', who count as far as both are free of
    lines: (1 - 3 * darkness within 0..1) of the one times that of the other. FLOWS times.
-5. Enlarged bilinearly, the colours are multiplied by tone / paper within 0..1, and the picture goes as far towards that as it is a drawing, times a
+5. Enlarged bilinearly, the colours are multiplied by the picture's own over the paper's tone, within 0..1, and the picture goes as far towards that as it is a drawing, times a
    share by strength.
 """
 import math
@@ -25,7 +26,7 @@ import torch.nn.functional as F
 LUMA = (0.299, 0.587, 0.114)
 CELLS, MULTIPLE, CELL = 1024, 4, 4
 FLOWS = 48
-BLOCK = 8
+BLOCKS = 64
 LEAST_SIDE, MOST_SIDE = 4, 128
 
 
@@ -51,9 +52,10 @@ def drawing_share(picture):
     """How far a picture is a drawing on blank paper, 0 to 1."""
     tone = tones(picture)
     paper = paper_of(tone)
+    block = max(4, int(math.sqrt(tone.numel()) / BLOCKS + 0.5))
     inked = (tone <= paper - 0.06).to(torch.float64)
     blank = 1 - float(inked.mean())
-    solid = float((F.avg_pool2d(inked[None, None], BLOCK) >= 1).to(torch.float64).mean()) / max(1 - blank, 1e-9)
+    solid = float((F.avg_pool2d(inked[None, None], block) >= 1).to(torch.float64).mean()) / max(1 - blank, 1e-9)
     colours = (picture[0] + 1) / 2
     colour = float((colours.max(0).values - colours.min(0).values).to(torch.float64).mean())
     paper_like = rising(paper, 0.75, 0.85) * rising(blank, 0.35, 0.5) * rising(blank, 0.999, 0.995)
@@ -122,8 +124,7 @@ def flowed(colours, dark):
 
 def washed(picture, colours, dark, share):
     """The picture, a share of the way to its lines over colours [1, 3, h, w] in 0..1."""
-    tone = tones(picture)
-    lines = (tone / max(paper_of(tone), 1 / 255)).clamp(0, 1)
+    lines = ((picture + 1) / 2 / max(paper_of(tones(picture)), 1 / 255)).clamp(0, 1)
     under = F.interpolate(flowed(colours, dark), size=picture.shape[-2:], mode="bilinear", align_corners=False)
     return picture + share * (2 * under * lines - 1 - picture)
 

@@ -240,8 +240,10 @@ impl Model {
                 Some(engine.download(&larger))
             }
         };
+        let mut aids = self.aids(settings)?;
+        aids.washes = false; // what came of the text has its colours
         let run = self.carry_out(
-            (&second.texts, self.aids(settings)?),
+            (&second.texts, aids),
             (second.pipeline, second.runs),
             watcher,
             |settings, networks, progress| {

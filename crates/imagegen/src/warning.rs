@@ -109,6 +109,8 @@ pub enum Warning {
 pub enum Note {
     /// The source says where it was taken; the result does not.
     PlaceLeftOut,
+    /// The source counted as a line drawing, and colours were put under its lines.
+    Washed,
 }
 
 impl Note {
@@ -124,6 +126,9 @@ impl fmt::Display for Note {
         match self {
             Self::PlaceLeftOut => f.write_str(
                 "the source says where it was taken (GPS); the place, and a thumbnail, are not passed on",
+            ),
+            Self::Washed => f.write_str(
+                "the source is a line drawing: colours were put under its lines, others with another seed",
             ),
         }
     }

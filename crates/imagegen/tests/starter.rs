@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use imagegen::{
-    Cpu, Fit, Format, Generate, Level, Model, ModelSource, Outcome, Request, Settings, Source,
-    Strength, StrengthRule, Transform, Unwatched, Wanted, Warning,
+    Cpu, Fit, Format, Generate, Level, Model, ModelSource, Note, Outcome, Request, Settings,
+    Source, Strength, StrengthRule, Transform, Unwatched, Wanted, Warning,
 };
 use imagegen_picture::{Limits, Metadata, Picture, Size, encode};
 use safetensors::SafeTensors;
@@ -164,6 +164,7 @@ fn a_drawing_with_colours_under_its_lines_gives_the_reference() {
     let prompt = "watercolour painting of a house by a lake";
     let outcome = transform(model(), &source, 0.7, settings(prompt, 1));
     assert_same_picture("starter_drawing", &outcome.picture);
+    assert_eq!(outcome.notes, [Note::Washed]);
 }
 
 #[test]
@@ -353,6 +354,48 @@ fn a_copied_folder_is_the_same_model() {
         "{error}"
     );
     assert!(error.contains("cut off"), "{error}");
+}
+
+#[test]
+fn a_wash_that_does_not_fit_is_named() {
+    let copy = damaged_copy();
+    let unet = "unet/diffusion_pytorch_model.safetensors";
+    let whole = imagegen_starter::FILES
+        .iter()
+        .find(|(file, _)| *file == unet);
+    fs::write(copy.path().join(unet), whole.unwrap().1).unwrap();
+    let cpu = Cpu {
+        level: Level::best(),
+        threads: 1,
+    };
+    let config = copy.path().join("wash/config.json");
+    let sound = fs::read_to_string(&config).unwrap();
+    for (from, to, want) in [
+        (
+            "\"in_channels\": 17",
+            "\"in_channels\": 16",
+            "\"in_channels\" is 16, expected 17",
+        ),
+        (
+            "\"out_channels\": 96",
+            "\"out_channels\": 95",
+            "\"out_channels\" is 95, expected 96",
+        ),
+        (
+            "\"time_cond_proj_dim\": null",
+            "\"time_cond_proj_dim\": 8",
+            "\"time_cond_proj_dim\" is set",
+        ),
+    ] {
+        assert!(sound.contains(from), "{from}");
+        fs::write(&config, sound.replacen(from, to, 1)).unwrap();
+        let error = Model::load(ModelSource::Folder(copy.path().to_owned()), cpu);
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("wash/config.json field {want}")),
+            "{error}"
+        );
+    }
 }
 
 /// The starter's folder with its largest file cut short.

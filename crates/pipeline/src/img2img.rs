@@ -222,6 +222,8 @@ pub struct Facts {
     pub start_timestep: Option<f64>,
     /// Low-pass factor of the source channels; `None` if the network has none.
     pub source_low_pass: Option<usize>,
+    /// Whether colours were put under the source's lines.
+    pub washed: bool,
 }
 
 /// Makes a new picture from a source.
@@ -278,7 +280,7 @@ fn from_source(
     let reads = plan.start == Start::NoisedSource;
     let washed = match networks.wash.filter(|_| reads && latents.is_none()) {
         Some(wash) => {
-            // Of a stream of its own: a model that washes nothing draws what it always drew.
+            // The stream begins anew after it: the start is drawn as without a wash.
             let mut noise = request.settings.run_noise();
             wash.laid(request.source, request.strength, &mut noise)?
         }
@@ -290,13 +292,10 @@ fn from_source(
         latents,
         seen: Some(source),
     };
-    carry_out(
-        &plan,
-        &request.settings,
-        ([h, w], sources),
-        networks,
-        progress,
-    )
+    let size = ([h, w], sources);
+    let mut outcome = carry_out(&plan, &request.settings, size, networks, progress)?;
+    outcome.facts.washed = washed.is_some();
+    Ok(outcome)
 }
 
 /// Makes a picture from text alone. Draws noise and fails as [`img2img`] does.
@@ -559,5 +558,6 @@ pub(crate) fn facts(plan: &Plan, source_low_pass: Option<usize>) -> Facts {
         start_sigma: plan.start_sigma(),
         start_timestep: plan.start_level.map(|level| level.timestep),
         source_low_pass,
+        washed: false,
     }
 }

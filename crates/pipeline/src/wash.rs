@@ -27,8 +27,8 @@ const FLOWS: usize = 48;
 const BARRIER: f64 = 3.0;
 /// How far below the paper's a tone still counts as blank.
 const BLANK: f64 = 0.06;
-/// Side, in pixels, of the blocks that no line fills.
-const BLOCK: usize = 8;
+/// Blocks that no line fills: so many would fit along the side of a square as large as the picture, each of four pixels at least.
+const BLOCKS: f64 = 64.0;
 /// Levels of tones among which the paper's is found, and the tenths of all tones that it is not below.
 const LEVELS: usize = 256;
 const NOT_BELOW: usize = 9;
@@ -113,7 +113,8 @@ impl Wash<'_> {
             let expected = format!("{:?}", [1, h, w, palette]);
             return Err(imagegen_engine::Error::shape("logits", logits.shape(), expected).into());
         }
-        let preference = noise.normal([1, 1, 1, palette]);
+        // As rows, so that a variation goes from one seed's to the other's as a whole.
+        let preference = noise.initial([1, palette, 1, 1]);
         let colours = self.rule.colours(logits.data(), preference.data());
         let flowed = flowed(&colours, &dark, grid);
         Ok(Some(drawing.over(picture, &flowed, grid, share)?))
@@ -226,10 +227,11 @@ impl Drawing {
         let mut washed = picture.clone();
         for (index, pixel) in washed.data_mut().chunks_exact_mut(COLOURS).enumerate() {
             let (row, column) = (&rows[index / w], &columns[index % w]);
-            let light = self.light(self.tones[index]);
             for (channel, value) in pixel.iter_mut().enumerate() {
                 let under = between(row, column, |y, x| colours[y * parts[1] + x][channel]);
                 let before = f64::from(*value);
+                // Coloured lines keep their colour.
+                let light = self.light((before + 1.0) / 2.0);
                 *value = (before + share * (2.0 * under * light - 1.0 - before)) as f32;
             }
         }
@@ -244,10 +246,11 @@ fn rising(value: f64, start: f64, end: f64) -> f64 {
 
 /// The share of whole blocks that are inked all over: lines are thin, a thing photographed on white is not.
 fn solid(inked: &[bool], [h, w]: [usize; 2]) -> f64 {
-    let (down, across) = (h / BLOCK, w / BLOCK);
+    let side = libm::floor(libm::sqrt(h as f64 * w as f64) / BLOCKS + 0.5).max(4.0) as usize;
+    let (down, across) = (h / side, w / side);
     let full = |block: &usize| {
-        let (top, left) = (block / across * BLOCK, block % across * BLOCK);
-        (top..top + BLOCK).all(|y| inked[y * w + left..][..BLOCK].iter().all(|&inked| inked))
+        let (top, left) = (block / across * side, block % across * side);
+        (top..top + side).all(|y| inked[y * w + left..][..side].iter().all(|&inked| inked))
     };
     let count = (0..down * across).filter(full).count();
     count as f64 / ((down * across) as f64).max(1.0)

@@ -550,23 +550,22 @@ impl Model {
         self.networks.wash.as_ref().map(|wash| &wash.rule)
     }
 
-    /// Logits of the colours under `lines`, for a prompt of whose parts it heard what `heard` holds, each with its
+    /// Logits of the colours under `lines`, for a `prompt` of whose parts it heard what `heard` holds, each with its
     /// part's weight.
     pub(crate) fn wash_logits(
         &self,
         lines: &Tensor,
-        heard: &[Heard],
-        weights: &[f64],
+        (prompt, adapted): (Option<&ReadPrompt>, Option<&Adapted>),
+        (heard, weights): (&[Heard], &[f64]),
     ) -> Result<Tensor, BoxedError> {
         let wash = self.networks.wash.as_ref().ok_or("there is no wash")?;
-        let engine = self.engine();
-        let empty = (PromptMode::Plain, 0);
-        let none = self.networks.texts.encode(engine, empty, &[], &[])?;
+        let prompt = prompt.ok_or("there is no prompt")?;
+        let none = self.encode(prompt, &[], adapted)?;
         let parts = heard.iter().zip(weights);
         let texts: Vec<_> = parts
             .map(|(heard, &weight)| (weight, heard.last()))
             .collect();
-        Ok(wash.logits(engine, lines, &texts, &none)?)
+        Ok(wash.logits(self.engine(), lines, &texts, &none)?)
     }
 
     /// About what share of a call's work is left where deep layers are left out.

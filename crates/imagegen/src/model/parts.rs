@@ -135,6 +135,7 @@ const RUN: &[&str] = &[
     "tokenizer_2",
     "unet",
     "vae",
+    "wash",
 ];
 
 /// `model_index.json`: what a folder is made of.
@@ -217,6 +218,10 @@ fn read_folder(files: &ModelFiles, choice: &ModelChoice) -> Result<Parts, Error>
     if second {
         text("text_encoder_2", "tokenizer_2")?;
     }
+    let wash = match &codec {
+        CodecPart::Patches(_) => WashPart::read(files)?,
+        CodecPart::Autoencoder(_) => None, // such models draw by themselves
+    };
     Ok(Parts {
         unet,
         texts,
@@ -228,7 +233,7 @@ fn read_folder(files: &ModelFiles, choice: &ModelChoice) -> Result<Parts, Error>
         )?,
         words: PromptWords::parse(files.optional_text("prompt_words.json")?.as_deref())?,
         finish: TextFinish::parse(files.optional_text("finish.json")?.as_deref())?,
-        wash: WashPart::read(files)?,
+        wash,
         zeros_for_no_prompt: index
             .is_none_or(|index| index.flag("force_zeros_for_empty_prompt", true)),
     })

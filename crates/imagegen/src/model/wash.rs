@@ -57,7 +57,8 @@ impl File {
                 return Err(wrong(field, got.to_string(), expected));
             }
         }
-        if !is_by_strength(&file.share_by_strength, 1.0) {
+        let shares = &file.share_by_strength;
+        if shares.is_empty() || !is_by_strength(shares, 1.0) {
             return Err(wrong(
                 "share_by_strength",
                 format!("{:?}", file.share_by_strength),
@@ -138,6 +139,15 @@ impl<B: Backend> TextWash<B> {
                     got,
                     expected,
                 ));
+            }
+        }
+        for (field, hears) in [
+            ("addition_embed_type", unet.added.is_some()),
+            ("time_cond_proj_dim", unet.guidance_channels.is_some()),
+        ] {
+            if hears {
+                let subject = format!("{config} field \"{field}\"");
+                return Err(Error::setting(subject, "set", "null"));
             }
         }
         Ok(Self {
@@ -223,6 +233,11 @@ mod tests {
             ("\"spread\": 0.5", "\"spread\": -1", "\"spread\" is -1"),
             ("[0.0, 0.0]", "[0.7, 0.0]", "\"share_by_strength\""),
             ("0.6, 1.0", "0.6, 1.5", "each with a share of 0 to 1"),
+            (
+                "[[0.0, 0.0], [0.6, 1.0]]",
+                "[]",
+                "\"share_by_strength\" is []",
+            ),
         ];
         for (from, to, want) in cases {
             assert!(WHOLE.contains(from));

@@ -75,6 +75,7 @@ impl Model {
             refined: self.refined(settings)?,
             precision: settings.sampling.precision,
             finishes: true,
+            washes: true,
             cache_interval: settings.sampling.cache_interval.unwrap_or(1),
         })
     }
@@ -121,7 +122,10 @@ impl Model {
             None => Err("there is no refiner".into()),
         };
         let weights = texts.weights();
-        let under = |lines: &Tensor| self.wash_logits(lines, &heard.prompt, &weights);
+        let said = (texts.prompt.as_ref(), heard.adapted.as_deref());
+        let under = |lines: &Tensor| self.wash_logits(lines, said, (&heard.prompt, &weights));
+        // Without a prompt that is heard nobody says colours.
+        let washes = aids.washes && !heard.prompt.is_empty();
         let mut codec = aids.codec;
         let mut networks = Networks {
             codec: &mut codec,
@@ -129,7 +133,7 @@ impl Model {
             parts: &weights,
             training: &training,
             conditioning: self.conditioning(),
-            wash: self.wash_rule().map(|rule| Wash {
+            wash: self.wash_rule().filter(|_| washes).map(|rule| Wash {
                 rule,
                 network: &under,
             }),
@@ -166,6 +170,8 @@ pub(crate) struct Aids<'m> {
     cache_interval: usize,
     /// Whether results are finished, where the model does that.
     pub(crate) finishes: bool,
+    /// Whether drawings are washed, where the model does that.
+    pub(crate) washes: bool,
 }
 
 /// What a model hears of the texts of a run.

@@ -95,12 +95,14 @@ impl Model {
         let fidelity = compare(&before, &picture).expect("both have the result's size");
         let mut facts = facts(planned.recipe, &run.facts, Some(fidelity));
         facts.prompts = self.text_facts(&planned.texts)?;
+        let mut notes = Note::of(&request.source.decoded.facts);
+        notes.extend(run.facts.washed.then_some(Note::Washed));
         Ok(Outcome {
             advice: of_result(&fidelity, request.strength.get()),
             picture,
             facts,
             warnings,
-            notes: Note::of(&request.source.decoded.facts),
+            notes,
             carried: Carried::of(&request.source.decoded.facts),
         })
     }

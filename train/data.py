@@ -111,6 +111,12 @@ def degrade(pixels: Field, rng: random.Random, hard: bool = False) -> Field:
     return pixels
 
 
+def painting_style(row: Row) -> str:
+    """Return the style a real painting stands for, by its painter."""
+    artist = row.get("artist", "")
+    return "impressionist" if any(name in artist for name in IMPRESSIONISTS) else "oil"
+
+
 @dataclass
 class Sample:
     """One step from source to target."""
@@ -220,8 +226,7 @@ class Pictures:
         """Draw a painting or photograph as it is, from nothing or from a hint of itself."""
         if rng.random() < 0.55:
             row = rng.choice(self._paintings)
-            artist = self.rows[row].get("artist", "")
-            style = "impressionist" if any(n in artist for n in IMPRESSIONISTS) else "oil"
+            style = painting_style(self.rows[row])
             sample = Sample(None, self._photo(crop, row), style, row)
             if rng.random() < 0.45:
                 sample.source, sample.low_pass = sample.target.copy(), rng.choice([4, 8, 8, 16])

@@ -24,14 +24,7 @@ from model import denoised, from_latents, low_pass, timesteps_of, to_latents
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tools" / "reference"))
 from finishing import finished  # noqa: E402
-from washing import (  # noqa: E402
-    colours_of,
-    darkness,
-    grid_of,
-    network_input,
-    share_of,
-    washed,
-)
+from washing import laid  # noqa: E402
 
 SIZE_MULTIPLE = 16
 
@@ -130,23 +123,16 @@ class Starter:
         return torch.cat(results)
 
     @torch.no_grad()
-    def with_wash(self, pixels: Tensor, prompt: str, strength: float, seed: int) -> Tensor:
-        """Put colours under the lines of one picture, as far as it is a drawing."""
-        share = share_of(pixels, self.wash, strength) if self.wash and strength < 1 else 0
-        if share <= 0:
-            return pixels
-        dark = darkness(pixels, grid_of(*pixels.shape[-2:]))
-        hidden, pooled = self.embed([prompt, ""])
-        guided, without = self._wash_unet(
-            network_input(dark).float().expand(2, -1, -1, -1),
+    def _wash_logits(self, seen: Tensor, text: str) -> Tensor:
+        """Return what the wash's network says of the colours under lines."""
+        hidden, pooled = self.embed([text])
+        return self._wash_unet(
+            seen.float(),
             0,
             encoder_hidden_states=hidden,
             class_labels=pooled,
             return_dict=False,
-        )[0].split(1)
-        logits = without + self.wash["guidance_scale"] * (guided - without)
-        preference = torch.randn(logits.shape[1], generator=torch.Generator().manual_seed(seed))
-        return washed(pixels, colours_of(logits, self.wash, preference), dark, share)
+        )[0]
 
     def _low_pass_factor(self, strength: float) -> int:
         for limit, factor in self._low_pass:
@@ -174,12 +160,10 @@ class Starter:
         guidance = settings.guidance_scale
         guidance = defaults["guidance_scale"] if guidance is None else guidance
         pixels = pixels.expand(count, -1, -1, -1).to(self.device)
-        pixels = torch.cat(
-            [
-                self.with_wash(one[None], prompt, strength, settings.seed)
-                for one, prompt in zip(pixels, prompts, strict=True)
-            ]
-        )
+        if self.wash and strength < 1:
+            how = self.wash, strength, settings.seed, self._wash_logits
+            pairs = zip(pixels.split(1), prompts, strict=True)
+            pixels = torch.cat([laid(one, prompt, *how) for one, prompt in pairs])
         latents = to_latents(pixels)
         source = self._source_channels(pixels, strength)
         prompt = self.embed(prompts)

@@ -34,16 +34,15 @@ from transformers import CLIPTextModel, CLIPTokenizerFast
 import model
 from captions import caption
 from colour_words import colour_words
-from data import IMPRESSIONISTS, PALETTE_CHOICES, grade
+from data import PALETTE_CHOICES, grade, painting_style
 from feed import tokenize
 from filters import Field
 from rows import Row
 from styles import outlines
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tools" / "reference"))
-from washing import network_input  # noqa: E402
+from washing import CELL, network_input  # noqa: E402
 
-CELL = 4  # lines are seen this much finer than colours, each way
 SHAPES = ((32, 32), (32, 32), (28, 36), (36, 28), (24, 40), (40, 24))
 STYLES = ("photo", "oil", "impressionist", "watercolour", "colour_pencil", "comic", "pixel")
 STYLES += ("autumn", "winter", "night", "sunset", "fog", "pastel")
@@ -152,9 +151,8 @@ class Drawings:
     def _caption(self, rng: random.Random, row: Row, palette: str | None, small: Field) -> str:
         if rng.random() < DROPPED:
             return ""
-        artist = row.get("artist", "")
         if row["pack"] == "paintings":
-            style = "impressionist" if any(n in artist for n in IMPRESSIONISTS) else "oil"
+            style = painting_style(row)
         else:
             style = "photo" if rng.random() < 0.4 else rng.choice(STYLES)
         parts = [caption(rng, style, row, palette)]

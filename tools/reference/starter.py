@@ -20,7 +20,8 @@ What happens, in full:
    clip_sample_range. The next abar is that of the next timestep in the list, and 1 after the last. (diffusers' DDIMScheduler takes
    timestep - 1000 // steps instead, which under linspace is another one.)
 6. With a wash/ a source that is a line drawing gets colours under its lines before all this, where it is read at all, as far as the
-   strength wants it (washing.py); a small UNet says which, for the prompt. What the seed leans towards are the first numbers of its stream, which is begun anew for the start.
+   strength wants it (washing.py); a small UNet says which, for the prompt. What the seed leans towards are
+   the first numbers of its stream, which is begun anew for the start.
 7. With a finish.json the pixels are finished as far as the prompt and the strength want it (finishing.py). Strokes and smoothing
    follow the lines of the source, or the result's own where the source channels are low-passed or absent.
 """
@@ -38,7 +39,7 @@ from transformers import CLIPTextModel, CLIPTokenizerFast
 
 from finishing import finished
 from output import STARTER_MODEL
-from washing import colours_of, darkness, grid_of, network_input, share_of, washed
+from washing import laid
 
 GRID = 16
 
@@ -165,22 +166,10 @@ class Starter:
         return without + guidance_scale * (predict(*cond) - without)
 
     @torch.no_grad()
-    def with_wash(self, source, prompt, strength, seed):
-        """The source with colours under its lines, as far as it is a drawing."""
-        share = share_of(source, self.wash, strength)
-        if share <= 0:
-            return source
-        dark = darkness(source, grid_of(*source.shape[-2:]))
-        seen = network_input(dark)
-
-        def said_of(text):
-            hidden, pooled = self.embed(text)
-            return self.wash_unet(seen, 0, encoder_hidden_states=hidden, class_labels=pooled, return_dict=False)[0]
-
-        without = said_of("")
-        logits = without + self.wash["guidance_scale"] * (said_of(prompt) - without)
-        preference = torch.randn(logits.shape[1], generator=torch.Generator().manual_seed(seed))
-        return washed(source, colours_of(logits, self.wash, preference), dark, share)
+    def wash_logits(self, seen, text):
+        """What the wash's network says of the colours under lines."""
+        hidden, pooled = self.embed(text)
+        return self.wash_unet(seen, 0, encoder_hidden_states=hidden, class_labels=pooled, return_dict=False)[0]
 
     def run(self, source, request, trace=None):
         """`source` [1, 3, H, W] in -1..1 to pixels alike. `trace`, a dict, receives noise, embeddings and every step's tensors."""
@@ -192,7 +181,7 @@ class Starter:
 
         source = source.to(self.dtype)
         if self.wash and strength < 1:
-            source = self.with_wash(source, request.prompt, strength, request.seed)
+            source = laid(source, request.prompt, self.wash, strength, request.seed, self.wash_logits)
         source_latents = self.to_latents(source)
         source_channels = self.to_latents(low_pass(source, self.low_pass_factor(strength)))
         texts = self.embed(request.prompt), self.embed(request.negative)

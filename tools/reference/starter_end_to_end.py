@@ -2,8 +2,8 @@
 
     python tools/reference/starter_end_to_end.py --model crates/starter/model
 
-Reads starter_source.png (96 x 64, made once by `--photo`) and starter_drawing_source.png (128 x 96, made by `--drawing`), writes starter_NAME.safetensors and the picture starter_NAME.png for
-every run of RUNS. The model's files are not copied: their hashes are in the metadata. Run in float64 and stored as float32;
+Reads starter_source.png (96 x 64, made once by `--photo`) and starter_drawing_source.png (128 x 96, made by `--drawing`), writes
+starter_NAME.safetensors and the picture starter_NAME.png for every run of RUNS. The model's files are not copied: their hashes are in the metadata. Run in float64 and stored as float32;
 `f32_error` is how far a float32 run's last latents are from it, `f32_bytes` how many of the picture's bytes that moves.
 Keys: `noise`, `source_latents`, `source_channels`, `start` [1, 48, 16, 24], `cond`, `uncond` [1, 77, C], `pooled_cond`,
 `pooled_uncond` [1, C], `timesteps`, `denoised.N` (guided, before the clamp) and `latents.N` after step N, `picture` u8 [64, 96, 3].
@@ -41,21 +41,24 @@ RUNS = {
     "cells": dict(request=Request("pixel art", seed=1), keep=()),
     "smooth": dict(request=Request("sharp, detailed photo", strength=0.4, seed=1), keep=()),
     # A line drawing, under which colours are put.
-    "drawing": dict(request=Request("watercolour painting of a house by a lake", strength=0.7, seed=1), keep=(), source="drawing"),
+    "drawing": dict(request=Request("watercolour painting of a house by a lake", strength=0.7, seed=1), keep=(), source=DRAWING),
     "text_only": dict(request=Request(PROMPT, strength=1.0, seed=1), keep=("start", "latents.9")),
 }
 
 
 def make(name, run, exact, single, model):
     """Runs `run` in both precisions and writes its two files."""
-    source = torch.zeros(1, 3, 64, 96) if run["request"].strength == 1 else read_picture(DRAWING if "source" in run else SOURCE)
+    source = torch.zeros(1, 3, 64, 96) if run["request"].strength == 1 else read_picture(run.get("source", SOURCE))
     trace, single_trace = {}, {}
     picture = to_bytes(exact.run(source, run["request"], trace))
     single_picture = to_bytes(single.run(source, run["request"], single_trace))
     last = f"latents.{len(trace['timesteps']) - 1}"
     error = (single_trace[last] - trace[last]).abs().max().item()
-    weights = {"unet": "unet/diffusion_pytorch_model.safetensors", "text_encoder": "text_encoder/model.safetensors"}
-    weights["wash"] = "wash/diffusion_pytorch_model.safetensors"
+    weights = {
+        "unet": "unet/diffusion_pytorch_model.safetensors",
+        "text_encoder": "text_encoder/model.safetensors",
+        "wash": "wash/diffusion_pytorch_model.safetensors",
+    }
     facts = origin(
         __file__,
         request=json.dumps(vars(run["request"])),

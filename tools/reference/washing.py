@@ -132,3 +132,16 @@ def washed(picture, colours, dark, share):
 def share_of(picture, rule, strength):
     """How far a picture is washed."""
     return drawing_share(picture) * float(np.interp(strength, *zip(*rule["share_by_strength"])))
+
+
+def laid(picture, prompt, rule, strength, seed, network):
+    """The picture with colours under its lines, as far as it is a drawing; `network` gives logits for its input and a text."""
+    share = share_of(picture, rule, strength)
+    if share <= 0:
+        return picture
+    dark = darkness(picture, grid_of(*picture.shape[-2:]))
+    seen = network_input(dark)
+    without = network(seen, "")
+    logits = without + rule["guidance_scale"] * (network(seen, prompt) - without)
+    preference = torch.randn(logits.shape[1], generator=torch.Generator().manual_seed(seed))
+    return washed(picture, colours_of(logits, rule, preference), dark, share)

@@ -230,8 +230,8 @@ pub struct Facts {
 ///
 /// Strength 0 returns the source itself and runs nothing; at strength 1, but for rule `diffusers`, only
 /// the source's size is read and the result equals [`text2img`]'s. Networks that are instructed see the source
-/// at every strength. Where [`Networks::wash`] says so, a line drawing gets colours before it is read. Noise is drawn in this order: the
-/// codec's posterior sample (its mean under rule `a1111`), the start, each step that uses some. Fails with [`Error::Value`] or
+/// at every strength. Where [`Networks::wash`] says so, a line drawing gets colours before it is read. Noise is drawn
+/// in this order: the codec's posterior sample (its mean under rule `a1111`), the start, each step that uses some. Fails with [`Error::Value`] or
 /// [`Error::Tensor`] for a request that cannot be carried out, before anything runs, with
 /// [`Error::Failed`] or [`Error::NotFinite`] naming the stage, and with [`Error::Cancelled`].
 pub fn img2img(

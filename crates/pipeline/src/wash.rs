@@ -98,11 +98,10 @@ impl Wash<'_> {
         if by_strength <= 0.0 {
             return Ok(None);
         }
-        let drawing = Drawing::of(picture)?;
-        let share = by_strength * drawing.share;
-        if share <= 0.0 {
+        let Some(drawing) = Drawing::of(picture)? else {
             return Ok(None);
-        }
+        };
+        let share = by_strength * drawing.share;
         let grid = WashRule::grid(drawing.size);
         let dark = drawing.darkness(grid);
         let logits = (self.network)(&network_input(&dark, grid)?);
@@ -155,46 +154,49 @@ struct Drawing {
     tones: Vec<f64>,
     /// The tone of the paper.
     paper: f64,
-    /// How far it is a drawing on blank paper, 0 to 1.
+    /// How far it is a drawing on blank paper, above 0, up to 1.
     share: f64,
 }
 
 impl Drawing {
-    fn of(picture: &Tensor) -> Result<Self, Error> {
+    /// `None` for a picture that is no drawing at all.
+    fn of(picture: &Tensor) -> Result<Option<Self>, Error> {
         let size = picture_size(picture)?;
         let unit = |value: f32| (f64::from(value) + 1.0) / 2.0;
         let pixels = picture.data().chunks_exact(COLOURS);
+        let pixels = pixels.map(|pixel| [unit(pixel[0]), unit(pixel[1]), unit(pixel[2])]);
         let count = (size[0] * size[1]) as f64;
-        let mut tones = Vec::with_capacity(size[0] * size[1]);
-        let mut colour = 0.0;
-        for pixel in pixels {
-            let parts = [unit(pixel[0]), unit(pixel[1]), unit(pixel[2])];
-            tones.push(
-                parts
-                    .iter()
-                    .zip(LUMA)
-                    .map(|(part, weight)| part * weight)
-                    .sum(),
-            );
-            let most = parts.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let least = parts.iter().copied().fold(f64::INFINITY, f64::min);
-            colour += most - least;
+        let range = |[red, green, blue]: [f64; COLOURS]| {
+            red.max(green).max(blue) - red.min(green).min(blue)
+        };
+        let grey = rising(pixels.clone().map(range).sum::<f64>() / count, 0.08, 0.04);
+        if grey <= 0.0 {
+            return Ok(None); // nearly all photographs
         }
+        let tone = |parts: [f64; COLOURS]| {
+            parts
+                .iter()
+                .zip(LUMA)
+                .map(|(part, weight)| part * weight)
+                .sum()
+        };
+        let tones: Vec<f64> = pixels.map(tone).collect();
         let paper = paper(&tones);
         let inked: Vec<bool> = tones.iter().map(|&tone| tone <= paper - BLANK).collect();
         let ink = inked.iter().filter(|&&inked| inked).count() as f64 / count;
         let blank = 1.0 - ink;
-        let share = rising(colour / count, 0.08, 0.04)
+        let share = grey
             * rising(paper, 0.75, 0.85)
             * rising(blank, 0.35, 0.5)
             * rising(blank, 0.999, 0.995)
             * rising(solid(&inked, size) / ink.max(1e-9), 0.5, 0.25);
-        Ok(Self {
+        let drawing = Self {
             size,
             tones,
             paper,
             share,
-        })
+        };
+        Ok((share > 0.0).then_some(drawing))
     }
 
     /// A tone over the paper's, 0 to 1.

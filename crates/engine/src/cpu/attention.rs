@@ -161,8 +161,8 @@ impl<P: Rounded> Kernel for AttentionPiece<'_, P> {
     #[inline(always)]
     fn run<L: Lanes>(mut self, lanes: L) {
         let columns = self.geometry.columns();
-        let scores = TILES_AT_ONCE * L::ROWS * KEY_BLOCK.next_multiple_of(L::WIDTH);
-        let query = QUERY_BLOCK * self.geometry.depth;
+        let scores = TILES_AT_ONCE * L::ROWS * P::laid(KEY_BLOCK.next_multiple_of(L::WIDTH));
+        let query = QUERY_BLOCK * P::laid(self.geometry.depth);
         let items = QUERY_BLOCK * P::items_in(self.geometry.depth);
         let mut scratch = Scratch {
             query: vec![0.0; query],
@@ -182,10 +182,10 @@ impl<P: Rounded> Kernel for AttentionPiece<'_, P> {
 
 /// State of one block of queries while it walks the keys of one head.
 struct Scratch {
-    /// `[queries, depth]`, and where they are rounded.
+    /// `[queries, laid depth]`, and where they are rounded.
     query: Vec<f32>,
     query_room: Buffer,
-    /// `[queries at once, padded keys of the block]`, and where they are rounded.
+    /// `[queries at once, laid keys of the block]`, and where they are rounded.
     scores: Vec<f32>,
     scores_room: Buffer,
     /// Weighted sums of values, `[queries, columns]`.
@@ -209,12 +209,13 @@ impl<P: Rounded> AttentionPiece<'_, P> {
         scratch.largest.fill(f32::NEG_INFINITY);
         scratch.totals.fill(0.0);
         let all = self.query[rows.start * geometry.row()..].chunks(geometry.row());
-        for (query, own) in all.zip(scratch.query.chunks_exact_mut(depth)) {
-            own.copy_from_slice(&query[head * depth..][..depth]);
+        let laid = P::laid(depth);
+        for (query, own) in all.zip(scratch.query.chunks_exact_mut(laid)) {
+            own[..depth].copy_from_slice(&query[head * depth..][..depth]);
         }
         P::rows(
             lanes,
-            &scratch.query[..rows.len() * depth],
+            &scratch.query[..rows.len() * laid],
             depth,
             P::items(scratch.query_room.as_mut_slice()),
         );
@@ -250,21 +251,23 @@ impl<P: Rounded> AttentionPiece<'_, P> {
     ) {
         let width = L::WIDTH;
         let items = P::items_in(self.geometry.depth);
+        let stride = P::stride(self.geometry.depth);
+        let laid = P::laid(padded);
         let query = P::rounded(&scratch.query, scratch.query_room.as_slice());
         for (panel, keys) in keys.chunks_exact(width * items).enumerate() {
             for first in (0..some.len()).step_by(L::ROWS) {
                 let count = L::ROWS.min(some.len() - first);
                 let tile = Tile {
                     rows: count,
-                    a: &query[(some.start + first) * items..],
-                    stride: items,
+                    a: &query[(some.start + first) * stride..],
+                    stride,
                     positions: &[0],
                     depth: items,
                     panel: keys,
-                    pitch: padded,
+                    pitch: laid,
                     fresh: true,
                 };
-                let scores = &mut scratch.scores[first * padded + panel * width..];
+                let scores = &mut scratch.scores[first * laid + panel * width..];
                 lanes.multiply::<P>(&tile, scores);
             }
         }
@@ -285,7 +288,9 @@ impl<P: Rounded> AttentionPiece<'_, P> {
         // Scores are kept in powers of two: `exp(x) = 2^(x log2(e))`.
         let scale = std::f32::consts::LOG2_E / (self.geometry.depth as f32).sqrt();
         let picture = self.out.rows().start / self.geometry.queries;
-        for (scores, r) in scratch.scores.chunks_exact_mut(padded).zip(some.clone()) {
+        let all = scratch.scores.chunks_exact_mut(P::laid(padded));
+        for (scores, r) in all.zip(some.clone()) {
+            let scores = &mut scores[..padded];
             let row = self.out.rows().start + r;
             let visible = match self.mask {
                 Mask::None => count,
@@ -368,18 +373,18 @@ fn add_values<P: Rounded, L: Lanes>(
     scratch: &mut Scratch,
 ) {
     let (columns, width) = (scratch.columns, L::WIDTH);
-    let scores = &scratch.scores[..some.len() * padded];
+    let scores = &scratch.scores[..some.len() * P::laid(padded)];
     let room = P::items(scratch.scores_room.as_mut_slice());
     let scores = P::rows(lanes, scores, padded, room);
-    let items = padded / P::DEPTH;
+    let (items, stride) = (padded / P::DEPTH, P::stride(padded));
     for (panel, values) in values.chunks(items * width).enumerate() {
         let narrow = values.len() < items * width;
         for first in (0..some.len()).step_by(L::ROWS) {
             let count = L::ROWS.min(some.len() - first);
             let tile = Tile {
                 rows: count,
-                a: &scores[first * items..],
-                stride: items,
+                a: &scores[first * stride..],
+                stride,
                 positions: &[0],
                 depth: items,
                 panel: values,

@@ -9,7 +9,8 @@ use super::math::{activate, gelu};
 use super::memory::{Buffer, Recycler};
 use super::numbers::{Numbers, Order};
 use super::simd::{
-    Factors, Fast, Group, Kernel, LANES, Lanes, Left, LeftRoom, Ready, Rect, Spread, TILE_MAX, Tile,
+    Factors, Fast, Group, Kernel, LANES, Lanes, Left, LeftRoom, ROWS_MAX, Ready, Rect, Spread,
+    TILE_MAX, Tile,
 };
 use crate::{Activation, Error, Tensor, Weight};
 
@@ -101,7 +102,7 @@ impl Panels {
         let numbers = self.numbers.read(lanes, range, room.numbers.as_mut_slice());
         let block = P::block(self.inputs);
         let sizes = [1, block, L::WIDTH];
-        if block == self.inputs {
+        if block == self.inputs || P::READY == Ready::AsItIs {
             let items = P::right(lanes, numbers, sizes, room_items);
             return Panel { items, bias };
         }
@@ -319,6 +320,14 @@ impl Kernel for TileWidth {
     }
 }
 
+/// Rows that a piece takes of so many: about [`ROWS`], so that no piece is left with a few.
+pub(super) fn rows_per_piece(rows: usize) -> usize {
+    // A multiple of every level's tile; their activations stay in the second-level cache.
+    const ROWS: usize = 84;
+    let pieces = ((rows + ROWS / 2) / ROWS).max(1);
+    rows.div_ceil(pieces).next_multiple_of(ROWS_MAX)
+}
+
 /// One rectangle of a linear layer's output.
 pub(super) struct LinearPiece<'a, P> {
     pub(super) product: PhantomData<P>,
@@ -356,6 +365,13 @@ impl<P: Factors> Kernel for LinearPiece<'_, P> {
         // A row of blocks is as many rows of one block.
         let block = P::block(depth);
         let blocks = depth / block;
+        let laid = P::laid(block);
+        let spread = if P::SPREADS {
+            rows.len() * blocks * laid
+        } else {
+            0
+        };
+        let mut spread = self.memory.take(spread);
         let mut rounded = self.memory.take(P::left_len(rows.len() * blocks, block));
         let measured = if P::MEASURED { rows.len() * blocks } else { 0 };
         let mut ranges = self.memory.take(2 * measured);
@@ -363,6 +379,13 @@ impl<P: Factors> Kernel for LinearPiece<'_, P> {
         let room = LeftRoom {
             items: P::items(rounded.as_mut_slice()),
             ranges: ranges.as_mut_slice(),
+        };
+        let input = match P::SPREADS {
+            true => {
+                lay_out(input, [blocks, block, laid], spread.as_mut_slice());
+                spread.as_slice()
+            }
+            false => input,
         };
         let input = P::left(lanes, input, block, Spread::Row, room);
         for first_col in cols.clone().step_by(width) {
@@ -379,6 +402,7 @@ impl<P: Factors> Kernel for LinearPiece<'_, P> {
                 let left = Rows {
                     first: from,
                     count,
+                    all: rows.len(),
                     block,
                     blocks,
                 };
@@ -407,9 +431,20 @@ impl<P: Factors> Kernel for LinearPiece<'_, P> {
 struct Rows {
     first: usize,
     count: usize,
+    /// How many there are.
+    all: usize,
     /// Numbers of a block, and blocks of a row.
     block: usize,
     blocks: usize,
+}
+
+/// Lays rows of `blocks` blocks out, all first blocks before all second ones, each `laid` numbers behind the one before.
+fn lay_out(input: &[f32], [blocks, block, laid]: [usize; 3], out: &mut [f32]) {
+    let rows = input.len() / (blocks * block);
+    for (index, part) in input.chunks_exact(block).enumerate() {
+        let (row, block) = (index / blocks, index % blocks);
+        out[(block * rows + row) * laid..][..part.len()].copy_from_slice(part);
+    }
 }
 
 /// Bias plus a few rows times one panel.
@@ -425,13 +460,18 @@ fn product<P: Factors, L: Lanes>(
         row.copy_from_slice(panel.bias);
     }
     let items = P::items_in(rows.block);
+    let stride = P::stride(rows.block);
     let parts = panel.items.chunks_exact(panel.items.len() / rows.blocks);
     for (block, part) in parts.enumerate() {
         let first = rows.first * rows.blocks + block;
+        let (start, stride) = match P::SPREADS {
+            true => ((block * rows.all + rows.first) * stride, stride),
+            false => (first * stride, rows.blocks * stride),
+        };
         let tile = Tile {
             rows: rows.count,
-            a: &left.items[first * items..],
-            stride: rows.blocks * items,
+            a: &left.items[start..],
+            stride,
             positions: &[0],
             depth: items,
             panel: part,

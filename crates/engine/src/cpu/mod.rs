@@ -149,6 +149,17 @@ impl CpuBackend {
             .install(|| pieces.into_par_iter().with_max_len(1).for_each(&work));
     }
 
+    /// How many of `outputs` columns, in panels of `width`, each of so many pieces of rows takes at a time. They are only cut
+    /// where rows are few: each piece lays out its rows anew. Any number gives the same results.
+    fn columns_per_piece(&self, outputs: usize, width: usize, row_pieces: usize) -> usize {
+        // Enough that no thread waits long for another one.
+        const PIECES_PER_THREAD: usize = 4;
+        let wanted = PIECES_PER_THREAD * self.pool.current_num_threads();
+        let panels = outputs.div_ceil(width).max(1);
+        let parts = wanted.div_ceil(row_pieces.max(1)).min(panels);
+        panels.div_ceil(parts) * width
+    }
+
     /// Fills an output of `shape` row block by row block; `work` gets the index of its first row
     /// and the rows, each as long as the last axis.
     fn by_rows(
@@ -193,15 +204,10 @@ impl CpuBackend {
         let rows = shape.iter().product::<usize>() / panels.outputs.max(1);
         check_same("linear residual", residual, &shape)?;
         let mut buffer = self.buffer(shape.iter().product());
-        // Columns are only split when there are few rows: the panels of a piece are read once a piece.
-        let blocks: Vec<_> = blocks(0..rows, 84).collect();
-        let cols = if rows >= 256 {
-            panels.outputs
-        } else {
-            4 * panels.width
-        };
+        let blocks: Vec<_> = blocks(0..rows, linear::rows_per_piece(rows)).collect();
         let row_pieces = blocks.len();
-        let pieces = rectangles(buffer.as_mut_slice(), panels.outputs, blocks, cols.max(1));
+        let cols = self.columns_per_piece(panels.outputs, panels.width, row_pieces);
+        let pieces = rectangles(buffer.as_mut_slice(), panels.outputs, blocks, cols);
         let call = LinearCall {
             activation,
             residual,

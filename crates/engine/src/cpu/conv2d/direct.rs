@@ -8,52 +8,31 @@
 use std::sync::Arc;
 
 use super::source::{Source, Window};
-use super::{CHANNEL_BLOCK, CpuConv2d, ENOUGH_PIECES, Epilogue, Geometry};
+use super::{CHANNEL_BLOCK, CpuConv2d, Epilogue, Geometry};
 use crate::cpu::memory::Recycler;
 use crate::cpu::simd::{
     Factors, Fast, Kernel, Lanes, Left, LeftRoom, ROWS_MAX, Ranges, Rect, Spread, TILE_MAX, Tile,
 };
 
-/// How the output is cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Cut {
-    /// Output rows a piece takes.
-    pub(super) rows: usize,
-    /// Channels it takes.
-    pub(super) cols: usize,
-}
-
-impl Cut {
-    /// By shapes alone. The bordered input of a piece should stay in a cache; every piece copies its own, and reads the
-    /// weights of its channels.
-    pub(super) fn of<P: Factors>(
-        geometry: &Geometry,
-        weights: &CpuConv2d,
-        pictures: usize,
-    ) -> Self {
-        const SCRATCH_BYTES: usize = 256 << 10;
-        // Products of bytes are so fast that copies count, and weights so small that they are read from far.
-        const MEASURED_BYTES: usize = 768 << 10;
-        let bytes = if P::MEASURED {
-            MEASURED_BYTES
-        } else {
-            SCRATCH_BYTES
-        };
-        let depth = weights.inputs.min(CHANNEL_BLOCK);
-        let row_bytes = geometry.bordered_width() * depth * size_of::<f32>();
-        let height = geometry.output[0];
-        let rows = (bytes / row_bytes / geometry.stride).clamp(1, height);
-        let pieces = pictures * height.div_ceil(rows);
-        // With few row pieces the channels are split too, so that every thread has work.
-        let cols = match pieces {
-            ENOUGH_PIECES.. => weights.outputs,
-            _ if P::MEASURED => {
-                let panels = weights.outputs.div_ceil(weights.width);
-                panels.div_ceil(ENOUGH_PIECES.div_ceil(pieces)) * weights.width
-            }
-            _ => weights.columns_per_piece(),
-        };
-        Self { rows, cols }
+/// Output rows a piece takes. The bordered input of a piece should stay in a cache; every piece copies its own, and reads the
+/// weights of its channels.
+pub(super) fn rows_per_piece<P: Factors>(geometry: &Geometry, weights: &CpuConv2d) -> usize {
+    const SCRATCH_BYTES: usize = 256 << 10;
+    // Products of bytes are so fast that copies count, and weights so small that they are read from far.
+    const MEASURED_BYTES: usize = 768 << 10;
+    let bytes = if P::MEASURED {
+        MEASURED_BYTES
+    } else {
+        SCRATCH_BYTES
+    };
+    let depth = weights.inputs.min(CHANNEL_BLOCK);
+    let row_bytes = geometry.bordered_width() * depth * size_of::<f32>();
+    let height = geometry.output[0];
+    let most = (bytes / row_bytes / geometry.stride).clamp(1, height);
+    // All of much the same height, but where that would change what is measured together.
+    match P::MEASURED {
+        true => most,
+        false => height.div_ceil(height.div_ceil(most)),
     }
 }
 
@@ -91,7 +70,7 @@ impl<P: Factors> Kernel for DirectPiece<'_, P> {
             _ => Spread::All,
         };
         let measured = if P::MEASURED { pixels } else { 0 };
-        let mut scratch = self.memory.take(pixels * depth);
+        let mut scratch = self.memory.take(pixels * P::laid(depth));
         let mut rounded = self.memory.take(P::left_len(pixels, depth));
         let mut ranges = self.memory.take(2 * measured);
         let [room, panel] = match self.ready {
@@ -104,8 +83,9 @@ impl<P: Factors> Kernel for DirectPiece<'_, P> {
         let [mut room, mut panel] = [room, panel].map(|len| self.memory.take(len));
         for block in (0..inputs).step_by(CHANNEL_BLOCK) {
             let end = (block + CHANNEL_BLOCK).min(inputs);
-            let scratch = &mut scratch.as_mut_slice()[..pixels * (end - block)];
-            self.source.copy(lanes, &window, block..end, scratch);
+            let pitch = P::laid(end - block);
+            let scratch = &mut scratch.as_mut_slice()[..pixels * pitch];
+            self.source.copy(lanes, &window, block..end, pitch, scratch);
             let left = LeftRoom {
                 items: P::items(rounded.as_mut_slice()),
                 ranges: ranges.as_mut_slice(),
@@ -140,12 +120,13 @@ impl<P: Factors> DirectPiece<'_, P> {
     ) {
         let channels = CHANNEL_BLOCK.min(self.weights.inputs - block);
         let depth = P::items_in(channels);
+        let apart = P::stride(channels);
         let bordered = self.source.geometry.bordered_width();
         let [kh, kw] = self.weights.kernel;
         let mut positions = [0; 49];
         for ky in 0..kh {
             for kx in 0..kw {
-                positions[ky * kw + kx] = (ky * bordered + kx) * depth;
+                positions[ky * kw + kx] = (ky * bordered + kx) * apart;
             }
         }
         let positions = &positions[..kh * kw];
@@ -167,8 +148,8 @@ impl<P: Factors> DirectPiece<'_, P> {
                     let pixel = (run * bordered + first) * stride;
                     let tile = Tile {
                         rows: count,
-                        a: &input.items[pixel * depth..],
-                        stride: stride * depth,
+                        a: &input.items[pixel * apart..],
+                        stride: stride * apart,
                         positions,
                         depth,
                         panel,

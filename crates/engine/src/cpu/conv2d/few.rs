@@ -54,7 +54,8 @@ impl Kernel for FewPiece<'_> {
         for block in (0..inputs).step_by(CHANNEL_BLOCK) {
             let end = (block + CHANNEL_BLOCK).min(inputs);
             let scratch = &mut scratch.as_mut_slice()[..pixels * (end - block)];
-            self.source.copy(lanes, &window, block..end, scratch);
+            self.source
+                .copy(lanes, &window, block..end, end - block, scratch);
             let turned = &mut turned.as_mut_slice()[..scratch.len()];
             turn(scratch, end - block, turned);
             let weights = self.weights.panel(lanes, 0, block, room.as_mut_slice());

@@ -17,7 +17,7 @@ use super::simd::{Bfloats, Bytes, Factors, Fast, Kernel, Lanes, Rounded, Singles
 use super::{CpuBackend, CpuTensor, Precision, blocks, check_same, nhwc};
 use crate::backend::ConvCall;
 use crate::{Activation, DeviceTensor, Error, Padding, Tensor, Weight};
-use direct::{Cut, DirectPiece, Rooms};
+use direct::{DirectPiece, Rooms};
 use few::FewPiece;
 use source::{Prologue, Source};
 use std::ops::Range;
@@ -93,11 +93,6 @@ impl CpuConv2d {
             exact: false,
             kept: Arc::default(),
         })
-    }
-
-    /// Output channels a piece takes when the channels are split.
-    pub(super) fn columns_per_piece(&self) -> usize {
-        2 * self.width
     }
 
     /// Where the weights of one panel for the channels from `block` on are, in [`Self::numbers`].
@@ -405,12 +400,7 @@ impl CpuBackend {
         let filters = filters.as_ref().map(|panels| panels.items::<P>());
         let cut = winograd::Cut::of::<P>(work.source.geometry.output);
         let rows = work.source.geometry.row_blocks(work.pictures, cut.rows());
-        // With few row pieces the channels are split too, so that every thread has work.
-        let cols = if rows.len() >= ENOUGH_PIECES {
-            weights.outputs
-        } else {
-            weights.columns_per_piece()
-        };
+        let cols = self.columns_per_piece(weights.outputs, weights.width, rows.len());
         self.each(rectangles(out, weights.outputs, rows, cols), |out| {
             self.level.run(WinogradPiece::<P> {
                 source: work.source,
@@ -428,9 +418,10 @@ impl CpuBackend {
         let weights = work.weights;
         let ready = self.ready_panels::<P>(weights);
         let ready = ready.as_ref().map(|panels| panels.items::<P>());
-        let cut = Cut::of::<P>(&work.source.geometry, weights, work.pictures);
-        let rows = work.source.geometry.row_blocks(work.pictures, cut.rows);
-        self.each(rectangles(out, weights.outputs, rows, cut.cols), |out| {
+        let rows = direct::rows_per_piece::<P>(&work.source.geometry, weights);
+        let rows = work.source.geometry.row_blocks(work.pictures, rows);
+        let cols = self.columns_per_piece(weights.outputs, weights.width, rows.len());
+        self.each(rectangles(out, weights.outputs, rows, cols), |out| {
             self.level.run(DirectPiece::<P> {
                 source: work.source,
                 weights,

@@ -38,13 +38,15 @@ pub(super) struct Window {
 }
 
 impl Source<'_> {
-    /// Copies the channels `block` of a window into `scratch` `[rows, width, block]`.
+    /// Copies the channels `block` of a window into `scratch` `[rows, width, pitch]`, of which what is beyond them is left as
+    /// it is.
     #[inline(always)]
     pub(super) fn copy<L: Lanes>(
         &self,
         lanes: L,
         window: &Window,
         block: Range<usize>,
+        pitch: usize,
         scratch: &mut [f32],
     ) {
         let Geometry {
@@ -61,7 +63,7 @@ impl Source<'_> {
         for (y, row) in window
             .rows
             .clone()
-            .zip(scratch.chunks_exact_mut(window.columns.len() * depth))
+            .zip(scratch.chunks_exact_mut(window.columns.len() * pitch))
         {
             if y < padding.top || y - padding.top >= enlarged[0] {
                 row.fill(0.0);
@@ -69,26 +71,32 @@ impl Source<'_> {
             }
             let y = (y - padding.top) * stored[0] / enlarged[0];
             let from = (window.picture * stored[0] + y) * stored[1];
-            let (left, row) = row.split_at_mut(before * depth);
-            let (inside, right) = row.split_at_mut(columns.len() * depth);
+            let (left, row) = row.split_at_mut(before * pitch);
+            let (inside, right) = row.split_at_mut(columns.len() * pitch);
             left.fill(0.0);
             right.fill(0.0);
-            if depth == channels && stored[1] == enlarged[1] {
+            if pitch == depth && depth == channels && stored[1] == enlarged[1] {
                 let from = (from + columns.start) * channels;
                 inside.copy_from_slice(&self.input[from..][..inside.len()]);
             } else {
-                for (x, pixel) in columns.clone().zip(inside.chunks_exact_mut(depth)) {
+                for (x, pixel) in columns.clone().zip(inside.chunks_exact_mut(pitch)) {
                     let x = x * stored[1] / enlarged[1];
                     let at = (from + x) * channels + block.start;
-                    pixel.copy_from_slice(&self.input[at..][..depth]);
+                    pixel[..depth].copy_from_slice(&self.input[at..][..depth]);
                 }
             }
             if let Some(prologue) = self.prologue {
                 let at = window.picture * channels + block.start;
                 let scale = &prologue.scale[at..][..depth];
                 let shift = &prologue.shift[at..][..depth];
-                for pixel in inside.chunks_exact_mut(depth) {
-                    normalize(lanes, pixel, scale, shift, prologue.activation);
+                for pixel in inside.chunks_exact_mut(pitch) {
+                    normalize(
+                        lanes,
+                        &mut pixel[..depth],
+                        scale,
+                        shift,
+                        prologue.activation,
+                    );
                 }
             }
         }

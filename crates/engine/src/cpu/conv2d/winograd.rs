@@ -43,9 +43,9 @@ const MADE: usize = 16 << 20;
 const LEAST_TILES: usize = 28;
 /// Input channels copied and transformed in one go.
 const COPY_BLOCK: usize = 64;
-/// Input channels multiplied in one go with filters that are ready. Sums go on where they stopped, so any number gives the
-/// same results.
-const READY_BLOCK: usize = 256;
+/// Input channels multiplied in one go with filters that are ready, and those of a tile that lie together where rows are
+/// spread. Sums go on where they stopped, so any multiple of the others gives the same results.
+const READY_BLOCK: usize = 320;
 /// The same with filters that are transformed on the way: they stay in the second-level cache. A divisor of the block
 /// that weights are packed in.
 const FRESH_BLOCK: usize = 64;
@@ -95,7 +95,50 @@ pub(super) fn makes(numbers: usize) -> bool {
 /// Numbers that one thread needs at a time for the transformed inputs of its piece.
 pub(super) fn spectra_len(shape: &Shape) -> usize {
     let cut = Cut::of::<Singles>(shape.output);
-    PLACES * cut.down.min(shape.output[0].div_ceil(TILE)) * cut.across * shape.inputs
+    let tiles = cut.down.min(shape.output[0].div_ceil(TILE)) * cut.across;
+    Spectra::of::<Singles>(shape.inputs, tiles).items()
+}
+
+/// How transformed inputs lie: `[part of the channels][place][tile]`.
+#[derive(Debug, Clone, Copy)]
+struct Spectra {
+    /// Channels of a part, and how many parts there are.
+    channels: usize,
+    parts: usize,
+    tiles: usize,
+    /// Items from tile to tile.
+    pitch: usize,
+}
+
+impl Spectra {
+    fn of<P: Product>(inputs: usize, tiles: usize) -> Self {
+        let channels = if P::SPREADS {
+            READY_BLOCK.min(inputs)
+        } else {
+            inputs
+        };
+        Self {
+            channels,
+            parts: inputs.div_ceil(channels),
+            tiles,
+            pitch: P::stride(channels),
+        }
+    }
+
+    /// Items from place to place.
+    fn place(self) -> usize {
+        self.tiles * self.pitch
+    }
+
+    fn items(self) -> usize {
+        self.parts * PLACES * self.place()
+    }
+
+    /// Where a channel of a tile is at a place.
+    fn at<P: Product>(self, place: usize, tile: usize, channel: usize) -> usize {
+        let (part, within) = (channel / self.channels, channel % self.channels);
+        (part * PLACES + place) * self.place() + tile * self.pitch + within / P::DEPTH
+    }
 }
 
 /// How the tiles of a picture are cut.
@@ -319,7 +362,7 @@ impl<P: Rounded> Kernel for WinogradPiece<'_, P> {
         };
         let mut room = Room {
             scratch: self.memory.take(pixels * COPY_BLOCK.min(inputs)),
-            spectra: self.memory.take(PLACES * tiles * P::items_in(inputs)),
+            spectra: self.memory.take(Spectra::of::<P>(inputs, tiles).items()),
             products: self.memory.take(PLACES * tiles * L::WIDTH),
             fresh: [self.memory.take(fresh), self.memory.take(P::room(fresh))],
         };
@@ -356,25 +399,26 @@ impl<P: Rounded> WinogradPiece<'_, P> {
             columns: left..left + across * TILE + 2,
         };
         let (tiles, width) = (down * across, window.columns.len());
-        let items = P::items_in(inputs);
+        let layout = Spectra::of::<P>(inputs, tiles);
         let spectra = P::items(room.spectra.as_mut_slice());
-        let spectra = &mut spectra[..PLACES * tiles * items];
+        let spectra = &mut spectra[..layout.items()];
         let pixels = window.rows.len() * width;
         for block in (0..inputs).step_by(COPY_BLOCK) {
             let end = (block + COPY_BLOCK).min(inputs);
             let scratch = &mut room.scratch.as_mut_slice()[..pixels * (end - block)];
-            self.source.copy(lanes, &window, block..end, scratch);
+            self.source
+                .copy(lanes, &window, block..end, end - block, scratch);
             for tile in 0..tiles {
                 let corner = tile / across * TILE * width + tile % across * TILE;
                 let from = &scratch[corner * (end - block)..];
-                let to = &mut spectra[tile * items + block / P::DEPTH..];
-                analyse::<P, L>(lanes, from, width, end - block, to, tiles * items);
+                let to = &mut spectra[layout.at::<P>(0, tile, block)..];
+                analyse::<P, L>(lanes, from, width, end - block, to, layout.place());
             }
         }
         let products = room.products.as_mut_slice();
         for col in self.out.cols().step_by(L::WIDTH) {
             let panel = col / L::WIDTH;
-            self.multiply(lanes, spectra, tiles, panel, &mut room.fresh, products);
+            self.multiply(lanes, (spectra, layout), panel, &mut room.fresh, products);
             for tile in 0..tiles {
                 for offset in (0..L::WIDTH).step_by(LANES) {
                     let products = &products[tile * L::WIDTH + offset..];
@@ -453,14 +497,14 @@ impl<P: Rounded> WinogradPiece<'_, P> {
     fn multiply<L: Lanes>(
         &self,
         lanes: L,
-        spectra: &[P::Item],
-        tiles: usize,
+        (spectra, layout): (&[P::Item], Spectra),
         panel: usize,
         fresh: &mut [Buffer; 2],
         products: &mut [f32],
     ) {
         let inputs = self.weights.inputs;
         let row = P::items_in(inputs);
+        let tiles = layout.tiles;
         let step = if self.filters.is_some() {
             READY_BLOCK
         } else {
@@ -489,13 +533,12 @@ impl<P: Rounded> WinogradPiece<'_, P> {
                 }
             };
             for place in 0..PLACES {
-                let spectrum = &spectra[place * tiles * row..][..tiles * row];
                 let products = &mut products[place * tiles * L::WIDTH..][..tiles * L::WIDTH];
                 for first in (0..tiles).step_by(L::ROWS) {
                     let tile = Tile {
                         rows: L::ROWS.min(tiles - first),
-                        a: &spectrum[first * row + block / P::DEPTH..],
-                        stride: row,
+                        a: &spectra[layout.at::<P>(place, first, block)..],
+                        stride: layout.pitch,
                         positions: &[0],
                         depth,
                         panel: &filters[place * pitch * L::WIDTH..][..depth * L::WIDTH],

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 use std::mem::transmute;
 
-use super::{Group, Kernel, LANES, Lanes, Product, Tile, Words, avx2, tile};
+use super::{Group, Kernel, LANES, Lanes, Product, Tile, Words, avx2, operands, tile};
 
 /// Exists only where [`run`] was called, hence where the CPU has AVX-512 F; with `BF16` only where [`run_bf16`] was,
 /// hence where it has AVX-512 BF16 and BW too; with `INT8` only where [`run_int8`] was, hence where it has AVX-512 VNNI.
@@ -332,10 +332,18 @@ impl<const BF16: bool, const INT8: bool> Lanes for Avx512<BF16, INT8> {
     }
     #[inline(always)]
     fn multiply<P: Product>(self, tile: &Tile<'_, P::Item>, sums: &mut [f32]) {
+        // SAFETY: an `Avx512` value exists only where the CPU has AVX-512 F.
+        if P::singles(tile).is_some_and(|tile| unsafe { operands::multiply(tile, sums) }) {
+            return;
+        }
         rows!(2, self, tile, sums; 14 13 12 11 10 9 8 7 6 5 4 3 2);
     }
     #[inline(always)]
     fn multiply_narrow<P: Product>(self, tile: &Tile<'_, P::Item>, sums: &mut [f32]) {
+        // SAFETY: as in `multiply`.
+        if P::singles(tile).is_some_and(|tile| unsafe { operands::multiply_narrow(tile, sums) }) {
+            return;
+        }
         rows!(1, self, tile, sums; 14 13 12 11 10 9 8 7 6 5 4 3 2);
     }
 }

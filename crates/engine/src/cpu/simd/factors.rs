@@ -30,7 +30,7 @@ pub(crate) struct LeftRoom<'a, T> {
     pub(crate) ranges: &'a mut [f32],
 }
 
-/// Rows of activations, ready to be multiplied.
+/// Rows of activations, ready to be multiplied, [`Product::stride`] apart.
 #[derive(Clone, Copy)]
 pub(crate) struct Left<'a, T> {
     pub(crate) items: &'a [T],
@@ -66,12 +66,12 @@ pub(crate) trait Factors: Product {
     const MEASURED: bool;
     /// When panels are made ready for all pieces of a linear layer at once.
     const READY: Ready;
-    /// How many of a linear layer's `inputs` share what they are measured by: a divisor of them.
+    /// How many of a linear layer's `inputs` lie together, and share what they are measured by: a divisor of them.
     fn block(inputs: usize) -> usize;
 
     /// Items of room that `rows` rows of `depth` numbers take.
     fn left_len(rows: usize, depth: usize) -> usize;
-    /// Rows of `depth` numbers, each as `items_in(depth)` items.
+    /// Rows of `depth` numbers, [`Product::laid`] apart, each as `items_in(depth)` items, [`Product::stride`] apart.
     fn left<'a, L: Lanes>(
         lanes: L,
         rows: &'a [f32],
@@ -108,9 +108,16 @@ impl<P: Rounded> Factors for P {
         _ => Ready::Made,
     };
 
-    #[inline(always)]
+    /// The largest divisor that fills much of a pitch, where rows are spread and there is one.
     fn block(inputs: usize) -> usize {
-        inputs
+        const MOST: usize = 320;
+        const LEAST: usize = 80;
+        if !P::SPREADS || inputs <= MOST {
+            return inputs;
+        }
+        let mut blocks = (LEAST..=MOST).rev();
+        let block = blocks.find(|&block| inputs.is_multiple_of(block));
+        block.unwrap_or(inputs)
     }
     #[inline(always)]
     fn left_len(rows: usize, depth: usize) -> usize {

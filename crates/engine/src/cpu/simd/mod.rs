@@ -16,6 +16,8 @@ mod avx512;
 mod bytes;
 mod disjoint;
 mod factors;
+#[cfg(target_arch = "x86_64")]
+mod operands;
 mod portable;
 mod product;
 mod tile;
@@ -24,7 +26,7 @@ pub(crate) use bytes::Bytes;
 pub(crate) use disjoint::{Rect, rectangles};
 pub(crate) use factors::{Factors, Left, LeftRoom, Ranges, Ready, Spread};
 pub(crate) use product::{Bfloats, Product, Rounded, Singles};
-pub(crate) use tile::{ROWS_MAX, TILE_MAX, Tile};
+pub(crate) use tile::{ROWS_MAX, TILE_MAX, Tile, pitch};
 
 use std::fmt;
 use std::str::FromStr;

@@ -8,6 +8,16 @@ pub(crate) const TILE_MAX: usize = ROWS_MAX * 32;
 /// Rows of the tallest tile of any level.
 pub(crate) const ROWS_MAX: usize = 14;
 
+/// Distances of rows that a tile may be compiled for, so that it reads them without computing where they are. All are odd
+/// numbers of cache lines: rows at the same place do not crowd one set of a cache.
+pub(crate) const PITCHES: [usize; 4] = [144, 208, 336, 528];
+
+/// How far apart rows of `depth` numbers are to lie: the least of [`PITCHES`] that holds them, or `depth`.
+pub(crate) fn pitch(depth: usize) -> usize {
+    let fits = |pitch: &usize| depth <= *pitch;
+    PITCHES.into_iter().find(fits).unwrap_or(depth)
+}
+
 /// `sums[r * pitch + c] += sum over p, k of a[positions[p] + r * stride + k] * panel[(p * depth + k) * W + c]`
 /// for `rows` rows and the `W` columns of a panel; `p` ascends, then `k`, each step one fused
 /// multiply-add, or what a [`Product`] has in its place. That order is the arithmetic of the whole engine.
@@ -34,7 +44,7 @@ pub(crate) struct Tile<'a, T = f32> {
 impl<T> Tile<'_, T> {
     /// Panics unless all reads of [`multiply`] are inside `a`, `panel` and `sums`.
     #[inline(always)]
-    fn check(&self, rows: usize, width: usize, sums: &[f32]) {
+    pub(super) fn check(&self, rows: usize, width: usize, sums: &[f32]) {
         let mut last = 0;
         for &position in self.positions {
             last = last.max(position);

@@ -10,13 +10,20 @@ use std::sync::Arc;
 use super::blocks;
 use super::math::exp2;
 use super::memory::{Buffer, Recycler};
-use super::simd::{Fast, Group, Kernel, LANES, Lanes, Rect, Rounded, Tile};
+use super::simd::{Fast, Group, Kernel, LANES, Lanes, ROWS_MAX, Rect, Rounded, Tile};
 
 /// Keys per block. Part of the arithmetic.
 pub(super) const KEY_BLOCK: usize = 512;
-/// Queries per block: they share a block of keys and values in the second-level cache. Any number
+/// Queries per block, at most: they share a block of keys and values in the second-level cache. Any number
 /// gives the same results.
-pub(super) const QUERY_BLOCK: usize = 56;
+const QUERY_BLOCK: usize = 112;
+/// Queries that a block takes of so many, where so many blocks of each picture are wanted.
+pub(super) fn query_block(queries: usize, wanted: usize) -> usize {
+    const LEAST: usize = QUERY_BLOCK / 2;
+    let even = queries.div_ceil(wanted).next_multiple_of(ROWS_MAX);
+    even.clamp(LEAST, QUERY_BLOCK)
+}
+
 /// Register tiles of queries whose scores exist at once: they stay in the first-level cache. Any
 /// number gives the same results.
 const TILES_AT_ONCE: usize = 1;

@@ -29,7 +29,7 @@ pub(crate) fn exp<L: Lanes>(lanes: L, x: L::V) -> L::V {
         p = lanes.fma(p, r, lanes.splat(POLYNOMIAL[i]));
     }
     let p = lanes.add(lanes.fma(p, lanes.mul(r, r), r), lanes.splat(1.0));
-    lanes.mul(p, lanes.exp2_integer(n))
+    lanes.scale_by_exp2(p, n)
 }
 
 /// `2^x`, at most 2 ulp off between -126 and 127; lower inputs are taken to -126.
@@ -58,7 +58,7 @@ pub(crate) fn exp2<L: Lanes>(lanes: L, x: L::V) -> L::V {
     for i in 1..POLYNOMIAL.len() {
         p = lanes.fma(p, r, lanes.splat(POLYNOMIAL[i]));
     }
-    lanes.mul(p, lanes.exp2_integer(n))
+    lanes.scale_by_exp2(p, n)
 }
 
 /// `1 / (1 + exp(-x))`.

@@ -35,7 +35,7 @@ use rayon::prelude::*;
 
 use crate::backend::{ConvCall, GroupNorm, LinearCall};
 use crate::{Activation, AttentionMask, Backend, DeviceTensor, Error, Resize, Tensor, Weight};
-use attention::{AttentionPiece, Mask, PackHead, QUERY_BLOCK};
+use attention::{AttentionPiece, Mask, PackHead};
 use kept::Budget;
 use layout::Patches;
 use linear::{LinearPiece, TileWidth};
@@ -149,14 +149,17 @@ impl CpuBackend {
             .install(|| pieces.into_par_iter().with_max_len(1).for_each(&work));
     }
 
+    /// Pieces of work enough that no thread waits long for another one.
+    fn pieces_wanted(&self) -> usize {
+        const PER_THREAD: usize = 4;
+        PER_THREAD * self.threads()
+    }
+
     /// How many of `outputs` columns, in panels of `width`, each of so many pieces of rows takes at a time. They are only cut
     /// where rows are few: each piece lays out its rows anew. Any number gives the same results.
     fn columns_per_piece(&self, outputs: usize, width: usize, row_pieces: usize) -> usize {
-        // Enough that no thread waits long for another one.
-        const PIECES_PER_THREAD: usize = 4;
-        let wanted = PIECES_PER_THREAD * self.pool.current_num_threads();
         let panels = outputs.div_ceil(width).max(1);
-        let parts = wanted.div_ceil(row_pieces.max(1)).min(panels);
+        let parts = self.pieces_wanted().div_ceil(row_pieces.max(1)).min(panels);
         panels.div_ceil(parts) * width
     }
 
@@ -281,8 +284,9 @@ impl CpuBackend {
         });
         let (queries, width) = (geometry.queries, heads * geometry.depth);
         let mut buffer = self.buffer(n * queries * width);
-        let rows = (0..n)
-            .flat_map(|picture| blocks(picture * queries..(picture + 1) * queries, QUERY_BLOCK));
+        let block = attention::query_block(queries, 2 * self.pieces_wanted());
+        let rows =
+            (0..n).flat_map(|picture| blocks(picture * queries..(picture + 1) * queries, block));
         let pieces = rectangles(buffer.as_mut_slice(), width, rows, width);
         self.each(pieces, |out| {
             self.level.run(AttentionPiece::<P> {

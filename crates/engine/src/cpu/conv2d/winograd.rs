@@ -41,6 +41,8 @@ const VERY_WIDE: usize = 96;
 const MADE: usize = 16 << 20;
 /// Tiles that a piece is not cut below to have more of them: two tall register tiles.
 const LEAST_TILES: usize = 28;
+/// Output channels, at most, whose products are there at one time where filters are ready.
+const COLUMNS_AT_A_TIME: usize = 320;
 /// Input channels copied and transformed in one go.
 const COPY_BLOCK: usize = 64;
 /// Input channels multiplied in one go with filters that are ready, and those of a tile that lie together where rows are
@@ -102,6 +104,7 @@ pub(super) fn spectra_len(shape: &Shape) -> usize {
 /// How transformed inputs lie: `[part of the channels][place][tile]`.
 #[derive(Debug, Clone, Copy)]
 struct Spectra {
+    inputs: usize,
     /// Channels of a part, and how many parts there are.
     channels: usize,
     parts: usize,
@@ -118,6 +121,7 @@ impl Spectra {
             inputs
         };
         Self {
+            inputs,
             channels,
             parts: inputs.div_ceil(channels),
             tiles,
@@ -132,6 +136,11 @@ impl Spectra {
 
     fn items(self) -> usize {
         self.parts * PLACES * self.place()
+    }
+
+    /// Products with one panel.
+    fn products(self, width: usize) -> usize {
+        PLACES * self.tiles * width
     }
 
     /// Where a channel of a tile is at a place.
@@ -363,7 +372,9 @@ impl<P: Rounded> Kernel for WinogradPiece<'_, P> {
         let mut room = Room {
             scratch: self.memory.take(pixels * COPY_BLOCK.min(inputs)),
             spectra: self.memory.take(Spectra::of::<P>(inputs, tiles).items()),
-            products: self.memory.take(PLACES * tiles * L::WIDTH),
+            products: self
+                .memory
+                .take(self.panels_at_a_time() * PLACES * tiles * L::WIDTH),
             fresh: [self.memory.take(fresh), self.memory.take(P::room(fresh))],
         };
         for left in (0..whole).step_by(self.cut.across) {
@@ -379,7 +390,7 @@ struct Room {
     scratch: Buffer,
     /// Transformed inputs.
     spectra: Buffer,
-    /// Of one panel.
+    /// Of a few panels: `[panel][place][tile][width]`.
     products: Buffer,
     /// Filters that are not kept, and rounded ones.
     fresh: [Buffer; 2],
@@ -416,17 +427,48 @@ impl<P: Rounded> WinogradPiece<'_, P> {
             }
         }
         let products = room.products.as_mut_slice();
-        for col in self.out.cols().step_by(L::WIDTH) {
-            let panel = col / L::WIDTH;
-            self.multiply(lanes, (spectra, layout), panel, &mut room.fresh, products);
-            for tile in 0..tiles {
-                for offset in (0..L::WIDTH).step_by(LANES) {
-                    let products = &products[tile * L::WIDTH + offset..];
-                    let sums = synthesise(lanes, products, tiles * L::WIDTH);
-                    let corner = [tile / across * TILE, left + tile % across * TILE];
-                    self.store(lanes, &sums, picture, corner, col + offset);
+        let cols = self.out.cols();
+        let few = self.panels_at_a_time() * L::WIDTH;
+        for first in cols.clone().step_by(few) {
+            let some = first..(first + few).min(cols.end);
+            let panels = some.start / L::WIDTH..some.end.div_ceil(L::WIDTH);
+            let all = products.chunks_exact_mut(layout.products(L::WIDTH));
+            match self.filters {
+                Some(filters) => {
+                    multiply::<P, L>(lanes, (spectra, layout), filters, panels, products)
+                }
+                None => {
+                    for (panel, products) in panels.zip(all) {
+                        self.multiply_fresh(
+                            lanes,
+                            (spectra, layout),
+                            panel,
+                            &mut room.fresh,
+                            products,
+                        );
+                    }
                 }
             }
+            let all = products.chunks_exact(layout.products(L::WIDTH));
+            for (col, products) in some.step_by(L::WIDTH).zip(all) {
+                for tile in 0..tiles {
+                    for offset in (0..L::WIDTH).step_by(LANES) {
+                        let products = &products[tile * L::WIDTH + offset..];
+                        let sums = synthesise(lanes, products, tiles * L::WIDTH);
+                        let corner = [tile / across * TILE, left + tile % across * TILE];
+                        self.store(lanes, &sums, picture, corner, col + offset);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Panels whose products are there at one time.
+    fn panels_at_a_time(&self) -> usize {
+        let panels = self.out.cols().len().div_ceil(self.weights.width);
+        match self.filters {
+            Some(_) => panels.min(COLUMNS_AT_A_TIME / self.weights.width),
+            None => 1,
         }
     }
 }
@@ -466,6 +508,57 @@ fn analyse<P: Rounded, L: Lanes>(
     }
 }
 
+/// The products of all tiles with a few panels, whose filters are ready, `[panel][place][tile][width]`. Places come first: so
+/// transformed inputs are read once for all of the panels, and what is read from far are filters alone.
+#[inline(always)]
+fn multiply<P: Rounded, L: Lanes>(
+    lanes: L,
+    (spectra, layout): (&[P::Item], Spectra),
+    filters: &[P::Item],
+    panels: Range<usize>,
+    products: &mut [f32],
+) {
+    let inputs = layout.inputs;
+    let row = P::items_in(inputs) * L::WIDTH;
+    for place in 0..PLACES {
+        for (index, panel) in panels.clone().enumerate() {
+            let filters = &filters[(panel * PLACES + place) * row..][..row];
+            let start = index * layout.products(L::WIDTH) + place * layout.tiles * L::WIDTH;
+            let products = &mut products[start..][..layout.tiles * L::WIDTH];
+            for block in (0..inputs).step_by(READY_BLOCK) {
+                let channels = READY_BLOCK.min(inputs - block);
+                let filters = &filters[block / P::DEPTH * L::WIDTH..];
+                let filters = &filters[..P::items_in(channels) * L::WIDTH];
+                let spectrum = (spectra, layout, [place, block]);
+                multiply_place::<P, L>(lanes, spectrum, filters, products);
+            }
+        }
+    }
+}
+
+/// Adds the products of all tiles at a place, from a channel on, with filters of it, `[items of channels][width]`.
+#[inline(always)]
+fn multiply_place<P: Rounded, L: Lanes>(
+    lanes: L,
+    (spectra, layout, [place, channel]): (&[P::Item], Spectra, [usize; 2]),
+    filters: &[P::Item],
+    products: &mut [f32],
+) {
+    for first in (0..layout.tiles).step_by(L::ROWS) {
+        let tile = Tile {
+            rows: L::ROWS.min(layout.tiles - first),
+            a: &spectra[layout.at::<P>(place, first, channel)..],
+            stride: layout.pitch,
+            positions: &[0],
+            depth: filters.len() / L::WIDTH,
+            panel: filters,
+            pitch: L::WIDTH,
+            fresh: channel == 0,
+        };
+        lanes.multiply::<P>(&tile, &mut products[first * L::WIDTH..]);
+    }
+}
+
 /// Transforms one lane group of a tile's products, `pitch` apart, to its output pixels.
 #[inline(always)]
 fn synthesise<L: Lanes>(lanes: L, products: &[f32], pitch: usize) -> [[Group; TILE]; TILE] {
@@ -492,9 +585,9 @@ fn synthesise<L: Lanes>(lanes: L, products: &[f32], pitch: usize) -> [[Group; TI
 }
 
 impl<P: Rounded> WinogradPiece<'_, P> {
-    /// The products of all tiles with one panel: `[place][tile][width]`. `fresh` is room for filters that are not kept.
+    /// The products of all tiles with one panel, `[place][tile][width]`, whose filters are not kept; `fresh` is room for them.
     #[inline(always)]
-    fn multiply<L: Lanes>(
+    fn multiply_fresh<L: Lanes>(
         &self,
         lanes: L,
         (spectra, layout): (&[P::Item], Spectra),
@@ -503,50 +596,20 @@ impl<P: Rounded> WinogradPiece<'_, P> {
         products: &mut [f32],
     ) {
         let inputs = self.weights.inputs;
-        let row = P::items_in(inputs);
-        let tiles = layout.tiles;
-        let step = if self.filters.is_some() {
-            READY_BLOCK
-        } else {
-            FRESH_BLOCK
-        };
-        for block in (0..inputs).step_by(step) {
-            let channels = step.min(inputs - block);
+        for block in (0..inputs).step_by(FRESH_BLOCK) {
+            let channels = FRESH_BLOCK.min(inputs - block);
             let depth = P::items_in(channels);
-            // From the block's first channel on, and items from place to place.
-            let (filters, pitch) = match self.filters {
-                Some(all) => {
-                    let len = PLACES * row * L::WIDTH;
-                    let start = block / P::DEPTH * L::WIDTH;
-                    (&all[panel * len..][start..len], row)
-                }
-                None => {
-                    let [numbers, rounded] = &mut *fresh;
-                    let numbers = &mut numbers.as_mut_slice()[..PLACES * channels * L::WIDTH];
-                    let all = block..block + channels;
-                    transform(lanes, self.weights, panel, all, numbers, channels);
-                    let rounded = P::items(rounded.as_mut_slice());
-                    (
-                        P::columns(lanes, numbers, [channels, L::WIDTH], rounded),
-                        depth,
-                    )
-                }
-            };
-            for place in 0..PLACES {
-                let products = &mut products[place * tiles * L::WIDTH..][..tiles * L::WIDTH];
-                for first in (0..tiles).step_by(L::ROWS) {
-                    let tile = Tile {
-                        rows: L::ROWS.min(tiles - first),
-                        a: &spectra[layout.at::<P>(place, first, block)..],
-                        stride: layout.pitch,
-                        positions: &[0],
-                        depth,
-                        panel: &filters[place * pitch * L::WIDTH..][..depth * L::WIDTH],
-                        pitch: L::WIDTH,
-                        fresh: block == 0,
-                    };
-                    lanes.multiply::<P>(&tile, &mut products[first * L::WIDTH..]);
-                }
+            let [numbers, rounded] = &mut *fresh;
+            let numbers = &mut numbers.as_mut_slice()[..PLACES * channels * L::WIDTH];
+            let all = block..block + channels;
+            transform(lanes, self.weights, panel, all, numbers, channels);
+            let rounded = P::items(rounded.as_mut_slice());
+            let filters = P::columns(lanes, numbers, [channels, L::WIDTH], rounded);
+            let filters = filters.chunks_exact(depth * L::WIDTH);
+            let products = products.chunks_exact_mut(layout.tiles * L::WIDTH);
+            for (place, (filters, products)) in filters.zip(products).enumerate() {
+                let spectrum = (spectra, layout, [place, block]);
+                multiply_place::<P, L>(lanes, spectrum, filters, products);
             }
         }
     }

@@ -184,6 +184,10 @@ impl<const BF16: bool, const INT8: bool> Lanes for Avx512<BF16, INT8> {
         })
     }
     #[inline(always)]
+    fn scale_by_exp2(self, a: __m512, n: __m512) -> __m512 {
+        vector!(_mm512_scalef_ps(a, n))
+    }
+    #[inline(always)]
     fn abs(self, a: __m512) -> __m512 {
         vector!(_mm512_abs_ps(a))
     }

@@ -73,6 +73,11 @@ pub(crate) trait Lanes: Copy {
     fn round(self, a: Self::V) -> Self::V;
     /// `2^n` for integers `n` in -126..=127.
     fn exp2_integer(self, n: Self::V) -> Self::V;
+    /// `a * 2^n` for the same ones.
+    #[inline(always)]
+    fn scale_by_exp2(self, a: Self::V, n: Self::V) -> Self::V {
+        self.mul(a, self.exp2_integer(n))
+    }
     fn abs(self, a: Self::V) -> Self::V;
     /// The size of `a` with the sign of `sign`.
     fn copy_sign(self, a: Self::V, sign: Self::V) -> Self::V;

@@ -366,10 +366,10 @@ impl<P: Factors> Kernel for LinearPiece<'_, P> {
         let block = P::block(depth);
         let blocks = depth / block;
         let laid = P::laid(block);
-        let spread = if P::SPREADS {
-            rows.len() * blocks * laid
-        } else {
-            0
+        let as_it_is = blocks == 1 && laid == block;
+        let spread = match as_it_is {
+            true => 0,
+            false => rows.len() * blocks * laid,
         };
         let mut spread = self.memory.take(spread);
         let mut rounded = self.memory.take(P::left_len(rows.len() * blocks, block));
@@ -380,12 +380,12 @@ impl<P: Factors> Kernel for LinearPiece<'_, P> {
             items: P::items(rounded.as_mut_slice()),
             ranges: ranges.as_mut_slice(),
         };
-        let input = match P::SPREADS {
-            true => {
+        let input = match as_it_is {
+            true => input,
+            false => {
                 lay_out(input, [blocks, block, laid], spread.as_mut_slice());
                 spread.as_slice()
             }
-            false => input,
         };
         let input = P::left(lanes, input, block, Spread::Row, room);
         for first_col in cols.clone().step_by(width) {
@@ -463,14 +463,10 @@ fn product<P: Factors, L: Lanes>(
     let stride = P::stride(rows.block);
     let parts = panel.items.chunks_exact(panel.items.len() / rows.blocks);
     for (block, part) in parts.enumerate() {
-        let first = rows.first * rows.blocks + block;
-        let (start, stride) = match P::SPREADS {
-            true => ((block * rows.all + rows.first) * stride, stride),
-            false => (first * stride, rows.blocks * stride),
-        };
+        let first = block * rows.all + rows.first;
         let tile = Tile {
             rows: rows.count,
-            a: &left.items[start..],
+            a: &left.items[first * stride..],
             stride,
             positions: &[0],
             depth: items,
@@ -478,7 +474,7 @@ fn product<P: Factors, L: Lanes>(
             pitch: L::WIDTH,
             fresh: false,
         };
-        let ranges = left.ranges.from(first, rows.blocks);
+        let ranges = left.ranges.from(first, 1);
         P::multiply(lanes, &tile, ranges, sums);
     }
 }

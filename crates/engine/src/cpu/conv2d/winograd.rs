@@ -45,8 +45,7 @@ const LEAST_TILES: usize = 28;
 const COLUMNS_AT_A_TIME: usize = 320;
 /// Input channels copied and transformed in one go.
 const COPY_BLOCK: usize = 64;
-/// Input channels multiplied in one go with filters that are ready, and those of a tile that lie together where rows are
-/// spread. Sums go on where they stopped, so any multiple of the others gives the same results.
+/// Input channels multiplied in one go with filters that are ready, and in f32 those of a tile that lie together. Sums go on where they stopped, so any multiple of the others gives the same results.
 const READY_BLOCK: usize = 320;
 /// The same with filters that are transformed on the way: they stay in the second-level cache. A divisor of the block
 /// that weights are packed in.
@@ -115,10 +114,9 @@ struct Spectra {
 
 impl Spectra {
     fn of<P: Product>(inputs: usize, tiles: usize) -> Self {
-        let channels = if P::SPREADS {
-            READY_BLOCK.min(inputs)
-        } else {
-            inputs
+        let channels = match P::DEPTH {
+            1 => READY_BLOCK.min(inputs),
+            _ => inputs,
         };
         Self {
             inputs,

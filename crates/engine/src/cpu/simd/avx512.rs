@@ -336,8 +336,8 @@ impl<const BF16: bool, const INT8: bool> Lanes for Avx512<BF16, INT8> {
     }
     #[inline(always)]
     fn multiply<P: Product>(self, tile: &Tile<'_, P::Item>, sums: &mut [f32]) {
-        // SAFETY: an `Avx512` value exists only where the CPU has AVX-512 F.
-        if P::singles(tile).is_some_and(|tile| unsafe { operands::multiply(tile, sums) }) {
+        // SAFETY: an `Avx512` value exists only where the CPU has AVX-512 F, with `INT8` only where it has VNNI.
+        if unsafe { operands::multiply::<P, INT8>(tile, sums) } {
             return;
         }
         rows!(2, self, tile, sums; 14 13 12 11 10 9 8 7 6 5 4 3 2);
@@ -345,7 +345,7 @@ impl<const BF16: bool, const INT8: bool> Lanes for Avx512<BF16, INT8> {
     #[inline(always)]
     fn multiply_narrow<P: Product>(self, tile: &Tile<'_, P::Item>, sums: &mut [f32]) {
         // SAFETY: as in `multiply`.
-        if P::singles(tile).is_some_and(|tile| unsafe { operands::multiply_narrow(tile, sums) }) {
+        if unsafe { operands::multiply_narrow::<P>(tile, sums) } {
             return;
         }
         rows!(1, self, tile, sums; 14 13 12 11 10 9 8 7 6 5 4 3 2);

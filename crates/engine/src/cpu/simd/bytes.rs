@@ -5,7 +5,7 @@
 
 use super::factors::{Factors, Left, LeftRoom, Ranges, Ready, Spread};
 use super::product::{Product, words, words_mut};
-use super::{Fast, Group, LANES, Lanes, TILE_MAX, Tile};
+use super::{Fast, Group, LANES, Lanes, TILE_MAX, Tile, pitch};
 
 /// Words of four bytes; see [`Lanes::dot_bytes`]. The sums are integers in the bits of f32.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +33,10 @@ impl Product for Bytes {
     const DEPTH: usize = 4;
     const FAST: Fast = Fast::Int8;
 
+    #[inline(always)]
+    fn stride(depth: usize) -> usize {
+        pitch(Self::items_in(depth))
+    }
     #[inline(always)]
     fn splat<L: Lanes>(lanes: L, item: u32) -> L::V {
         lanes.splat_word(item)
@@ -136,7 +140,7 @@ impl Factors for Bytes {
 
     #[inline(always)]
     fn left_len(rows: usize, depth: usize) -> usize {
-        rows * Self::items_in(depth)
+        rows * Self::stride(depth)
     }
 
     #[inline(always)]
@@ -147,14 +151,14 @@ impl Factors for Bytes {
         spread: Spread,
         room: LeftRoom<'a, u32>,
     ) -> Left<'a, u32> {
-        let items = Self::items_in(depth);
+        let (items, stride) = (Self::items_in(depth), Self::stride(depth));
         let ranges = room.ranges.as_chunks_mut().0;
         let shared = Range::of(lanes, if spread == Spread::All { rows } else { &[] });
         ranges[0] = [shared.zero, shared.step];
         let all = rows
             .chunks_exact(depth)
-            .zip(room.items.chunks_exact_mut(items));
-        for (index, (row, items)) in all.enumerate() {
+            .zip(room.items.chunks_exact_mut(stride));
+        for (index, (row, of_row)) in all.enumerate() {
             let range = match spread {
                 Spread::All => shared,
                 Spread::Row => {
@@ -163,7 +167,7 @@ impl Factors for Bytes {
                     range
                 }
             };
-            range.write(lanes, row, items);
+            range.write(lanes, row, &mut of_row[..items]);
         }
         let rows = rows.len() / depth;
         let (measured, every) = match spread {
@@ -171,7 +175,7 @@ impl Factors for Bytes {
             Spread::Row => (rows, 1),
         };
         Left {
-            items: &room.items[..rows * items],
+            items: &room.items[..rows * stride],
             ranges: Ranges {
                 all: &ranges[..measured],
                 every,

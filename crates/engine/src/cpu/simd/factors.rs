@@ -108,11 +108,11 @@ impl<P: Rounded> Factors for P {
         _ => Ready::Made,
     };
 
-    /// The largest divisor that fills much of a pitch, where rows are spread and there is one.
+    /// Of f32 the largest divisor that fills much of a pitch, where there is one.
     fn block(inputs: usize) -> usize {
         const MOST: usize = 320;
         const LEAST: usize = 80;
-        if !P::SPREADS || inputs <= MOST {
+        if P::DEPTH > 1 || inputs <= MOST {
             return inputs;
         }
         let mut blocks = (LEAST..=MOST).rev();

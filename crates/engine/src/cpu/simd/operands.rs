@@ -8,7 +8,7 @@
 use std::arch::asm;
 
 use super::tile::PITCHES;
-use super::{LANES, Tile};
+use super::{Fast, LANES, Product, Tile};
 
 /// Rows of the tile.
 const ROWS: usize = 14;
@@ -59,6 +59,24 @@ macro_rules! add_narrow {
         )
     };
 }
+/// Dot products of four bytes of one row; what is broadcast is the factor without signs, which cannot be an operand in memory.
+macro_rules! add_bytes {
+    ($low:literal, $high:literal, $k:literal) => {
+        concat!(
+            "vpbroadcastd zmm30, dword ptr [{a} + {r",
+            $low,
+            "} + 4*",
+            $k,
+            "]\n",
+            "vpdpbusd zmm",
+            $low,
+            ", zmm30, zmm28\n",
+            "vpdpbusd zmm",
+            $high,
+            ", zmm30, zmm29\n",
+        )
+    };
+}
 /// One step of all sums.
 macro_rules! step_wide {
     ($k:literal) => {
@@ -70,6 +88,19 @@ macro_rules! step_wide {
             $k,
             " + 64]\n",
             rows!(add_wide, $k),
+        )
+    };
+}
+macro_rules! step_bytes {
+    ($k:literal) => {
+        concat!(
+            "vmovups zmm28, [{panel} + 128*",
+            $k,
+            "]\n",
+            "vmovups zmm29, [{panel} + 128*",
+            $k,
+            " + 64]\n",
+            rows!(add_bytes, $k),
         )
     };
 }
@@ -142,11 +173,11 @@ macro_rules! store_narrow {
 
 /// A function that adds one run of a tile whose rows lie `PITCH` numbers apart.
 macro_rules! tile {
-    ($name:ident, $width:literal, $step:ident, $load:ident, $store:ident) => {
+    ($name:ident, $features:literal, $width:literal, $step:ident, $load:ident, $store:ident) => {
         /// # Safety
-        /// The CPU must have AVX-512 F. `depth` numbers of fourteen rows from `a` on must be readable, `PITCH` apart, and of the
+        /// The CPU must have AVX-512 F and what else is enabled. `depth` words of fourteen rows from `a` on must be readable, `PITCH` apart, and of the
         /// panel `depth` times its width; so many sums of as many rows, `pitch` bytes apart, must be writable.
-        #[target_feature(enable = "avx512f")]
+        #[target_feature(enable = $features)]
         unsafe fn $name<const PITCH: usize>(
             a: *const f32,
             depth: usize,
@@ -201,7 +232,7 @@ macro_rules! tile {
                     out("zmm7") _, out("zmm8") _, out("zmm9") _, out("zmm10") _, out("zmm11") _, out("zmm12") _,
                     out("zmm13") _, out("zmm14") _, out("zmm15") _, out("zmm16") _, out("zmm17") _, out("zmm18") _,
                     out("zmm19") _, out("zmm20") _, out("zmm21") _, out("zmm22") _, out("zmm23") _, out("zmm24") _,
-                    out("zmm25") _, out("zmm26") _, out("zmm27") _, out("zmm28") _, out("zmm29") _,
+                    out("zmm25") _, out("zmm26") _, out("zmm27") _, out("zmm28") _, out("zmm29") _, out("zmm30") _,
                     options(nostack),
                 );
             }
@@ -209,33 +240,57 @@ macro_rules! tile {
     };
 }
 
-tile!(add_run, 128, step_wide, load_wide, store_wide);
-tile!(add_narrow_run, 64, step_narrow, load_narrow, store_narrow);
+tile!(add_run, "avx512f", 128, step_wide, load_wide, store_wide);
+tile!(
+    add_narrow_run,
+    "avx512f",
+    64,
+    step_narrow,
+    load_narrow,
+    store_narrow
+);
+tile!(
+    add_byte_run,
+    "avx512f,avx512vnni",
+    128,
+    step_bytes,
+    load_wide,
+    store_wide
+);
 
 type Run = unsafe fn(*const f32, usize, *const f32, *mut f32, usize, bool);
 
-/// Of each of [`PITCHES`].
-const RUNS: [Run; PITCHES.len()] = [
-    add_run::<{ PITCHES[0] }>,
-    add_run::<{ PITCHES[1] }>,
-    add_run::<{ PITCHES[2] }>,
-    add_run::<{ PITCHES[3] }>,
-];
-const NARROW_RUNS: [Run; PITCHES.len()] = [
-    add_narrow_run::<{ PITCHES[0] }>,
-    add_narrow_run::<{ PITCHES[1] }>,
-    add_narrow_run::<{ PITCHES[2] }>,
-    add_narrow_run::<{ PITCHES[3] }>,
-];
+/// The functions of each of [`PITCHES`].
+macro_rules! of_each_pitch {
+    ($run:ident) => {
+        [
+            $run::<{ PITCHES[0] }>,
+            $run::<{ PITCHES[1] }>,
+            $run::<{ PITCHES[2] }>,
+            $run::<{ PITCHES[3] }>,
+        ]
+    };
+}
+const RUNS: [Run; PITCHES.len()] = of_each_pitch!(add_run);
+const NARROW_RUNS: [Run; PITCHES.len()] = of_each_pitch!(add_narrow_run);
+const BYTE_RUNS: [Run; PITCHES.len()] = of_each_pitch!(add_byte_run);
 
 /// Computes a tile two lane groups wide, if it is one of those of this file.
 ///
 /// # Safety
-/// The CPU must have AVX-512 F.
+/// The CPU must have AVX-512 F, with `INT8` VNNI too.
 #[inline(always)]
-pub(super) unsafe fn multiply(tile: &Tile<'_>, sums: &mut [f32]) -> bool {
-    // SAFETY: the caller's promise.
-    unsafe { run(tile, sums, &RUNS, 2 * LANES) }
+pub(super) unsafe fn multiply<P: Product, const INT8: bool>(
+    tile: &Tile<'_, P::Item>,
+    sums: &mut [f32],
+) -> bool {
+    let runs = match P::FAST {
+        Fast::None => &RUNS,
+        Fast::Int8 if INT8 => &BYTE_RUNS,
+        _ => return false,
+    };
+    // SAFETY: the caller's promise; both are two lane groups wide.
+    unsafe { run(tile, sums, runs, 2 * LANES) }
 }
 
 /// The same of one lane group.
@@ -243,20 +298,24 @@ pub(super) unsafe fn multiply(tile: &Tile<'_>, sums: &mut [f32]) -> bool {
 /// # Safety
 /// The CPU must have AVX-512 F.
 #[inline(always)]
-pub(super) unsafe fn multiply_narrow(tile: &Tile<'_>, sums: &mut [f32]) -> bool {
-    // SAFETY: the caller's promise.
-    unsafe { run(tile, sums, &NARROW_RUNS, LANES) }
+pub(super) unsafe fn multiply_narrow<P: Product>(
+    tile: &Tile<'_, P::Item>,
+    sums: &mut [f32],
+) -> bool {
+    // SAFETY: the caller's promise; these are one lane group wide.
+    P::FAST == Fast::None && unsafe { run(tile, sums, &NARROW_RUNS, LANES) }
 }
 
 /// # Safety
-/// The CPU must have AVX-512 F, and `runs` must be tiles of `width` columns.
+/// The CPU must have AVX-512 F, and what `runs` need beside it; they must be tiles of `width` columns.
 #[inline(always)]
-unsafe fn run(
-    tile: &Tile<'_>,
+unsafe fn run<T>(
+    tile: &Tile<'_, T>,
     sums: &mut [f32],
     runs: &[Run; PITCHES.len()],
     width: usize,
 ) -> bool {
+    const { assert!(size_of::<T>() == size_of::<f32>(), "items are words") };
     let known = PITCHES.iter().position(|&pitch| pitch == tile.stride);
     let Some(known) = known.filter(|_| tile.rows == ROWS && !tile.positions.is_empty()) else {
         return false;
@@ -268,9 +327,10 @@ unsafe fn run(
         // SAFETY: `check` proved every `position + r * stride + k` with `r < ROWS`, `k < depth` to be inside `a`,
         // `positions * depth` rows of `width` inside `panel`, and all sums inside `sums`.
         unsafe {
-            let a = tile.a.as_ptr().add(position);
+            let a = tile.a.as_ptr().add(position).cast();
             let pitch = size_of::<f32>() * tile.pitch;
-            runs[known](a, tile.depth, panel, sums.as_mut_ptr(), pitch, fresh);
+            let sums = sums.as_mut_ptr();
+            runs[known](a, tile.depth, panel.cast(), sums, pitch, fresh);
             panel = panel.add(tile.depth * width);
         }
         fresh = false;

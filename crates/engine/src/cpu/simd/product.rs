@@ -1,6 +1,6 @@
 //! What a register tile multiplies: f32, words of two bfloats, or words of four bytes.
 
-use super::{Fast, LANES, Lanes, Tile, pitch};
+use super::{Fast, LANES, Lanes, pitch};
 
 /// The factors of a product in memory, and one step of its sums. Sums are as large as f32.
 pub(crate) trait Product: Copy + Send + Sync + 'static {
@@ -10,14 +10,6 @@ pub(crate) trait Product: Copy + Send + Sync + 'static {
     const DEPTH: usize;
     /// Which instructions make it faster.
     const FAST: Fast;
-    /// Whether rows of its left factor are laid out [`super::pitch`] apart rather than one behind the other.
-    const SPREADS: bool = false;
-
-    /// The same tile, where items are numbers and a step is a fused multiply-add.
-    fn singles<'a, 't>(_: &'a Tile<'t, Self::Item>) -> Option<&'a Tile<'t, f32>> {
-        None
-    }
-
     fn splat<L: Lanes>(lanes: L, item: Self::Item) -> L::V;
     fn load<L: Lanes>(lanes: L, from: &[Self::Item; LANES]) -> L::V;
     /// `c` plus the product.
@@ -37,17 +29,13 @@ pub(crate) trait Product: Copy + Send + Sync + 'static {
     /// How far apart rows of `depth` numbers are to lie in memory that a left factor is made of.
     #[inline(always)]
     fn laid(depth: usize) -> usize {
-        if Self::SPREADS { pitch(depth) } else { depth }
+        depth
     }
 
-    /// How far apart rows of `depth` numbers lie in a left factor that was made so, in items.
+    /// How far apart the items of two rows of `depth` numbers lie in a left factor.
     #[inline(always)]
     fn stride(depth: usize) -> usize {
-        if Self::SPREADS {
-            pitch(depth)
-        } else {
-            Self::items_in(depth)
-        }
+        Self::items_in(depth)
     }
 }
 
@@ -102,11 +90,14 @@ impl Product for Singles {
     type Item = f32;
     const DEPTH: usize = 1;
     const FAST: Fast = Fast::None;
-    const SPREADS: bool = true;
 
     #[inline(always)]
-    fn singles<'a, 't>(tile: &'a Tile<'t, f32>) -> Option<&'a Tile<'t, f32>> {
-        Some(tile)
+    fn laid(depth: usize) -> usize {
+        pitch(depth)
+    }
+    #[inline(always)]
+    fn stride(depth: usize) -> usize {
+        pitch(depth)
     }
     #[inline(always)]
     fn splat<L: Lanes>(lanes: L, item: f32) -> L::V {

@@ -123,7 +123,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True)
     args = parser.parse_args()
     rng = random.Random(0)
-    words = Path(__file__).with_name("subject_words.txt").read_text(encoding="utf-8").split()
+    words = Path(__file__).with_name("whole_words.txt").read_text(encoding="utf-8").split()
     pairs = _captions(rng, [word for word in words if len(word) > 2])
     rng.shuffle(pairs)
     starter = Starter(args.model)

@@ -1,7 +1,7 @@
 """Makes a CLIP tokenizer with few merges: the first ones, and those the caption words need.
 
     python make_tokenizer.py --bpe bpe_simple_vocab_16e6.txt.gz --out tokenizer \
-        --words subject_words.txt
+        --words whole_words.txt
 
 The .gz is in the Python package open-clip-torch (MIT).
 """
@@ -116,7 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bpe", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--merges", type=int, default=4000, help="how many to keep regardless")
+    parser.add_argument("--merges", type=int, default=370, help="how many to keep regardless")
     parser.add_argument("--words", type=Path, help="more words that should be whole tokens")
     args = parser.parse_args()
     words = all_words()

@@ -8,7 +8,8 @@ palette, for every cell. It hears the text as the starter's UNet does, by the st
 encoder, which stays as it is. Colours that are rare count more, and the targets are soft, after
 Zhang, Isola and Efros, "Colorful Image Colorization" (2016). Targets are photographs and paintings
 made small; drawings are their outlines. A caption names any style, since the style is the UNet's
-business, and now and then the colours that are there. Writes into the folder:
+business, and now and then the colours that are there; for styles without colour targets are pale
+greys. Writes into the folder:
 
     config.json, diffusion_pytorch_model.safetensors   the network, averaged, in half precision
     wash.json                                          the palette, and how it is used
@@ -30,6 +31,7 @@ from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizerFast
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 import model
 from captions import caption
@@ -46,6 +48,9 @@ from washing import CELL, network_input  # noqa: E402
 SHAPES = ((32, 32), (32, 32), (28, 36), (36, 28), (24, 40), (40, 24))
 STYLES = ("photo", "oil", "impressionist", "watercolour", "colour_pencil", "comic", "pixel")
 STYLES += ("autumn", "winter", "night", "sunset", "fog", "pastel")
+UNCOLOURED = ("pencil", "charcoal", "ink")
+WITHOUT_COLOUR, PALENESS = 0.1, 0.5
+"""How often a style without colour is wanted, and how far its greys are towards white."""
 DROPPED = 0.12  # captions left out, which guidance needs
 COLOURS_NAMED, GRADED = 0.75, 0.2
 ONLY_COLOURS = 0.25  # of the captions that name some
@@ -58,13 +63,15 @@ SOFTNESS, NEIGHBOURS = 7.0, 5
 LEVELS = 40  # of red, green and blue, for which shares are worked out beforehand
 VIVIDNESS = 0.018
 """What a saved network's logits gain by a unit of chroma: averaging colours takes so much away."""
+TAUGHT = 1.0  # how much a teacher's chances weigh beside the picture's colours
 EVENNESS = 0.5  # 1 lets all colours count the same, 0 as often as they are
+PAUSE = 5  # seconds; a step that took longer was interrupted, and what it took more is not counted
 WIDTHS = (0.9, 2.2)  # of outlines: the broader follow large shapes alone, as a hand does
 HOW = Path(__file__).with_name("wash.json")
 
 
 def make_network(channels: tuple[int, ...]) -> UNet2DConditionModel:
-    """Make the network of so many channels per level; the coarsest alone attends."""
+    """Make the network of so many channels per level; the coarsest alone attends, going down."""
     return UNet2DConditionModel(
         sample_size=32,
         in_channels=CELL**2 + 1,
@@ -72,13 +79,26 @@ def make_network(channels: tuple[int, ...]) -> UNet2DConditionModel:
         block_out_channels=channels,
         layers_per_block=1,
         down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
+        up_block_types=("UpBlock2D", "UpBlock2D", "UpBlock2D"),
         cross_attention_dim=model.TEXT_WIDTH,
         attention_head_dim=4,  # in this class: the number of heads
-        norm_num_groups=16,
+        norm_num_groups=8,
         class_embed_type="projection",
         projection_class_embeddings_input_dim=model.TEXT_WIDTH,
     )
+
+
+def load_network(folder: Path, palette: "Palette") -> UNet2DConditionModel:
+    """Load a saved network, its logits as they are in training."""
+    known = json.loads((folder / "wash.json").read_text("utf-8"))["palette"]
+    if known != palette.rounded():
+        raise SystemExit(f"the palette of {folder} is not that of the data")
+    network = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(folder))
+    weights = load_file(folder / "diffusion_pytorch_model.safetensors")
+    weights = {name: value.float() for name, value in weights.items()}
+    weights["conv_out.bias"] -= palette.lively
+    network.load_state_dict(weights)
+    return network
 
 
 def to_lab(rgb: np.ndarray) -> np.ndarray:
@@ -149,8 +169,6 @@ class Drawings:
         return np.load(path, mmap_mode="r")
 
     def _caption(self, rng: random.Random, row: Row, palette: str | None, small: Field) -> str:
-        if rng.random() < DROPPED:
-            return ""
         if row["pack"] == "paintings":
             style = painting_style(row)
         else:
@@ -175,8 +193,12 @@ class Drawings:
         ]
         return np.stack(small)[..., ::-1].reshape(-1, 3).astype(np.float32) / 255
 
-    def sample(self, rng: random.Random, shape: tuple[int, int]) -> tuple[Field, Field, str]:
-        """Draw colours `[h, w, 3]` in 0..1, darkness of lines `[4h, 4w]` in 0..1, a caption."""
+    def sample(self, rng: random.Random, shape: tuple[int, int]) -> tuple[Field, Field, str, bool]:
+        """Draw one sample.
+
+        It is colours `[h, w, 3]` in 0..1, darkness of lines `[4h, 4w]` in 0..1, a caption, and
+        whether colours are wanted.
+        """
         pack = rng.choices(("scenes", "things", "paintings"), (0.5, 0.38, 0.12))[0]
         number = rng.choice(self._places[pack])
         longest = max(shape)
@@ -198,16 +220,27 @@ class Drawings:
             small = grade(small, palette)
         if rng.random() < 0.5:
             small, dark = small[:, ::-1], dark[:, ::-1]
-        text = self._caption(rng, self._rows[number], palette, small)
-        return small, dark, text
+        row, kind = self._rows[number], rng.random()
+        if kind < DROPPED:
+            return small, dark, "", True
+        if kind < DROPPED + WITHOUT_COLOUR:
+            light = PALENESS + (1 - PALENESS) * small @ np.float32([0.299, 0.587, 0.114])
+            small = np.repeat(light[..., None], 3, 2)
+            return small, dark, caption(rng, rng.choice(UNCOLOURED), row, None), False
+        return small, dark, self._caption(rng, row, palette, small), True
 
-    def batch(self, rng: random.Random, count: int) -> tuple[Tensor, Tensor, list[str]]:
-        """Draw a batch of one shape: RGB `[N, h, w, 3]` in 0..1, the network's input, captions."""
+    def batch(self, rng: random.Random, count: int) -> tuple[Tensor, Tensor, list[str], Tensor]:
+        """Draw a batch of one shape.
+
+        It is RGB `[N, h, w, 3]` in 0..1, the network's input, captions, and `[N]` whether colours
+        are wanted, 0 or 1.
+        """
         shape = rng.choice(SHAPES)
-        colours, lines, texts = zip(*(self.sample(rng, shape) for _ in range(count)), strict=True)
+        drawn = (self.sample(rng, shape) for _ in range(count))
+        colours, lines, texts, coloured = zip(*drawn, strict=True)
         rgb = torch.from_numpy(np.stack(colours))
         seen = [network_input(torch.from_numpy(dark.copy()).float()) for dark in lines]
-        return rgb, torch.cat(seen), list(texts)
+        return rgb, torch.cat(seen), list(texts), torch.tensor(coloured).float()
 
 
 def arguments() -> argparse.Namespace:
@@ -220,8 +253,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=2e-3)
-    parser.add_argument("--channels", type=int, nargs=3, default=(32, 48, 48))
+    parser.add_argument("--channels", type=int, nargs=3, default=(32, 40, 40))
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=5, help="another one draws other samples")
+    parser.add_argument("--teacher", type=Path, help="a larger wash to learn from as well")
     return parser.parse_args()
 
 
@@ -232,57 +267,65 @@ def main() -> None:
     cv2.setNumThreads(1)
     tokenizer = CLIPTokenizerFast.from_pretrained(args.model / "tokenizer")
     text = CLIPTextModel.from_pretrained(args.model / "text_encoder", dtype=torch.float32).eval()
-    drawings, rng = Drawings(args.data), random.Random(5)
+    drawings, rng = Drawings(args.data), random.Random(args.seed)
     palette = Palette(drawings.cells())
-    network = make_network(tuple(args.channels)).to(memory_format=torch.channels_last)
-    if args.init:
-        weights = load_file(args.init / "diffusion_pytorch_model.safetensors")
-        known = json.loads((args.init / "wash.json").read_text("utf-8"))["palette"]
-        if known != palette.rounded():
-            raise SystemExit(f"the palette of {args.init} is not that of {args.data}")
-        weights = {name: value.float() for name, value in weights.items()}
-        weights["conv_out.bias"] -= palette.lively
-        network.load_state_dict(weights)
+    network = (
+        load_network(args.init, palette) if args.init else make_network(tuple(args.channels))
+    ).to(memory_format=torch.channels_last)
+    teacher = load_network(args.teacher, palette).eval() if args.teacher else None
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
     optimiser = torch.optim.AdamW(network.parameters(), lr=args.lr, weight_decay=0.01)
     out = args.out or args.model / "wash"
-    start, step, losses = time.monotonic(), 0, []
-    saved = start
-    while (share := (time.monotonic() - start) / (60 * args.minutes)) < 1:
+    worked, step, losses, saved = 0.0, 0, [], 0.0
+    while (share := worked / (60 * args.minutes)) < 1:
+        start = time.monotonic()
         rate = args.lr * min(1, (step + 1) / 200) * (0.02 + 0.98 * math.cos(share * math.pi / 2))
         for group in optimiser.param_groups:
             group["lr"] = rate
-        rgb, seen, texts = drawings.batch(rng, args.batch)
+        rgb, seen, texts, coloured = drawings.batch(rng, args.batch)
         with torch.no_grad():
             heard = text(tokenize(texts, tokenizer))
-        logits = network(
-            seen,
-            0,
-            encoder_hidden_states=heard.last_hidden_state,
-            class_labels=heard.pooler_output,
-            return_dict=False,
-        )[0]
+            told = log_chances(teacher, seen, heard) if teacher else None
+        given = log_chances(network, seen, heard)
         which, shares = palette.spread(rgb.reshape(-1, 3))
         counts = (palette.weights[which] * shares).sum(1)
-        given = F.log_softmax(logits.permute(0, 2, 3, 1).reshape(-1, COLOURS), 1)
         loss = -((given.gather(1, which) * shares).sum(1) * counts).mean()
+        losses.append(float(loss.detach()))
+        if told is not None:
+            apart = F.kl_div(given, told, reduction="none", log_target=True).sum(1)
+            apart = apart.reshape(len(coloured), -1).mean(1)
+            loss = loss + TAUGHT * (apart * coloured).mean()
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
-        losses.append(float(loss.detach()))
         step += 1
         decay = min(DECAY, (1 + step) / (10 + step))
         with torch.no_grad():
             for name, value in network.state_dict().items():
                 average[name].lerp_(value, 1 - decay)
+        worked += min(time.monotonic() - start, PAUSE)
         if step % 200 == 0:
-            speed = step * args.batch / (time.monotonic() - start)
+            speed = step * args.batch / worked
             print(f"{step} {np.mean(losses[-200:]):.4f} {speed:.0f}/s", flush=True)
-        if time.monotonic() - saved > 150:
-            saved = time.monotonic()
+        if worked - saved > 150:
+            saved = worked
             save(out, network, average, palette)
     save(out, network, average, palette)
+
+
+def log_chances(
+    network: UNet2DConditionModel, seen: Tensor, heard: BaseModelOutputWithPooling
+) -> Tensor:
+    """Return what the network says of every colour, for every cell, `[N, COLOURS]`."""
+    logits = network(
+        seen,
+        0,
+        encoder_hidden_states=heard.last_hidden_state,
+        class_labels=heard.pooler_output,
+        return_dict=False,
+    )[0]
+    return F.log_softmax(logits.permute(0, 2, 3, 1).reshape(-1, COLOURS), 1)
 
 
 def save(

@@ -223,11 +223,11 @@ struct Room {
 
 /// A few columns of a matrix.
 #[derive(Clone, Copy)]
-struct Panel<'a, P: Factors> {
+pub(super) struct Panel<'a, P: Factors> {
     /// `[blocks][items in a block, and what more there is][width]`.
-    items: &'a [P::Item],
+    pub(super) items: &'a [P::Item],
     /// `[width]`.
-    bias: &'a [f32],
+    pub(super) bias: &'a [f32],
 }
 
 /// Packed weights of one linear layer.
@@ -428,14 +428,14 @@ impl<P: Factors> Kernel for LinearPiece<'_, P> {
 
 /// A few rows of the left factor.
 #[derive(Clone, Copy)]
-struct Rows {
-    first: usize,
-    count: usize,
+pub(super) struct Rows {
+    pub(super) first: usize,
+    pub(super) count: usize,
     /// How many there are.
-    all: usize,
+    pub(super) all: usize,
     /// Numbers of a block, and blocks of a row.
-    block: usize,
-    blocks: usize,
+    pub(super) block: usize,
+    pub(super) blocks: usize,
 }
 
 /// Lays rows of `blocks` blocks out, all first blocks before all second ones, each `laid` numbers behind the one before.
@@ -449,7 +449,7 @@ fn lay_out(input: &[f32], [blocks, block, laid]: [usize; 3], out: &mut [f32]) {
 
 /// Bias plus a few rows times one panel.
 #[inline(always)]
-fn product<P: Factors, L: Lanes>(
+pub(super) fn product<P: Factors, L: Lanes>(
     lanes: L,
     panel: Panel<'_, P>,
     rows: Rows,

@@ -1,11 +1,12 @@
 //! Convolution: checks, packed weights, and which algorithm a shape takes.
 //!
 //! 3x3 convolutions over many pixels and channels are [`winograd`], all others [`direct`]; of these, such as have a few
-//! outputs are cut another way, which changes no bit ([`few`]). The choice, and with it the arithmetic, depends on shapes
+//! outputs, and kernels of one pixel, are cut other ways, which change no bit ([`few`], [`points`]). The choice, and with it the arithmetic, depends on shapes
 //! alone.
 
 mod direct;
 mod few;
+mod points;
 mod source;
 mod winograd;
 
@@ -19,6 +20,7 @@ use crate::backend::ConvCall;
 use crate::{Activation, DeviceTensor, Error, Padding, Tensor, Weight};
 use direct::{DirectPiece, Rooms};
 use few::FewPiece;
+use points::PointsPiece;
 use source::{Prologue, Source};
 use std::ops::Range;
 use std::sync::Arc;
@@ -225,7 +227,7 @@ impl Shape {
                 numbers if winograd::makes(numbers) => numbers,
                 _ => 0,
             },
-            per_thread: winograd::spectra_len(self),
+            per_thread: winograd::piece_len(self),
         }
     }
 }
@@ -387,6 +389,7 @@ impl CpuBackend {
             (Precision::F32, true) => self.convolve_by_winograd::<Singles>(work, out),
             (Precision::Bf16, true) => self.convolve_by_winograd::<Bfloats>(work, out),
             (Precision::F32, false) if few::suits(&takes) => self.convolve_to_few(work, out),
+            (Precision::F32, false) if points::suits(&takes) => self.convolve_points(work, out),
             (Precision::F32, false) => self.convolve_directly::<Singles>(work, out),
             (Precision::Bf16, false) => self.convolve_directly::<Bfloats>(work, out),
             (Precision::Int8, _) => self.convolve_directly::<Bytes>(work, out),
@@ -442,6 +445,22 @@ impl CpuBackend {
         let pieces = rectangles(out, weights.outputs, rows, weights.outputs);
         self.each(pieces, |out| {
             self.level.run(FewPiece {
+                source: work.source,
+                weights,
+                epilogue: work.epilogue,
+                memory: &self.recycler,
+                out,
+            });
+        });
+    }
+
+    fn convolve_points(&self, work: Work<'_>, out: &mut [f32]) {
+        let weights = work.weights;
+        let rows = points::rows_per_piece(&work.source.geometry);
+        let rows = work.source.geometry.row_blocks(work.pictures, rows);
+        let cols = self.columns_per_piece(weights.outputs, weights.width, rows.len());
+        self.each(rectangles(out, weights.outputs, rows, cols), |out| {
+            self.level.run(PointsPiece {
                 source: work.source,
                 weights,
                 epilogue: work.epilogue,

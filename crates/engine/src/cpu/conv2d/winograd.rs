@@ -93,11 +93,12 @@ pub(super) fn makes(numbers: usize) -> bool {
     numbers <= MADE
 }
 
-/// Numbers that one thread needs at a time for the transformed inputs of its piece.
-pub(super) fn spectra_len(shape: &Shape) -> usize {
+/// Numbers that one thread needs at a time for the transformed inputs of its piece and their products.
+pub(super) fn piece_len(shape: &Shape) -> usize {
     let cut = Cut::of::<Singles>(shape.output);
     let tiles = cut.down.min(shape.output[0].div_ceil(TILE)) * cut.across;
-    Spectra::of::<Singles>(shape.inputs, tiles).items()
+    let layout = Spectra::of::<Singles>(shape.inputs, tiles);
+    layout.items() + layout.products(COLUMNS_AT_A_TIME.min(shape.outputs))
 }
 
 /// How transformed inputs lie: `[part of the channels][place][tile]`.

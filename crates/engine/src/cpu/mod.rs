@@ -158,9 +158,10 @@ impl CpuBackend {
     /// How many of `outputs` columns, in panels of `width`, each of so many pieces of rows takes at a time. They are only cut
     /// where rows are few: each piece lays out its rows anew. Any number gives the same results.
     fn columns_per_piece(&self, outputs: usize, width: usize, row_pieces: usize) -> usize {
+        const LEAST_PANELS: usize = 2;
         let panels = outputs.div_ceil(width).max(1);
         let parts = self.pieces_wanted().div_ceil(row_pieces.max(1)).min(panels);
-        panels.div_ceil(parts) * width
+        panels.div_ceil(parts).max(LEAST_PANELS) * width
     }
 
     /// Fills an output of `shape` row block by row block; `work` gets the index of its first row

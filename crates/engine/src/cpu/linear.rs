@@ -320,9 +320,9 @@ impl Kernel for TileWidth {
     }
 }
 
-/// Rows that a piece takes of so many: about [`ROWS`], so that no piece is left with a few.
+/// Rows that a piece takes of so many: about 84, and such that no piece is left with a few.
 pub(super) fn rows_per_piece(rows: usize) -> usize {
-    // A multiple of every level's tile; their activations stay in the second-level cache.
+    // Their activations stay in the second-level cache.
     const ROWS: usize = 84;
     let pieces = ((rows + ROWS / 2) / ROWS).max(1);
     rows.div_ceil(pieces).next_multiple_of(ROWS_MAX)

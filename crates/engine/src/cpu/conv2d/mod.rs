@@ -1,8 +1,8 @@
 //! Convolution: checks, packed weights, and which algorithm a shape takes.
 //!
 //! 3x3 convolutions over many pixels and channels are [`winograd`], all others [`direct`]; of these, such as have a few
-//! outputs, and kernels of one pixel, are cut other ways, which change no bit ([`few`], [`points`]). The choice, and with it the arithmetic, depends on shapes
-//! alone.
+//! outputs, and kernels of one pixel, are cut other ways, which change no bit ([`few`], [`points`]). The choice, and with it
+//! the arithmetic, depends on shapes alone.
 
 mod direct;
 mod few;

@@ -403,8 +403,9 @@ mod tests {
         run(32, 1);
         assert_eq!(meter.transformed(), 64 * 64 * 36 * NUMBER);
         assert_eq!(meter.weights(), plain);
-        // 8 tiles across, 4 rows of tiles in a piece, beside the filters of the call, input and outputs.
-        let (spectra, filters) = (2 * 36 * 32 * 64, 64 * 64 * 36);
+        // 8 tiles across, 4 rows of tiles in a piece, whose channels lie 80 numbers apart, and their products, beside the
+        // filters of the call, input and outputs.
+        let (spectra, filters) = (2 * 36 * 32 * (80 + 64), 64 * 64 * 36);
         let numbers = 2 * 32 * 32 * 64 + spectra + filters + 16 * 16 * 64;
         assert_eq!(meter.peak(), numbers * NUMBER);
     }

@@ -268,6 +268,9 @@ macro_rules! of_each_pitch {
             $run::<{ PITCHES[1] }>,
             $run::<{ PITCHES[2] }>,
             $run::<{ PITCHES[3] }>,
+            $run::<{ PITCHES[4] }>,
+            $run::<{ PITCHES[5] }>,
+            $run::<{ PITCHES[6] }>,
         ]
     };
 }

@@ -10,7 +10,7 @@ pub(crate) const ROWS_MAX: usize = 14;
 
 /// Distances of rows that a tile may be compiled for, so that it reads them without computing where they are. All are odd
 /// numbers of cache lines: rows at the same place do not crowd one set of a cache.
-pub(crate) const PITCHES: [usize; 4] = [144, 208, 336, 528];
+pub(crate) const PITCHES: [usize; 7] = [80, 112, 144, 208, 272, 336, 528];
 
 /// How far apart rows of `depth` numbers are to lie: the least of [`PITCHES`] that holds them, or `depth`.
 pub(crate) fn pitch(depth: usize) -> usize {

@@ -14,7 +14,9 @@ use super::kept::{Kept, Panels};
 use super::linear::{PanelOrder, TileWidth, check_bias, check_sizes, finish_row};
 use super::memory::Recycler;
 use super::numbers::Numbers;
-use super::simd::{Bfloats, Bytes, Factors, Fast, Kernel, Lanes, Rounded, Singles, rectangles};
+use super::simd::{
+    Bfloats, Bytes, Factors, Fast, Kernel, Lanes, Rect, Rounded, Singles, rectangles,
+};
 use super::{CpuBackend, CpuTensor, Precision, blocks, check_same, nhwc};
 use crate::backend::ConvCall;
 use crate::{Activation, DeviceTensor, Error, Padding, Tensor, Weight};
@@ -397,14 +399,20 @@ impl CpuBackend {
         Ok(CpuTensor::new(shape, buffer))
     }
 
+    /// The output in pieces of so many image rows, and of some channels where those are few.
+    fn pieces<'a>(&self, work: &Work<'_>, rows: usize, out: &'a mut [f32]) -> Vec<Rect<'a>> {
+        let weights = work.weights;
+        let rows = work.source.geometry.row_blocks(work.pictures, rows);
+        let cols = self.columns_per_piece(weights.outputs, weights.width, rows.len());
+        rectangles(out, weights.outputs, rows, cols)
+    }
+
     fn convolve_by_winograd<P: Rounded>(&self, work: Work<'_>, out: &mut [f32]) {
         let weights = work.weights;
         let filters = self.filters::<P>(weights);
         let filters = filters.as_ref().map(|panels| panels.items::<P>());
         let cut = winograd::Cut::of::<P>(work.source.geometry.output);
-        let rows = work.source.geometry.row_blocks(work.pictures, cut.rows());
-        let cols = self.columns_per_piece(weights.outputs, weights.width, rows.len());
-        self.each(rectangles(out, weights.outputs, rows, cols), |out| {
+        self.each(self.pieces(&work, cut.rows(), out), |out| {
             self.level.run(WinogradPiece::<P> {
                 source: work.source,
                 weights,
@@ -422,9 +430,7 @@ impl CpuBackend {
         let ready = self.ready_panels::<P>(weights);
         let ready = ready.as_ref().map(|panels| panels.items::<P>());
         let rows = direct::rows_per_piece::<P>(&work.source.geometry, weights);
-        let rows = work.source.geometry.row_blocks(work.pictures, rows);
-        let cols = self.columns_per_piece(weights.outputs, weights.width, rows.len());
-        self.each(rectangles(out, weights.outputs, rows, cols), |out| {
+        self.each(self.pieces(&work, rows, out), |out| {
             self.level.run(DirectPiece::<P> {
                 source: work.source,
                 weights,
@@ -437,16 +443,10 @@ impl CpuBackend {
     }
 
     fn convolve_to_few(&self, work: Work<'_>, out: &mut [f32]) {
-        let weights = work.weights;
-        let rows = work
-            .source
-            .geometry
-            .row_blocks(work.pictures, few::ROWS_PER_PIECE);
-        let pieces = rectangles(out, weights.outputs, rows, weights.outputs);
-        self.each(pieces, |out| {
+        self.each(self.pieces(&work, few::ROWS_PER_PIECE, out), |out| {
             self.level.run(FewPiece {
                 source: work.source,
-                weights,
+                weights: work.weights,
                 epilogue: work.epilogue,
                 memory: &self.recycler,
                 out,
@@ -455,14 +455,11 @@ impl CpuBackend {
     }
 
     fn convolve_points(&self, work: Work<'_>, out: &mut [f32]) {
-        let weights = work.weights;
         let rows = points::rows_per_piece(&work.source.geometry);
-        let rows = work.source.geometry.row_blocks(work.pictures, rows);
-        let cols = self.columns_per_piece(weights.outputs, weights.width, rows.len());
-        self.each(rectangles(out, weights.outputs, rows, cols), |out| {
+        self.each(self.pieces(&work, rows, out), |out| {
             self.level.run(PointsPiece {
                 source: work.source,
-                weights,
+                weights: work.weights,
                 epilogue: work.epilogue,
                 memory: &self.recycler,
                 out,

@@ -45,7 +45,8 @@ const LEAST_TILES: usize = 28;
 const COLUMNS_AT_A_TIME: usize = 320;
 /// Input channels copied and transformed in one go.
 const COPY_BLOCK: usize = 64;
-/// Input channels multiplied in one go with filters that are ready, and in f32 those of a tile that lie together. Sums go on where they stopped, so any multiple of the others gives the same results.
+/// Input channels multiplied in one go with filters that are ready, and in f32 those of a tile that lie together. Sums go on
+/// where they stopped, so any multiple of the others gives the same results.
 const READY_BLOCK: usize = 320;
 /// The same with filters that are transformed on the way: they stay in the second-level cache. A divisor of the block
 /// that weights are packed in.
@@ -368,12 +369,13 @@ impl<P: Rounded> Kernel for WinogradPiece<'_, P> {
             Some(_) => 0,
             None => PLACES * FRESH_BLOCK.min(inputs) * L::WIDTH,
         };
+        let layout = Spectra::of::<P>(inputs, tiles);
         let mut room = Room {
             scratch: self.memory.take(pixels * COPY_BLOCK.min(inputs)),
-            spectra: self.memory.take(Spectra::of::<P>(inputs, tiles).items()),
+            spectra: self.memory.take(layout.items()),
             products: self
                 .memory
-                .take(self.panels_at_a_time() * PLACES * tiles * L::WIDTH),
+                .take(self.panels_at_a_time() * layout.products(L::WIDTH)),
             fresh: [self.memory.take(fresh), self.memory.take(P::room(fresh))],
         };
         for left in (0..whole).step_by(self.cut.across) {
@@ -431,12 +433,12 @@ impl<P: Rounded> WinogradPiece<'_, P> {
         for first in cols.clone().step_by(few) {
             let some = first..(first + few).min(cols.end);
             let panels = some.start / L::WIDTH..some.end.div_ceil(L::WIDTH);
-            let all = products.chunks_exact_mut(layout.products(L::WIDTH));
             match self.filters {
                 Some(filters) => {
                     multiply::<P, L>(lanes, (spectra, layout), filters, panels, products)
                 }
                 None => {
+                    let all = products.chunks_exact_mut(layout.products(L::WIDTH));
                     for (panel, products) in panels.zip(all) {
                         self.multiply_fresh(
                             lanes,

@@ -77,9 +77,9 @@ macro_rules! add_bytes {
         )
     };
 }
-/// One step of all sums.
+/// One step of all sums, by `$add` of each row.
 macro_rules! step_wide {
-    ($k:literal) => {
+    ($add:ident, $k:literal) => {
         concat!(
             "vmovups zmm28, [{panel} + 128*",
             $k,
@@ -87,31 +87,13 @@ macro_rules! step_wide {
             "vmovups zmm29, [{panel} + 128*",
             $k,
             " + 64]\n",
-            rows!(add_wide, $k),
-        )
-    };
-}
-macro_rules! step_bytes {
-    ($k:literal) => {
-        concat!(
-            "vmovups zmm28, [{panel} + 128*",
-            $k,
-            "]\n",
-            "vmovups zmm29, [{panel} + 128*",
-            $k,
-            " + 64]\n",
-            rows!(add_bytes, $k),
+            rows!($add, $k),
         )
     };
 }
 macro_rules! step_narrow {
-    ($k:literal) => {
-        concat!(
-            "vmovups zmm28, [{panel} + 64*",
-            $k,
-            "]\n",
-            rows!(add_narrow, $k)
-        )
+    ($add:ident, $k:literal) => {
+        concat!("vmovups zmm28, [{panel} + 64*", $k, "]\n", rows!($add, $k))
     };
 }
 macro_rules! clear {
@@ -173,10 +155,11 @@ macro_rules! store_narrow {
 
 /// A function that adds one run of a tile whose rows lie `PITCH` numbers apart.
 macro_rules! tile {
-    ($name:ident, $features:literal, $width:literal, $step:ident, $load:ident, $store:ident) => {
+    ($name:ident, $features:literal, $width:literal, $step:ident, $add:ident, $load:ident, $store:ident) => {
         /// # Safety
-        /// The CPU must have AVX-512 F and what else is enabled. `depth` words of fourteen rows from `a` on must be readable, `PITCH` apart, and of the
-        /// panel `depth` times its width; so many sums of as many rows, `pitch` bytes apart, must be writable.
+        /// The CPU must have AVX-512 F and what else is enabled. `depth` words of fourteen rows from `a` on must be readable,
+        /// `PITCH` apart, and of the panel `depth` times its width; so many sums of as many rows, `pitch` bytes apart, must be
+        /// writable.
         #[target_feature(enable = $features)]
         unsafe fn $name<const PITCH: usize>(
             a: *const f32,
@@ -199,7 +182,7 @@ macro_rules! tile {
                     "test {fours}, {fours}",
                     "jz 5f",
                     "4:",
-                    $step!(0), $step!(1), $step!(2), $step!(3),
+                    $step!($add, 0), $step!($add, 1), $step!($add, 2), $step!($add, 3),
                     concat!("add {panel}, 4*", $width),
                     "add {a}, 16",
                     "dec {fours}",
@@ -208,7 +191,7 @@ macro_rules! tile {
                     "test {ones}, {ones}",
                     "jz 7f",
                     "6:",
-                    $step!(0),
+                    $step!($add, 0),
                     concat!("add {panel}, ", $width),
                     "add {a}, 4",
                     "dec {ones}",
@@ -240,12 +223,15 @@ macro_rules! tile {
     };
 }
 
-tile!(add_run, "avx512f", 128, step_wide, load_wide, store_wide);
+tile!(
+    add_run, "avx512f", 128, step_wide, add_wide, load_wide, store_wide
+);
 tile!(
     add_narrow_run,
     "avx512f",
     64,
     step_narrow,
+    add_narrow,
     load_narrow,
     store_narrow
 );
@@ -253,7 +239,8 @@ tile!(
     add_byte_run,
     "avx512f,avx512vnni",
     128,
-    step_bytes,
+    step_wide,
+    add_bytes,
     load_wide,
     store_wide
 );
@@ -343,11 +330,14 @@ unsafe fn run<T>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Kernel, Lanes, Level, Singles, Tile};
+    use std::marker::PhantomData;
+
+    use super::super::{Bytes, Kernel, Lanes, Level, Singles};
     use super::*;
 
     /// Sums of one tile by both ways: rows at a known distance and at another one.
-    struct BothWays<'a> {
+    struct BothWays<'a, P> {
+        product: PhantomData<P>,
         pitch: usize,
         depth: usize,
         positions: &'a [usize],
@@ -355,7 +345,8 @@ mod tests {
         narrow: bool,
     }
 
-    impl Kernel for BothWays<'_> {
+    impl<P: Product> Kernel for BothWays<'_, P> {
+        const FAST: Fast = P::FAST;
         type Output = [Vec<f32>; 2];
 
         #[inline(always)]
@@ -376,30 +367,30 @@ mod tests {
                 let mut sums: Vec<_> = (0..L::ROWS * sums_pitch).map(noise).collect();
                 let tile = Tile {
                     rows: L::ROWS,
-                    a: &a,
+                    a: P::items_of(&a),
                     stride,
                     positions: self.positions,
                     depth: self.depth,
-                    panel: &panel,
+                    panel: P::items_of(&panel),
                     pitch: sums_pitch,
                     fresh: self.fresh,
                 };
                 match self.narrow {
-                    true => lanes.multiply_narrow::<Singles>(&tile, &mut sums),
-                    false => lanes.multiply::<Singles>(&tile, &mut sums),
+                    true => lanes.multiply_narrow::<P>(&tile, &mut sums),
+                    false => lanes.multiply::<P>(&tile, &mut sums),
                 }
                 sums
             })
         }
     }
 
-    #[test]
-    fn rows_at_known_distances_are_multiplied_to_the_same_bits() {
+    fn check<P: Product>() {
         for level in Level::available() {
             for pitch in PITCHES {
                 for depth in [1, 3, 4, 7, 40, pitch - 9] {
                     for (fresh, narrow) in [(true, false), (false, true), (false, false)] {
-                        let [known, other] = level.run(BothWays {
+                        let [known, other] = level.run(BothWays::<P> {
+                            product: PhantomData,
                             pitch,
                             depth,
                             positions: &[0, 9, 2],
@@ -413,5 +404,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn rows_at_known_distances_are_multiplied_to_the_same_bits() {
+        check::<Singles>();
+    }
+
+    #[test]
+    fn so_are_rows_of_bytes() {
+        check::<Bytes>();
     }
 }

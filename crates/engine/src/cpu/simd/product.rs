@@ -10,6 +10,7 @@ pub(crate) trait Product: Copy + Send + Sync + 'static {
     const DEPTH: usize;
     /// Which instructions make it faster.
     const FAST: Fast;
+
     fn splat<L: Lanes>(lanes: L, item: Self::Item) -> L::V;
     fn load<L: Lanes>(lanes: L, from: &[Self::Item; LANES]) -> L::V;
     /// `c` plus the product.

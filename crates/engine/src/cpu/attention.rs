@@ -7,10 +7,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::blocks;
+use super::linear::TileWidth;
 use super::math::exp2;
 use super::memory::{Buffer, Recycler};
-use super::simd::{Fast, Group, Kernel, LANES, Lanes, ROWS_MAX, Rect, Rounded, Tile};
+use super::simd::{Fast, Group, Kernel, LANES, Lanes, ROWS_MAX, Rect, Rounded, Tile, rectangles};
+use super::{CpuBackend, CpuTensor, blocks};
+use crate::DeviceTensor;
 
 /// Keys per block. Part of the arithmetic.
 pub(super) const KEY_BLOCK: usize = 512;
@@ -80,6 +82,55 @@ impl Geometry {
     /// Items of one head's packed keys and values.
     pub(super) fn packed<P: Rounded>(&self, width: usize) -> usize {
         self.packed_keys::<P>(width) + self.packed_values::<P>(width)
+    }
+}
+
+impl CpuBackend {
+    /// Attention of `n` pictures, once everything is checked.
+    pub(super) fn attend<P: Rounded>(
+        &self,
+        n: usize,
+        geometry: Geometry,
+        [query, key, value]: [&CpuTensor; 3],
+        mask: Mask<'_>,
+    ) -> CpuTensor {
+        let heads = geometry.heads;
+        let size = geometry.packed::<P>(self.level.run(TileWidth));
+        let mut packed = self.buffer(n * heads * size);
+        let pieces = packed
+            .as_mut_slice()
+            .chunks_exact_mut(size)
+            .enumerate()
+            .collect();
+        self.each(pieces, |(index, out): (usize, &mut [f32])| {
+            let (picture, head) = (index / heads, index % heads);
+            self.level.run(PackHead::<P> {
+                geometry,
+                key: key.data(),
+                value: value.data(),
+                picture,
+                head,
+                memory: &self.recycler,
+                out: P::items(out),
+            });
+        });
+        let (queries, width) = (geometry.queries, heads * geometry.depth);
+        let mut buffer = self.buffer(n * queries * width);
+        let block = query_block(queries, 2 * self.pieces_wanted());
+        let rows =
+            (0..n).flat_map(|picture| blocks(picture * queries..(picture + 1) * queries, block));
+        let pieces = rectangles(buffer.as_mut_slice(), width, rows, width);
+        self.each(pieces, |out| {
+            self.level.run(AttentionPiece::<P> {
+                geometry,
+                query: query.data(),
+                packed: P::items_of(packed.as_slice()),
+                mask,
+                memory: &self.recycler,
+                out,
+            });
+        });
+        CpuTensor::new(query.shape(), buffer)
     }
 }
 

@@ -3,16 +3,17 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::CpuBackend;
 use super::kept::{self, Kept};
 use super::math::{activate, gelu};
 use super::memory::{Buffer, Recycler};
 use super::numbers::{Numbers, Order};
 use super::simd::{
-    Factors, Fast, Group, Kernel, LANES, Lanes, Left, LeftRoom, ROWS_MAX, Ready, Rect, Spread,
-    TILE_MAX, Tile,
+    Bfloats, Bytes, Factors, Fast, Group, Kernel, LANES, Lanes, Left, LeftRoom, ROWS_MAX, Ready,
+    Rect, Singles, Spread, TILE_MAX, Tile, rectangles,
 };
-use crate::{Activation, Error, Tensor, Weight};
+use super::{CpuBackend, CpuTensor, Precision, blocks, check_filled, check_same};
+use crate::backend::LinearCall;
+use crate::{Activation, DeviceTensor, Error, Tensor, Weight};
 
 /// A matrix `[O, I]` in panels of a level's tile width: `[panel][I][width]`, columns beyond `O`
 /// zero. Clones share their numbers.
@@ -326,6 +327,89 @@ pub(super) fn rows_per_piece(rows: usize) -> usize {
     const ROWS: usize = 84;
     let pieces = ((rows + ROWS / 2) / ROWS).max(1);
     rows.div_ceil(pieces).next_multiple_of(ROWS_MAX)
+}
+
+impl CpuBackend {
+    pub(super) fn run_linear(
+        &self,
+        input: &CpuTensor,
+        weights: &CpuLinear,
+        activation: Option<Activation>,
+        residual: Option<&CpuTensor>,
+    ) -> Result<CpuTensor, Error> {
+        let panels = &weights.values;
+        let subject = if weights.gates.is_some() {
+            "geglu input"
+        } else {
+            "linear input"
+        };
+        check_filled(subject, input)?;
+        let mut shape = input.shape().to_vec();
+        match shape.last_mut() {
+            Some(last) if *last == panels.inputs => *last = panels.outputs,
+            _ => {
+                let expected = format!("[.., {}]", panels.inputs);
+                return Err(Error::shape(subject, input.shape(), expected));
+            }
+        }
+        let rows = shape.iter().product::<usize>() / panels.outputs.max(1);
+        check_same("linear residual", residual, &shape)?;
+        let mut buffer = self.buffer(shape.iter().product());
+        let blocks: Vec<_> = blocks(0..rows, rows_per_piece(rows)).collect();
+        let row_pieces = blocks.len();
+        let cols = self.columns_per_piece(panels.outputs, panels.width, row_pieces);
+        let pieces = rectangles(buffer.as_mut_slice(), panels.outputs, blocks, cols);
+        let call = LinearCall {
+            activation,
+            residual,
+        };
+        let work = LinearWork {
+            input,
+            weights,
+            call,
+            row_pieces,
+        };
+        match self.precision_of(weights.exact) {
+            Precision::F32 => self.linear_pieces::<Singles>(work, pieces),
+            Precision::Bf16 => self.linear_pieces::<Bfloats>(work, pieces),
+            Precision::Int8 if Bytes::can_sum(Bytes::block(panels.inputs)) => {
+                self.linear_pieces::<Bytes>(work, pieces);
+            }
+            Precision::Int8 => self.linear_pieces::<Singles>(work, pieces),
+        }
+        Ok(CpuTensor::new(shape, buffer))
+    }
+
+    fn linear_pieces<P: Factors>(&self, work: LinearWork<'_>, pieces: Vec<Rect<'_>>) {
+        let LinearWork {
+            input,
+            weights,
+            call,
+            row_pieces,
+        } = work;
+        let ready = weights.ready::<P>(self, row_pieces);
+        self.each(pieces, |out| {
+            self.level.run(LinearPiece::<P> {
+                product: PhantomData,
+                input: input.data(),
+                weights,
+                ready: &ready,
+                activation: call.activation,
+                residual: call.residual.map(CpuTensor::data),
+                memory: &self.recycler,
+                out,
+            });
+        });
+    }
+}
+
+/// One linear layer, whatever its precision.
+struct LinearWork<'a> {
+    input: &'a CpuTensor,
+    weights: &'a CpuLinear,
+    call: LinearCall<'a, CpuBackend>,
+    /// Pieces of rows that it is cut into.
+    row_pieces: usize,
 }
 
 /// One rectangle of a linear layer's output.

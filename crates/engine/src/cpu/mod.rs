@@ -27,7 +27,6 @@ pub use precision::Precision;
 pub use simd::Level;
 pub use table::CpuTable;
 
-use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -35,13 +34,12 @@ use rayon::prelude::*;
 
 use crate::backend::{ConvCall, GroupNorm, LinearCall};
 use crate::{Activation, AttentionMask, Backend, DeviceTensor, Error, Resize, Tensor, Weight};
-use attention::{AttentionPiece, Mask, PackHead};
+use attention::Mask;
 use kept::Budget;
 use layout::Patches;
-use linear::{LinearPiece, TileWidth};
 use memory::{Buffer, Recycler};
 use norm::{LayerNormPiece, MOMENT_BLOCK, Moments};
-use simd::{Bfloats, Bytes, Factors, Kernel, LANES, Lanes, Rect, Rounded, Singles, rectangles};
+use simd::{Bfloats, Kernel, LANES, Lanes, Rect, Singles, rectangles};
 
 /// Networks on the CPU.
 #[derive(Debug)]
@@ -183,125 +181,6 @@ impl CpuBackend {
         CpuTensor::new(shape, buffer)
     }
 
-    fn run_linear(
-        &self,
-        input: &CpuTensor,
-        weights: &CpuLinear,
-        activation: Option<Activation>,
-        residual: Option<&CpuTensor>,
-    ) -> Result<CpuTensor, Error> {
-        let panels = &weights.values;
-        let subject = if weights.gates.is_some() {
-            "geglu input"
-        } else {
-            "linear input"
-        };
-        check_filled(subject, input)?;
-        let mut shape = input.shape().to_vec();
-        match shape.last_mut() {
-            Some(last) if *last == panels.inputs => *last = panels.outputs,
-            _ => {
-                let expected = format!("[.., {}]", panels.inputs);
-                return Err(Error::shape(subject, input.shape(), expected));
-            }
-        }
-        let rows = shape.iter().product::<usize>() / panels.outputs.max(1);
-        check_same("linear residual", residual, &shape)?;
-        let mut buffer = self.buffer(shape.iter().product());
-        let blocks: Vec<_> = blocks(0..rows, linear::rows_per_piece(rows)).collect();
-        let row_pieces = blocks.len();
-        let cols = self.columns_per_piece(panels.outputs, panels.width, row_pieces);
-        let pieces = rectangles(buffer.as_mut_slice(), panels.outputs, blocks, cols);
-        let call = LinearCall {
-            activation,
-            residual,
-        };
-        let work = LinearWork {
-            input,
-            weights,
-            call,
-            row_pieces,
-        };
-        match self.precision_of(weights.exact) {
-            Precision::F32 => self.linear_pieces::<Singles>(work, pieces),
-            Precision::Bf16 => self.linear_pieces::<Bfloats>(work, pieces),
-            Precision::Int8 if Bytes::can_sum(Bytes::block(panels.inputs)) => {
-                self.linear_pieces::<Bytes>(work, pieces);
-            }
-            Precision::Int8 => self.linear_pieces::<Singles>(work, pieces),
-        }
-        Ok(CpuTensor::new(shape, buffer))
-    }
-
-    fn linear_pieces<P: Factors>(&self, work: LinearWork<'_>, pieces: Vec<Rect<'_>>) {
-        let LinearWork {
-            input,
-            weights,
-            call,
-            row_pieces,
-        } = work;
-        let ready = weights.ready::<P>(self, row_pieces);
-        self.each(pieces, |out| {
-            self.level.run(LinearPiece::<P> {
-                product: PhantomData,
-                input: input.data(),
-                weights,
-                ready: &ready,
-                activation: call.activation,
-                residual: call.residual.map(CpuTensor::data),
-                memory: &self.recycler,
-                out,
-            });
-        });
-    }
-
-    /// Attention of `n` pictures, once everything is checked.
-    fn attend<P: Rounded>(
-        &self,
-        n: usize,
-        geometry: attention::Geometry,
-        [query, key, value]: [&CpuTensor; 3],
-        mask: Mask<'_>,
-    ) -> CpuTensor {
-        let heads = geometry.heads;
-        let size = geometry.packed::<P>(self.level.run(TileWidth));
-        let mut packed = self.buffer(n * heads * size);
-        let pieces = packed
-            .as_mut_slice()
-            .chunks_exact_mut(size)
-            .enumerate()
-            .collect();
-        self.each(pieces, |(index, out): (usize, &mut [f32])| {
-            let (picture, head) = (index / heads, index % heads);
-            self.level.run(PackHead::<P> {
-                geometry,
-                key: key.data(),
-                value: value.data(),
-                picture,
-                head,
-                memory: &self.recycler,
-                out: P::items(out),
-            });
-        });
-        let (queries, width) = (geometry.queries, heads * geometry.depth);
-        let mut buffer = self.buffer(n * queries * width);
-        let block = attention::query_block(queries, 2 * self.pieces_wanted());
-        let rows =
-            (0..n).flat_map(|picture| blocks(picture * queries..(picture + 1) * queries, block));
-        let pieces = rectangles(buffer.as_mut_slice(), width, rows, width);
-        self.each(pieces, |out| {
-            self.level.run(AttentionPiece::<P> {
-                geometry,
-                query: query.data(),
-                packed: P::items_of(packed.as_slice()),
-                mask,
-                memory: &self.recycler,
-                out,
-            });
-        });
-        CpuTensor::new(query.shape(), buffer)
-    }
-
     /// Scale and shift per picture and channel that a group normalisation comes down to, `[N, C]`.
     fn group_scales(
         &self,
@@ -401,15 +280,6 @@ impl CpuBackend {
         });
         CpuTensor::new(shape, buffer)
     }
-}
-
-/// One linear layer, whatever its precision.
-struct LinearWork<'a> {
-    input: &'a CpuTensor,
-    weights: &'a CpuLinear,
-    call: LinearCall<'a, CpuBackend>,
-    /// Pieces of rows that it is cut into.
-    row_pieces: usize,
 }
 
 /// `range` cut into blocks of `size`.

@@ -2,6 +2,7 @@
 
 use imagegen_engine::{
     AttentionMask, Backend, ConvCall, Error, GroupNorm, LinearCall, Padding, Resize, Tensor,
+    TokenGrid,
 };
 
 use crate::noise::Noise;
@@ -68,6 +69,7 @@ pub fn all<B: Backend>() -> Vec<Refusal<B>> {
         (&["linear"], linear),
         (&["geglu"], geglu),
         (&["attention"], attention),
+        (&["token"], merging),
         (&["norm"], norm_weights),
         (&["group_norm"], group_norm),
         (&["group_norm"], group_moments),
@@ -330,6 +332,34 @@ fn attention<B: Backend>(list: &mut List<B>) {
             let [q, k] = [&[2, 5, 16], &[2, 7, 16]].map(|shape| b.upload(&tensor(shape)));
             b.attention(&q, &k, &k, 2, AttentionMask::Keys(&keys))
                 .map(drop)
+        });
+    }
+}
+
+fn merging<B: Backend>(list: &mut List<B>) {
+    let grid = || TokenGrid::new([4, 6], 0.5);
+    for (what, shape) in [
+        ("tokens of another count", &[1, 23, 8][..]),
+        ("tokens of rank 2", &[24, 8]),
+        ("no tokens", &[0, 24, 8]),
+    ] {
+        list.refuses(what, move |b| {
+            let input = b.upload(&tensor(shape));
+            b.match_tokens(&input, grid()?).map(drop)
+        });
+    }
+    for (what, shape) in [
+        ("tokens of fewer pictures", &[1, 24, 8][..]),
+        ("tokens of another count", &[2, 13, 8]),
+        ("tokens of rank 2", &[2, 24]),
+    ] {
+        list.refuses(what, move |b| {
+            let merges = b.match_tokens(&b.upload(&tensor(&[2, 24, 8])), grid()?)?;
+            b.merge_tokens(&b.upload(&tensor(shape)), &merges).map(drop)
+        });
+        list.refuses(what, move |b| {
+            let merges = b.match_tokens(&b.upload(&tensor(&[2, 24, 8])), grid()?)?;
+            b.part_tokens(&b.upload(&tensor(shape)), &merges).map(drop)
         });
     }
 }

@@ -204,6 +204,7 @@ fn every_kind_of_case_is_in_the_suite() {
         Case::GroupNorm(_) => "group_norm",
         Case::LayerNorm(_) => "layer_norm",
         Case::Linear(_) => "linear",
+        Case::Merging(_) => "merging",
         Case::Prelu(_) => "prelu",
         Case::Resized(_) => "resize",
         Case::Reshape(_) => "reshape",
@@ -211,7 +212,7 @@ fn every_kind_of_case_is_in_the_suite() {
         Case::Split(_) => "split",
     });
     let kinds: std::collections::BTreeSet<_> = names.collect();
-    assert_eq!(kinds.len(), 16, "{kinds:?}");
+    assert_eq!(kinds.len(), 17, "{kinds:?}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ from output import FOLDER, STARTER_MODEL
 
 HERE = Path(__file__).resolve().parent
 SCRIPTS = (
-    "unet", "deep_cache", "clip_text", "autoencoder", "pipelines", "refined", "pipeline_samplers", "prompt_grammar", "textual_inversion", "clip_skip", "single_file", "tokenizer", "schedulers", "samplers", "all_samplers", "k_samplers", "inpaint", "lora", "lora_pipelines",
+    "unet", "deep_cache", "token_merging", "clip_text", "autoencoder", "pipelines", "refined", "pipeline_samplers", "prompt_grammar", "textual_inversion", "clip_skip", "single_file", "tokenizer", "schedulers", "samplers", "all_samplers", "k_samplers", "inpaint", "lora", "lora_pipelines",
     "noise", "cuda_noise", "image_ops", "activations", "starter_end_to_end",
 )
 NEED_MODEL = ("starter_end_to_end",)

@@ -155,6 +155,7 @@ export interface Order {
   guidance_rescale: number | null;
   guidance_until: number | null;
   cache_interval: number | null;
+  token_merging: number | null;
   image_guidance: number | null;
   colours: string | null;
   clip_skip: number | null;

@@ -135,6 +135,7 @@ export function toOrder(value: unknown): Order {
     guidance_rescale: maybeNumber(it.guidance_rescale),
     guidance_until: maybeNumber(it.guidance_until),
     cache_interval: maybeNumber(it.cache_interval),
+    token_merging: maybeNumber(it.token_merging),
     image_guidance: maybeNumber(it.image_guidance),
     colours: maybeText(it.colours),
     clip_skip: maybeNumber(it.clip_skip),

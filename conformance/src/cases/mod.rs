@@ -7,6 +7,7 @@ mod conv2d;
 mod elementwise;
 mod layout;
 mod linear;
+mod merging;
 mod norm;
 
 use std::fmt;
@@ -19,6 +20,7 @@ pub use conv2d::{Conv2d, InputNorm};
 pub use elementwise::{Activate, Add, Grid, Prelu, Scale};
 pub use layout::{Concat, Depth, DepthWay, Embedding, Reshape, Resized, Split};
 pub use linear::{Geglu, Linear};
+pub use merging::Merging;
 pub use norm::{GroupNorm, LayerNorm, Spread};
 
 use crate::reference::Reference;
@@ -97,5 +99,5 @@ macro_rules! cases {
 
 cases!(
     Activate, Add, Attention, Concat, Conv2d, Depth, Embedding, Geglu, GroupNorm, LayerNorm,
-    Linear, Prelu, Resized, Reshape, Scale, Split,
+    Linear, Merging, Prelu, Resized, Reshape, Scale, Split,
 );

@@ -9,6 +9,7 @@ mod attention;
 mod conv2d;
 mod layout;
 mod linear;
+mod merging;
 mod norm;
 
 use imagegen_engine::Activation;
@@ -19,6 +20,7 @@ pub use attention::attention;
 pub use conv2d::conv2d;
 pub use layout::layout;
 pub use linear::{geglu, linear};
+pub use merging::merging;
 pub use norm::{group_norm, layer_norm};
 
 const ACTIVATIONS: [Activation; 5] = [
@@ -36,6 +38,7 @@ pub fn all() -> Vec<Case> {
         linear(),
         geglu(),
         attention(),
+        merging(),
         group_norm(),
         layer_norm(),
         elementwise(),

@@ -75,6 +75,9 @@ pub(crate) fn transform(
     if let Some(steps) = prompted.cache_interval {
         option("--cache-interval", &steps.to_string());
     }
+    if let Some(share) = prompted.token_merging {
+        option("--token-merging", &share.to_string());
+    }
     if let Some(weight) = prompted.image_guidance {
         option("--image-guidance", &weight.to_string());
     }

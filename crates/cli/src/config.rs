@@ -135,6 +135,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
         kind: Kind::Number,
     },
     Setting {
+        key: "token-merging",
+        kind: Kind::Number,
+    },
+    Setting {
         key: "image-guidance",
         kind: Kind::Number,
     },

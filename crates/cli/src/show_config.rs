@@ -108,6 +108,7 @@ fn fallback(key: &str, defaults: &Defaults, model: &str) -> (String, String) {
         "guidance-rescale" => "0",
         "guidance-until" => "1",
         "cache-interval" => "1",
+        "token-merging" => "0",
         "image-guidance" => "the model's own",
         "colours" => "kept, or as the strength rule has it",
         "loras-dir" | "embeddings-dir" => "none",

@@ -7,7 +7,7 @@
 
 use std::fmt::Debug;
 
-use crate::{Error, Tensor, Weight};
+use crate::{Error, Tensor, TokenGrid, TokenMerges, Weight};
 
 /// A tensor that lives where its backend works.
 pub trait DeviceTensor: Clone + Debug + Send + Sync {
@@ -246,6 +246,24 @@ pub trait Backend: Debug + Sized {
         value: &Self::Tensor,
         heads: usize,
         mask: AttentionMask<'_>,
+    ) -> Result<Self::Tensor, Error>;
+
+    /// Which tokens of `input` `[N, S, C]`, the places of `grid` row by row, are most alike and are to stand for each other:
+    /// by the cosine between them, at every precision in f32.
+    fn match_tokens(&self, input: &Self::Tensor, grid: TokenGrid) -> Result<TokenMerges, Error>;
+
+    /// Means of the tokens that are merged, and all others: `[N, S, C]` to `[N, S', C]`.
+    fn merge_tokens(
+        &self,
+        input: &Self::Tensor,
+        merges: &TokenMerges,
+    ) -> Result<Self::Tensor, Error>;
+
+    /// Each token as the one that it was merged into: `[N, S', C]` to `[N, S, C]`.
+    fn part_tokens(
+        &self,
+        input: &Self::Tensor,
+        merges: &TokenMerges,
     ) -> Result<Self::Tensor, Error>;
 
     /// Group normalisation of `input` `[N, H, W, C]`.

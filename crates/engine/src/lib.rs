@@ -7,6 +7,7 @@
 mod backend;
 pub mod cpu;
 mod error;
+mod merges;
 pub mod profile;
 pub mod random;
 mod tensor;
@@ -18,5 +19,6 @@ pub use backend::{
 };
 pub use cpu::CpuBackend;
 pub use error::Error;
+pub use merges::{Match, TokenGrid, TokenMerges};
 pub use tensor::Tensor;
 pub use weight::{Saved, Weight};

@@ -8,7 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::backend::{ConvCall, GroupNorm, LinearCall};
-use crate::{Activation, AttentionMask, Backend, DeviceTensor, Error, Resize, Tensor, Weight};
+use crate::{
+    Activation, AttentionMask, Backend, DeviceTensor, Error, Resize, Tensor, TokenGrid,
+    TokenMerges, Weight,
+};
 
 /// A backend around another.
 #[derive(Debug, Default)]
@@ -353,6 +356,31 @@ impl<B: Backend> Backend for Profiled<B> {
         };
         self.timed(what, |inner| {
             inner.attention(query, key, value, heads, mask)
+        })
+    }
+
+    fn match_tokens(&self, input: &B::Tensor, grid: TokenGrid) -> Result<TokenMerges, Error> {
+        let what = || {
+            let (sources, targets) = (grid.sources().count(), grid.targets().count());
+            let pictures_and_channels = product(input.shape()) / grid.tokens() as f64;
+            What {
+                kind: "match_tokens".to_owned(),
+                shape: joined(input.shape()),
+                flop: 2.0 * (sources * targets) as f64 * pictures_and_channels,
+            }
+        };
+        self.timed(what, |inner| inner.match_tokens(input, grid))
+    }
+
+    fn merge_tokens(&self, input: &B::Tensor, merges: &TokenMerges) -> Result<B::Tensor, Error> {
+        self.plain("merge_tokens", input, |inner| {
+            inner.merge_tokens(input, merges)
+        })
+    }
+
+    fn part_tokens(&self, input: &B::Tensor, merges: &TokenMerges) -> Result<B::Tensor, Error> {
+        self.plain("part_tokens", input, |inner| {
+            inner.part_tokens(input, merges)
         })
     }
 

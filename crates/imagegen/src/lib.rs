@@ -65,7 +65,9 @@ pub use recipe::{
 pub use record::{PaintedRecord, PartRecord, PieceRecord, PromptRecord, ReadingRecord, SeamRecord};
 pub use refiner::RefinerUse;
 pub use replay::{Agreement, parse_fit, parse_wanted};
-pub use request::{Generate, MOST_INTERVAL, Request, Sampling, Settings, Source, Transform};
+pub use request::{
+    Generate, MOST_INTERVAL, MOST_MERGED, Request, Sampling, Settings, Source, Transform,
+};
 pub use sheet::{Cell, Sheet, contact_sheet};
 pub use tiles::Tiles;
 pub use variety::{Twin, Variety, View};

@@ -57,6 +57,9 @@ pub struct Recipe {
     /// Every how many steps the whole network ran; absent where it was every one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_interval: Option<usize>,
+    /// Share of the tokens that were merged for self-attention; absent where none were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_merging: Option<f64>,
     /// Weight of the source over no source; absent where the model is not instructed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_guidance: Option<f64>,
@@ -334,6 +337,9 @@ impl Recipe {
         if let Some(steps) = self.cache_interval {
             extra.push(named("Cache interval", &steps.to_string()));
         }
+        if let Some(share) = self.token_merging {
+            extra.push(named("Token merging ratio", &share.to_string()));
+        }
         if let Some(weight) = self.image_guidance {
             extra.push(named("Image CFG scale", &weight.to_string()));
         }
@@ -440,6 +446,7 @@ mod tests {
             guidance_rescale: None,
             guidance_until: None,
             cache_interval: None,
+            token_merging: None,
             image_guidance: None,
             colours: None,
             encoded: None,

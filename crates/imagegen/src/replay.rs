@@ -46,6 +46,7 @@ impl Recipe {
                 guidance_rescale: self.guidance_rescale,
                 guidance_until: self.guidance_until,
                 cache_interval: self.cache_interval,
+                token_merging: self.token_merging,
                 image_guidance: self.image_guidance,
                 colours: Some(match &self.colours {
                     Some(name) => name.parse::<Colours>()?,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use imagegen_engine::TokenGrid;
 use imagegen_engine::cpu::Precision;
 use imagegen_picture::{Decoded, Fit, Limits, Picture, Size, Wanted, decode};
 use imagegen_pipeline::{Colours, NoiseKind, Sampler, Spacing, Strength, StrengthRule, Variation};
@@ -66,6 +67,9 @@ pub struct Sampling {
     /// Every how many steps the whole network runs, 1 to [`MOST_INTERVAL`]; the steps between take over what its deep layers
     /// made, which is faster and a little off. All steps where none is named.
     pub cache_interval: Option<usize>,
+    /// Share of the tokens that self-attention does without where there are most of them, 0 to [`MOST_MERGED`]: each stands
+    /// for others that are like it, which is faster and a little off. None where none is named.
+    pub token_merging: Option<f64>,
     /// Weight of the source over no source, 0 to 100; an error with models that are not instructed.
     pub image_guidance: Option<f64>,
     /// What is done about colours that an autoencoder shifts. Kept where none is named, but under rules that do as other
@@ -90,6 +94,9 @@ pub struct Sampling {
     /// A second pass over a picture from text, enlarged; an error where there is a source.
     pub hires: Option<Hires>,
 }
+
+/// Most of [`Sampling::token_merging`].
+pub const MOST_MERGED: f64 = TokenGrid::MOST;
 
 /// Most of [`Sampling::cache_interval`].
 pub const MOST_INTERVAL: usize = 100;

@@ -420,6 +420,31 @@ fn damaged_copy() -> tempfile::TempDir {
 }
 
 #[test]
+fn tokens_that_are_merged_change_a_little_and_are_told() {
+    let source = source(&reference("starter_source.png"));
+    let made = |share| {
+        let mut settings = settings("oil painting", 5);
+        settings.sampling.token_merging = share;
+        let request = request(&source, 0.5, settings);
+        model().transform(&request, &mut Unwatched)
+    };
+    let (plain, none, half) = (made(None), made(Some(0.0)), made(Some(0.5)));
+    let [plain, none, half] = [plain, none, half].map(Result::unwrap);
+    assert_eq!(none.picture, plain.picture);
+    assert_eq!(none.facts.recipe, plain.facts.recipe);
+    assert_eq!(half.facts.recipe.token_merging, Some(0.5));
+    let pairs = plain.picture.rgb().iter().zip(half.picture.rgb());
+    let squares = pairs.map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2));
+    let off = (squares.sum::<f64>() / plain.picture.rgb().len() as f64).sqrt();
+    assert!(off > 0.1 && off < 16.0, "{off}");
+    for share in [-0.1, 0.8, f64::NAN] {
+        let error = made(Some(share)).unwrap_err().to_string();
+        let want = format!("token merging is {share}, expected 0 to 0.75");
+        assert_eq!(error, want);
+    }
+}
+
+#[test]
 fn deep_layers_that_are_kept_save_work_and_are_told() {
     let source = source(&reference("starter_source.png"));
     let cached = |interval, steps| {

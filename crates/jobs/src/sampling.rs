@@ -25,6 +25,9 @@ pub struct Sampling {
     /// Every how many steps the whole network runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_interval: Option<usize>,
+    /// Share of the tokens that self-attention does without, 0 to [`imagegen::MOST_MERGED`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_merging: Option<f64>,
     /// Weight of the source over no source, 0 to 100, for models that edit as told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_guidance: Option<f64>,
@@ -106,6 +109,9 @@ impl Sampling {
         ] {
             in_range(field, share, 1.0, "0 to 1")?;
         }
+        let most = imagegen::MOST_MERGED;
+        let expected = format!("0 to {most}");
+        in_range("token_merging", self.token_merging, most, &expected)?;
         in_range("image_guidance", self.image_guidance, 100.0, "0 to 100")?;
         for (field, share) in [
             ("guidance_until", self.guidance_until),
@@ -137,6 +143,7 @@ impl Sampling {
             guidance_rescale: self.guidance_rescale,
             guidance_until: self.guidance_until,
             cache_interval: self.cache_interval,
+            token_merging: self.token_merging,
             image_guidance: self.image_guidance,
             colours,
             clip_skip: self.clip_skip,

@@ -85,6 +85,7 @@ fn unet(
             .as_ref()
             .map(|(pooled, numbers)| AddedInput { pooled, numbers }),
         guidance: None,
+        token_merging: 0.0,
     };
     let start = Instant::now();
     let output = engine.download(&unet.run(engine, &input)?);

@@ -212,6 +212,7 @@ fn run(prepared: &Prepared) -> Result<Tensor, Box<dyn Error>> {
                 class_labels: None,
                 added: added.map(|(pooled, numbers)| AddedInput { pooled, numbers }),
                 guidance: None,
+                token_merging: 0.0,
             };
             engine.download(&unet.run(engine, &input)?)
         }

@@ -122,6 +122,7 @@ impl Parts {
                 numbers: &[64.0, 96.0, 0.0, 0.0, 64.0, 96.0],
             }),
             guidance: None,
+            token_merging: 0.0,
         };
         let Loaded { network, weights } = &self.unet;
         let unet = network

@@ -107,6 +107,7 @@ fn unet_case(name: &str) {
         class_labels: labels.as_ref(),
         added: None,
         guidance: None,
+        token_merging: 0.0,
     };
     let got = engine
         .download(&unet.run(&engine, &input).unwrap())
@@ -117,6 +118,33 @@ fn unet_case(name: &str) {
     let error = measured(&format!("unet {name}"), got.data(), want.data());
     assert!(error < NETWORK_F32, "{name} is {error:e} off");
     assert!(off(&vec![0.0; want.data().len()], want.data()) > NETWORK_F32);
+
+    // With half of the tokens of the finest attention.
+    let half = UNetInput {
+        token_merging: 0.5,
+        ..input
+    };
+    let bytes = reference(&format!("token_merging_{name}.safetensors"));
+    let all = Weights::parse(name, Arc::new(bytes)).unwrap();
+    let got = engine.download(&unet.run(&engine, &half).unwrap());
+    let got = got.nhwc_to_nchw().unwrap();
+    let merged = all.tensor("output").unwrap();
+    let error = measured(
+        &format!("unet {name}, tokens merged"),
+        got.data(),
+        merged.data(),
+    );
+    assert!(
+        error < NETWORK_F32,
+        "{name} with tokens merged is {error:e} off"
+    );
+    assert!(off(want.data(), merged.data()) > 1e-2, "{name} is unmoved");
+    let most = UNetInput {
+        token_merging: 0.8,
+        ..input
+    };
+    let error = unet.run(&engine, &most).unwrap_err().to_string();
+    assert!(error.contains("token merging ratio is 0.8"), "{error}");
 
     // A second step with what the deep layers made at the first.
     let (whole, deep) = unet.run_keeping(&engine, &input).unwrap();
@@ -199,6 +227,7 @@ fn formula_unet_case(name: &str) {
         class_labels: None,
         added: added.map(|(pooled, numbers)| AddedInput { pooled, numbers }),
         guidance: guidance.as_deref(),
+        token_merging: 0.0,
     };
     let got = engine.download(&unet.run(&engine, &input).unwrap());
     let got = got.nhwc_to_nchw().unwrap();
@@ -275,6 +304,7 @@ fn pooled_text_must_fit_the_model() {
                 numbers: &vec![0.0; numbers],
             }),
             guidance: None,
+            token_merging: 0.0,
         };
         let error = unet.run(&engine, &input).unwrap_err().to_string();
         assert!(error.starts_with(said), "{error}");
@@ -296,6 +326,7 @@ fn class_labels_must_fit_the_model() {
         class_labels: None,
         added: None,
         guidance: None,
+        token_merging: 0.0,
     };
     let error = unet.run(&engine, &input).unwrap_err().to_string();
     assert_eq!(

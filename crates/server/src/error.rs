@@ -232,6 +232,7 @@ fn request_field(subject: &str) -> Option<&'static str> {
         "guidance rescale" => "guidance_rescale",
         "guidance until" => "guidance_until",
         "cache interval" => "cache_interval",
+        "token merging" => "token_merging",
         "image guidance" => "image_guidance",
         "colours" => "colours",
         "clip skip" => "clip_skip",

@@ -41,6 +41,7 @@ export interface Draft {
   guidedUntil: number | null;
   /** Every how many steps the whole network runs. */
   cacheInterval: number | null;
+  tokenMerging: number | null;
   imageGuidance: number | null;
   colours: string | null;
   clipSkip: number | null;
@@ -86,7 +87,7 @@ export const NEGATIVE = "blurry, noisy, distorted";
 
 /** Finer choices than the sampler, none of them made. */
 export const FINER = {
-  schedule: null, eta: null, rescale: null, guidedUntil: null, cacheInterval: null, imageGuidance: null, colours: null, clipSkip: null, noise: null, precision: null, variation: null, variationSeed: "",
+  schedule: null, eta: null, rescale: null, guidedUntil: null, cacheInterval: null, tokenMerging: null, imageGuidance: null, colours: null, clipSkip: null, noise: null, precision: null, variation: null, variationSeed: "",
   hires: null, hiresStrength: null, hiresSteps: null, hiresWith: null, tiles: null, vaeTiling: null, refiner: null, refinerAt: null,
 };
 
@@ -146,7 +147,7 @@ export const fresh = (): Draft => ({
 
 /** Fields of a draft that may be null, and what they are where they are not. */
 const NULLABLE: Record<string, "string" | "number" | "object"> = {
-  source: "object", model: "string", sampler: "string", schedule: "string", eta: "number", rescale: "number", guidedUntil: "number", cacheInterval: "number",
+  source: "object", model: "string", sampler: "string", schedule: "string", eta: "number", rescale: "number", guidedUntil: "number", cacheInterval: "number", tokenMerging: "number",
   imageGuidance: "number", colours: "string", clipSkip: "number", noise: "string", precision: "string", variation: "number",
   hires: "number", hiresStrength: "number", hiresSteps: "number", hiresWith: "string", tiles: "string", vaeTiling: "string", refiner: "string",
   refinerAt: "number", rule: "string", mode: "string", steps: "number", guidance: "number",
@@ -199,6 +200,7 @@ function shared(draft: Draft, model: Model | null): Partial<Order> {
     guidance_rescale: draft.rescale,
     guidance_until: draft.guidedUntil,
     cache_interval: draft.cacheInterval,
+    token_merging: draft.tokenMerging,
     clip_skip: draft.clipSkip,
     noise: draft.noise,
     precision: draft.precision,
@@ -283,12 +285,12 @@ export function settingsOf(job: Job, result?: JobResult): Order {
 function again(order: Order): Partial<Order> {
   const { prompt, negative_prompt, prompt_mode, source, size, fit, model, sampler, strength_rule, steps, guidance_scale, seed } = order;
   const { loras } = order;
-  const { schedule, eta, guidance_rescale, guidance_until, cache_interval, image_guidance, colours, clip_skip, noise, precision } = order;
+  const { schedule, eta, guidance_rescale, guidance_until, cache_interval, token_merging, image_guidance, colours, clip_skip, noise, precision } = order;
   const { variation_seed, variation_strength } = order;
   const { tiles, vae_tiling, refiner, refiner_at } = order;
   return {
     prompt, negative_prompt, prompt_mode, loras, source, size, fit, model, sampler, schedule, eta, guidance_rescale, guidance_until,
-    cache_interval, image_guidance, colours, clip_skip, noise, precision, variation_seed, variation_strength, tiles, vae_tiling, refiner, refiner_at, strength_rule, steps, guidance_scale,
+    cache_interval, token_merging, image_guidance, colours, clip_skip, noise, precision, variation_seed, variation_strength, tiles, vae_tiling, refiner, refiner_at, strength_rule, steps, guidance_scale,
     seed,
   };
 }
@@ -328,6 +330,7 @@ export function recalled(draft: Draft, order: Order): Draft {
     rescale: order.guidance_rescale,
     guidedUntil: order.guidance_until,
     cacheInterval: order.cache_interval,
+    tokenMerging: order.token_merging,
     imageGuidance: order.image_guidance,
     colours: order.colours,
     clipSkip: order.clip_skip,
@@ -383,6 +386,7 @@ export function relaxed(order: Order, models: readonly Model[]): Order {
     guidance_rescale: unless(order.guidance_rescale, 0),
     guidance_until: unless(order.guidance_until, 1),
     cache_interval: unless(order.cache_interval, 1),
+    token_merging: unless(order.token_merging, 0),
     image_guidance: unless(order.image_guidance, model?.defaults.image_guidance ?? undefined),
     colours: model?.colours.length === 0 ? null : unless(order.colours, foreign ? "decoded" : "kept"),
     steps: unless(order.steps, model?.defaults.steps),
@@ -496,7 +500,7 @@ export function differences(first: Order, second: Order): [string, string, strin
   const names: [keyof Order, string][] = [
     ["prompt", "Prompt"], ["negative_prompt", "Leave out"], ["strength", "Strength"], ["seed", "Seed"],
     ["steps", "Steps"], ["guidance_scale", "Guidance"], ["sampler", "Sampler"], ["schedule", "Noise levels"], ["eta", "Fresh noise"],
-    ["guidance_rescale", "Guidance rescale"], ["guidance_until", "Guided share"], ["cache_interval", "Whole network every"], ["image_guidance", "Image guidance"], ["colours", "Colours"],
+    ["guidance_rescale", "Guidance rescale"], ["guidance_until", "Guided share"], ["cache_interval", "Whole network every"], ["token_merging", "Tokens merged"], ["image_guidance", "Image guidance"], ["colours", "Colours"],
     ["clip_skip", "Clip skip"], ["noise", "Noise"], ["precision", "Precision"], ["variation_seed", "Variation seed"], ["variation_strength", "Variation"], ["model", "Model"],
     ["refiner", "Refiner"], ["refiner_at", "Refiner from"], ["tiles", "Windows"], ["vae_tiling", "Autoencoder's tiles"], ["size", "Size"],
   ];

@@ -191,6 +191,19 @@ pub(crate) struct Prompted {
     )]
     pub(crate) cache_interval: Option<usize>,
 
+    /// Share of the tokens to merge, 0 to 0.75 [default: 0]
+    ///
+    /// Self-attention at the finest level does without them; each stands for others that are like it (token merging). The larger
+    /// the picture, the more time is saved; it is a little another one.
+    #[arg(
+        long,
+        value_name = "SHARE",
+        env = "IMAGEGEN_TOKEN_MERGING",
+        hide_env_values = true,
+        allow_negative_numbers = true
+    )]
+    pub(crate) token_merging: Option<f64>,
+
     /// Weight of the source, 0 to 100, with models that edit as told (InstructPix2Pix) [default: 1.5]
     #[arg(
         long,
@@ -257,6 +270,7 @@ impl Prompted {
             guidance_rescale: self.guidance_rescale,
             guidance_until: self.guidance_until,
             cache_interval: self.cache_interval,
+            token_merging: self.token_merging,
             image_guidance: self.image_guidance,
             colours: self.colours,
             refiner_at: self.refiner_at,

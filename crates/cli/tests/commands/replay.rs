@@ -110,7 +110,7 @@ fn second_passes_are_told_and_replayed() {
 fn schedule_fresh_noise_and_rescale_have_their_say_and_are_replayed() {
     let place = Place::with_source();
     let plain = "transform a.png -p winter -n night --steps 4 --guidance 3 --seed 4";
-    let all = "--sampler euler_a --schedule karras --eta 0.5 --guidance-rescale 0.7 --guidance-until 0.5 --cache-interval 2";
+    let all = "--sampler euler_a --schedule karras --eta 0.5 --guidance-rescale 0.7 --guidance-until 0.5 --cache-interval 2 --token-merging 0.5";
     succeed(&place, &format!("{plain} {all} -o o.png"));
     succeed(&place, "replay o.png -o again.png");
     assert!(place.bytes("again.png") == place.bytes("o.png"));
@@ -120,6 +120,7 @@ fn schedule_fresh_noise_and_rescale_have_their_say_and_are_replayed() {
         " --guidance-rescale 0.7",
         " --guidance-until 0.5",
         " --cache-interval 2",
+        " --token-merging 0.5",
     ] {
         let options = all.replace(less, "");
         succeed(&place, &format!("{plain} {options} -o less.png"));
@@ -129,7 +130,7 @@ fn schedule_fresh_noise_and_rescale_have_their_say_and_are_replayed() {
         );
     }
     // The schedule at the end of the sampler's name.
-    let named = "--sampler euler_a_karras --eta 0.5 --guidance-rescale 0.7 --guidance-until 0.5 --cache-interval 2";
+    let named = "--sampler euler_a_karras --eta 0.5 --guidance-rescale 0.7 --guidance-until 0.5 --cache-interval 2 --token-merging 0.5";
     succeed(&place, &format!("{plain} {named} -o named.png"));
     assert!(place.bytes("named.png") == place.bytes("o.png"));
     let refused = run(

@@ -11,6 +11,7 @@ mod layout;
 mod linear;
 mod math;
 mod memory;
+mod merging;
 mod norm;
 mod numbers;
 mod pages;
@@ -33,7 +34,10 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::backend::{ConvCall, GroupNorm, LinearCall};
-use crate::{Activation, AttentionMask, Backend, DeviceTensor, Error, Resize, Tensor, Weight};
+use crate::{
+    Activation, AttentionMask, Backend, DeviceTensor, Error, Resize, Tensor, TokenGrid,
+    TokenMerges, Weight,
+};
 use attention::Mask;
 use kept::Budget;
 use layout::Patches;
@@ -534,6 +538,18 @@ impl Backend for CpuBackend {
             Precision::F32 | Precision::Int8 => self.attend::<Singles>(n, geometry, tensors, mask),
             Precision::Bf16 => self.attend::<Bfloats>(n, geometry, tensors, mask),
         })
+    }
+
+    fn match_tokens(&self, input: &CpuTensor, grid: TokenGrid) -> Result<TokenMerges, Error> {
+        self.matched(input, grid)
+    }
+
+    fn merge_tokens(&self, input: &CpuTensor, merges: &TokenMerges) -> Result<CpuTensor, Error> {
+        self.merged(input, merges)
+    }
+
+    fn part_tokens(&self, input: &CpuTensor, merges: &TokenMerges) -> Result<CpuTensor, Error> {
+        self.parted(input, merges)
     }
 
     fn group_norm(&self, input: &CpuTensor, norm: GroupNorm<'_, Self>) -> Result<CpuTensor, Error> {

@@ -310,6 +310,7 @@ fn tensors(
                 numbers: &numbers,
             }),
             guidance: unet.guidance_channels.map(|_| [1.0].as_slice()),
+            token_merging: 0.0,
         };
         networks.unet.run(meter, &input)?;
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use imagegen_engine::cpu::{Conv2dShape, kept_bytes};
 use imagegen_engine::{
     Activation, AttentionMask, Backend, ConvCall, DeviceTensor, Error, GroupNorm, LinearCall,
-    Resize, Tensor, Weight,
+    Match, Resize, Tensor, TokenGrid, TokenMerges, Weight,
 };
 
 /// Bytes of an f32.
@@ -174,6 +174,11 @@ impl Meter {
     }
 }
 
+/// The size of the last axis.
+fn last(tensor: &Outline) -> usize {
+    tensor.shape.last().copied().unwrap_or(0)
+}
+
 fn nhwc(tensor: &Outline) -> Result<[usize; 4], Error> {
     let shape = tensor.shape.as_slice();
     <[usize; 4]>::try_from(shape).map_err(|_| Error::shape("input", shape, "[N, H, W, C]"))
@@ -287,6 +292,26 @@ impl Backend for Meter {
         Ok(self.outline(query.shape.clone()))
     }
 
+    /// Of sources that are all alike: how many tokens are merged is known without looking.
+    fn match_tokens(&self, input: &Outline, grid: TokenGrid) -> Result<TokenMerges, Error> {
+        let like = Match {
+            likeness: 1.0,
+            target: 0,
+        };
+        let pictures = input.shape.first().copied().unwrap_or(0);
+        TokenMerges::new(grid, &vec![like; pictures * grid.sources().count()])
+    }
+
+    fn merge_tokens(&self, input: &Outline, merges: &TokenMerges) -> Result<Outline, Error> {
+        let [pictures, tokens] = merges.merged_shape();
+        Ok(self.outline([pictures, tokens, last(input)]))
+    }
+
+    fn part_tokens(&self, input: &Outline, merges: &TokenMerges) -> Result<Outline, Error> {
+        let [pictures, tokens] = merges.whole_shape();
+        Ok(self.outline([pictures, tokens, last(input)]))
+    }
+
     fn group_norm(&self, input: &Outline, _: GroupNorm<'_, Self>) -> Result<Outline, Error> {
         Ok(self.outline(input.shape.clone()))
     }
@@ -317,15 +342,13 @@ impl Backend for Meter {
     }
 
     fn concat(&self, left: &Outline, right: &Outline) -> Result<Outline, Error> {
-        let last = |tensor: &Outline| tensor.shape.last().copied().unwrap_or(0);
         self.with_last(left, last(left) + last(right))
     }
 
     fn split(&self, input: &Outline, at: usize) -> Result<(Outline, Outline), Error> {
-        let last = input.shape.last().copied().unwrap_or(0);
         Ok((
             self.with_last(input, at)?,
-            self.with_last(input, last.saturating_sub(at))?,
+            self.with_last(input, last(input).saturating_sub(at))?,
         ))
     }
 

@@ -600,6 +600,7 @@ impl Model {
             guidance: self.hears_guidance().then_some([guidance_scale]),
             engine: self.engine(),
             cache: Cache::default(),
+            token_merging: 0.0,
         }
     }
 
@@ -669,6 +670,8 @@ pub(crate) struct BoundUNet<'a> {
     guidance: Option<[f64; 1]>,
     pub(crate) engine: &'a Engine,
     pub(crate) cache: Cache,
+    /// Share of the tokens that are merged.
+    pub(crate) token_merging: f64,
 }
 
 impl Network for BoundUNet<'_> {
@@ -699,6 +702,7 @@ impl Network for BoundUNet<'_> {
                 .as_ref()
                 .map(|numbers| AddedInput { pooled, numbers }),
             guidance: self.guidance.as_ref().map(|scale| scale.as_slice()),
+            token_merging: self.token_merging,
         };
         Ok(engine.download(&self.cache.run(unet, engine, &input)?))
     }

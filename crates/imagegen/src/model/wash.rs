@@ -197,6 +197,7 @@ impl<B: Backend> TextWash<B> {
             class_labels: self.unet.config().class_inputs.map(|_| &text.pooled),
             added: None,
             guidance: None,
+            token_merging: 0.0,
         };
         Ok(engine.download(&self.unet.run(engine, &input)?))
     }

@@ -73,10 +73,13 @@ impl Model {
         Ok(Aids {
             codec: self.codec_of(settings),
             refined: self.refined(settings)?,
-            precision: settings.sampling.precision,
             finishes: true,
             washes: true,
-            cache_interval: settings.sampling.cache_interval.unwrap_or(1),
+            shortcuts: Shortcuts {
+                precision: settings.sampling.precision,
+                cache_interval: settings.sampling.cache_interval.unwrap_or(1),
+                token_merging: settings.sampling.token_merging.unwrap_or(0.0),
+            },
         })
     }
 
@@ -109,7 +112,7 @@ impl Model {
         };
         resolved.guidance_scale = weighed(self);
         let heard = Heard::of((self, adapted), texts, runs)?;
-        let how = (aids.precision, aids.cache_interval);
+        let how = aids.shortcuts;
         let network = |which| heard.network(which, asked, how);
         let training = self.training(resolved.sampler)?;
         let later = aids.refined.map(|refined| {
@@ -166,12 +169,21 @@ impl Model {
 pub(crate) struct Aids<'m> {
     codec: BoundCodec<'m, Engine>,
     refined: Option<Refined<'m>>,
-    precision: Precision,
-    cache_interval: usize,
+    shortcuts: Shortcuts,
     /// Whether results are finished, where the model does that.
     pub(crate) finishes: bool,
     /// Whether drawings are washed, where the model does that.
     pub(crate) washes: bool,
+}
+
+/// What makes networks faster and results a little others.
+#[derive(Debug, Clone, Copy)]
+struct Shortcuts {
+    precision: Precision,
+    /// Every how many steps networks run whole.
+    cache_interval: usize,
+    /// Share of the tokens that are merged.
+    token_merging: f64,
 }
 
 /// What a model hears of the texts of a run.
@@ -206,7 +218,7 @@ impl<'m> Heard<'m> {
         &self,
         which: Prompt,
         guidance_scale: f64,
-        (precision, cache_interval): (Precision, usize),
+        how: Shortcuts,
     ) -> Result<Box<dyn Network + 'm>, BoxedError> {
         let heard = match which {
             Prompt::Positive(part) => self.prompt.get(part),
@@ -217,8 +229,9 @@ impl<'m> Heard<'m> {
         let mut network = self
             .model
             .network(which, heard.clone(), guidance_scale, adapted);
-        network.engine = self.model.engine_at(precision);
-        network.cache.interval = cache_interval;
+        network.engine = self.model.engine_at(how.precision);
+        network.cache.interval = how.cache_interval;
+        network.token_merging = how.token_merging;
         Ok(Box::new(network))
     }
 }

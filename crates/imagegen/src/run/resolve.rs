@@ -48,6 +48,12 @@ impl Model {
             let expected = format!("1 to {}", crate::MOST_INTERVAL);
             return Err(Error::setting("cache interval", interval, expected));
         }
+        if let Some(share) = settings.sampling.token_merging
+            && !(0.0..=crate::MOST_MERGED).contains(&share)
+        {
+            let expected = format!("0 to {}", crate::MOST_MERGED);
+            return Err(Error::setting("token merging", share, expected));
+        }
         let image_guidance = self.image_guidance(settings.sampling.image_guidance)?;
         let most = self.most_clip_skip(settings);
         if let Some(skip) = settings.sampling.clip_skip
@@ -211,6 +217,7 @@ impl Model {
             guidance_rescale: Some(resolved.guidance_rescale).filter(|&share| share > 0.0),
             guidance_until: Some(resolved.guidance_until).filter(|&share| share < 1.0),
             cache_interval: settings.sampling.cache_interval.filter(|&steps| steps > 1),
+            token_merging: settings.sampling.token_merging.filter(|&share| share > 0.0),
             image_guidance: self.is_instructed().then_some(resolved.image_guidance),
             encoded: None,
             colours: (resolved.colours == Colours::Kept && !self.codec().is_exact())

@@ -273,6 +273,7 @@ fn finer_choices_are_kept_and_decide_pixels() {
     finer.sampling.guidance_rescale = Some(0.7);
     finer.sampling.guidance_until = Some(0.5);
     finer.sampling.cache_interval = Some(2);
+    finer.sampling.token_merging = Some(0.5);
     let made = [plain, finer.clone()].map(|order| {
         let taken = jobs.submit(ANNA, order, None).unwrap();
         over(&jobs, &taken.job.id)
@@ -287,6 +288,7 @@ fn finer_choices_are_kept_and_decide_pixels() {
     assert_eq!(recipes[1].guidance_rescale, Some(0.7));
     assert_eq!(recipes[1].guidance_until, Some(0.5));
     assert_eq!(recipes[1].cache_interval, Some(2));
+    assert_eq!(recipes[1].token_merging, Some(0.5));
     let pictures = made.each_ref().map(|job| {
         let which = imagegen_jobs::PictureKind::Result(0);
         let bytes = block_on(jobs.picture(&job.id, which)).unwrap().unwrap();

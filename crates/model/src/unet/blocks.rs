@@ -25,10 +25,9 @@ impl<B: Backend> Layer<B> {
         inputs: usize,
         attention: bool,
     ) -> Result<Self, Error> {
-        let level = &config.levels[level];
         let sizes = ResnetSizes {
             inputs,
-            outputs: level.channels,
+            outputs: config.levels[level].channels,
             time: Some(config.time_channels()),
             groups: config.norm_groups,
             eps: config.norm_eps,
@@ -38,15 +37,7 @@ impl<B: Backend> Layer<B> {
         Ok(Self {
             resnet: Resnet::load(&resnet, sizes)?,
             transformer: attention
-                .then(|| {
-                    Transformer::load(
-                        config,
-                        &transformer,
-                        level.channels,
-                        level.heads,
-                        level.depth,
-                    )
-                })
+                .then(|| Transformer::load(config, &transformer, level))
                 .transpose()?,
         })
     }

@@ -67,6 +67,15 @@ pub struct UNetConfig {
 }
 
 impl UNetConfig {
+    /// The finest level that has attention; `None` where no level has.
+    pub(crate) fn finest_attention(&self) -> Option<usize> {
+        let deepest = self.levels.len() - 1;
+        self.levels.iter().enumerate().position(|(index, level)| {
+            let mid = index == deepest && self.mid_attention;
+            level.attention_down || level.attention_up || mid
+        })
+    }
+
     /// Reads a `config.json`; `file` is its name in errors.
     ///
     /// Fails with [`Error::Unsupported`] naming the first field this build does not run.

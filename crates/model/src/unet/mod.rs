@@ -34,6 +34,9 @@ pub struct UNetInput<'a, B: Backend> {
     pub added: Option<AddedInput<'a, B>>,
     /// Guidance scale of each picture, `N` numbers, for models that hear it.
     pub guidance: Option<&'a [f64]>,
+    /// Share of the tokens that self-attention at the finest level that has any does without, each standing for one that
+    /// is like it: 0 (none) to [`TokenGrid::MOST`](imagegen_engine::TokenGrid::MOST).
+    pub token_merging: f64,
 }
 
 /// What SDXL's networks hear beside text and time.
@@ -61,6 +64,8 @@ pub(crate) struct Context<'a, B: Backend> {
     pub(crate) time: B::Tensor,
     /// Hidden states of the text.
     pub(crate) text: &'a B::Tensor,
+    /// Share of the tokens that are merged at the finest level of attention.
+    pub(crate) token_merging: f64,
 }
 
 /// A UNet's state in front of the last layer of the way up, `[N, h, w, channels]`: what the deep layers made.
@@ -298,6 +303,7 @@ impl<B: Backend> UNet<B> {
             engine,
             time: engine.activate(&time, Activation::Silu)?,
             text: input.text,
+            token_merging: input.token_merging,
         })
     }
 

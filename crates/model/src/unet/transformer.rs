@@ -1,7 +1,10 @@
 //! Attention over the pixels of a level and over the text (`Transformer2DModel` of diffusers).
 
-use imagegen_engine::{AttentionMask, Backend, ConvCall, DeviceTensor, GroupNorm, LinearCall};
+use imagegen_engine::{
+    AttentionMask, Backend, ConvCall, DeviceTensor, GroupNorm, LinearCall, TokenGrid,
+};
 
+use super::config::Level;
 use super::{Context, UNetConfig};
 use crate::Error;
 use crate::loader::Place;
@@ -18,6 +21,8 @@ pub(super) struct Transformer<B: Backend> {
     groups: usize,
     projections: Projections<B>,
     blocks: Vec<Block<B>>,
+    /// Whether it is at the finest level that has any, where tokens are merged.
+    finest: bool,
 }
 
 /// The projections in and out of a transformer, as the configuration's `use_linear_projection` says.
@@ -31,10 +36,14 @@ impl<B: Backend> Transformer<B> {
     pub(super) fn load(
         config: &UNetConfig,
         place: &Place<'_, '_, B>,
-        channels: usize,
-        heads: usize,
-        depth: usize,
+        level: usize,
     ) -> Result<Self, Error> {
+        let Level {
+            channels,
+            heads,
+            depth,
+            ..
+        } = config.levels[level];
         let (into, out) = (place.at("proj_in"), place.at("proj_out"));
         let projections = if config.linear_projection {
             Projections::Linears(
@@ -62,6 +71,7 @@ impl<B: Backend> Transformer<B> {
                     )
                 })
                 .collect::<Result<_, _>>()?,
+            finest: config.finest_attention() == Some(level),
         })
     }
 
@@ -96,8 +106,14 @@ impl<B: Backend> Transformer<B> {
             )?,
         };
         let mut states = engine.reshape(&projected, &sequence)?;
+        let ratio = if self.finest {
+            context.token_merging
+        } else {
+            0.0
+        };
+        let grid = TokenGrid::new([shape[1], shape[2]], ratio)?;
         for block in &self.blocks {
-            states = block.run(context, &states)?;
+            states = block.run(context, &states, grid)?;
         }
         let states = engine.reshape(&states, shape)?;
         match &self.projections {
@@ -151,15 +167,28 @@ impl<B: Backend> Block<B> {
         })
     }
 
-    fn run(&self, context: &Context<'_, B>, input: &B::Tensor) -> Result<B::Tensor, Error> {
+    fn run(
+        &self,
+        context: &Context<'_, B>,
+        input: &B::Tensor,
+        grid: TokenGrid,
+    ) -> Result<B::Tensor, Error> {
         let engine = context.engine;
         let norm = |input: &B::Tensor, weights| engine.layer_norm(input, weights, LAYER_NORM_EPS);
         let normed = norm(input, &self.self_norm)?;
-        let seen = self.self_attention.run(engine, &normed, &normed, input)?;
+        let seen = if grid.merged() > 0 {
+            let merges = engine.match_tokens(input, grid)?;
+            let normed = engine.merge_tokens(&normed, &merges)?;
+            let seen = self.self_attention.run(engine, &normed, &normed, None)?;
+            engine.add(&engine.part_tokens(&seen, &merges)?, input)?
+        } else {
+            let attention = &self.self_attention;
+            attention.run(engine, &normed, &normed, Some(input))?
+        };
         let normed = norm(&seen, &self.cross_norm)?;
         let heard = self
             .cross_attention
-            .run(engine, &normed, context.text, &seen)?;
+            .run(engine, &normed, context.text, Some(&seen))?;
         let wide = engine.geglu(&norm(&heard, &self.feed_norm)?, &self.gated)?;
         let call = LinearCall {
             residual: Some(&heard),
@@ -195,20 +224,20 @@ impl<B: Backend> Attention<B> {
         })
     }
 
-    /// `residual + out(attention(input, context))`.
+    /// `residual + out(attention(input, context))`, or without a residual.
     fn run(
         &self,
         engine: &B,
         input: &B::Tensor,
         context: &B::Tensor,
-        residual: &B::Tensor,
+        residual: Option<&B::Tensor>,
     ) -> Result<B::Tensor, Error> {
         let query = engine.linear(input, &self.query, LinearCall::default())?;
         let key = engine.linear(context, &self.key, LinearCall::default())?;
         let value = engine.linear(context, &self.value, LinearCall::default())?;
         let mixed = engine.attention(&query, &key, &value, self.heads, AttentionMask::None)?;
         let call = LinearCall {
-            residual: Some(residual),
+            residual,
             ..LinearCall::default()
         };
         Ok(engine.linear(&mixed, &self.out, call)?)

@@ -132,6 +132,10 @@ macro_rules! request {
             /// Every how many steps the whole network runs; those between take over what its deep layers made. 1 where absent.
             #[schema(minimum = 1, maximum = 100)]
             cache_interval: Option<usize>,
+            /// Share of the tokens that self-attention does without, each standing for others like it: faster and a little off. 0 where
+            /// absent.
+            #[schema(minimum = 0, maximum = 0.75)]
+            token_merging: Option<f64>,
             /// Weight of the source, with models that edit as told; the model's own where absent.
             #[schema(minimum = 0, maximum = 100)]
             image_guidance: Option<f64>,
@@ -166,6 +170,7 @@ macro_rules! request {
                     guidance_rescale: self.guidance_rescale,
                     guidance_until: self.guidance_until,
                     cache_interval: self.cache_interval,
+                    token_merging: self.token_merging,
                     image_guidance: self.image_guidance,
                     colours: self.colours.clone(),
                     clip_skip: self.clip_skip,

@@ -29,6 +29,8 @@ class Peer:
     rows: frozenset
     ways: tuple = ("",)
     fast: bool = False  # computes in less than float32
+    warm_ups: int | None = None  # the most that it has any use for
+    asked: bool = True  # runs where no peers are named
 
 
 ALL = frozenset(WORK)
@@ -37,14 +39,16 @@ PEERS = [
     Peer(OURS, "ours", ALL, ("f32",)),
     Peer("imagegen bf16", "ours", ALL, ("bf16",), fast=True),
     Peer("imagegen int8", "ours", ALL, ("int8",), fast=True),
-    Peer("torch", "torch", ALL, TORCH_WAYS),
-    Peer("OpenVINO f32", "openvino", ALL - {"starter"}, ("f32",)),
-    Peer("OpenVINO default", "openvino", ALL - {"starter"}, ("default",), fast=True),
-    Peer("OpenVINO int8 weights", "openvino", ALL - {"starter"}, ("int8",), fast=True),
-    Peer("candle", "candle", frozenset(SINGLE)),
+    Peer("torch", "torch", ALL, TORCH_WAYS, warm_ups=2),
+    # Compiled at its first run; it takes a C++ compiler and minutes.
+    Peer("torch.compile", "torch", ALL - {"starter"}, ("channels_last, compiled",), warm_ups=2, asked=False),
+    Peer("OpenVINO f32", "openvino", ALL - {"starter"}, ("f32",), warm_ups=2),
+    Peer("OpenVINO default", "openvino", ALL - {"starter"}, ("default",), fast=True, warm_ups=2),
+    Peer("OpenVINO int8 weights", "openvino", ALL - {"starter"}, ("int8",), fast=True, warm_ups=2),
+    Peer("candle", "candle", frozenset(SINGLE), warm_ups=1),
     Peer(
         "stable-diffusion.cpp", "sdcpp", frozenset({"unet_2", "transform"}),
-        tuple(f"{kind}{flash}{direct}" for kind in ("f32", "f16", "q8_0") for flash in ("", ", flash") for direct in ("", ", direct")), fast=True,
+        tuple(f"{kind}{flash}{direct}" for kind in ("f32", "f16", "q8_0") for flash in ("", ", flash") for direct in ("", ", direct")), fast=True, warm_ups=1,
     ),
 ]
 

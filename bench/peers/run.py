@@ -33,7 +33,7 @@ def read_arguments():
     parser.add_argument("--together", type=int, default=2, help="peers that are loaded at one time beside ours [default: 2]")
     parser.add_argument("--kept", type=float, default=1, help="GiB that our transformed weights may take in rows of one network [default: 1]")
     parser.add_argument("--threads", type=int, default=cores, help="threads of every peer [default: all cores]")
-    parser.add_argument("--compile", action="store_true", help="let torch.compile be one of torch's ways; needs a C++ compiler and minutes")
+    parser.add_argument("--compile", action="store_true", help="run torch.compile too; needs a C++ compiler and minutes")
     parser.add_argument("--ways", help='take these ways rather than the fastest: JSON, {"torch": "channels_last"} for example')
     parser.add_argument("--models", type=Path, default=HERE / "models", help="folder for models and inputs [default: beside this script]")
     parser.add_argument("--results", type=Path, default=HERE / "results.json", help="file that rows are added to [default: beside this script]")
@@ -129,7 +129,7 @@ def prepare(peer, name, arguments, models, log):
     from work import WORK
 
     whole = WORK[name].network == "transform"
-    warm_ups = 0 if whole else arguments.warm_ups
+    warm_ups = 0 if whole else min(arguments.warm_ups, peer.warm_ups or arguments.warm_ups)
     wanted = json.loads(arguments.ways or "{}").get(peer.name)
     side = Side(peer, name, None, None)
     try:
@@ -226,7 +226,8 @@ def main():
     if not arguments.show:
         rows = arguments.rows.split(",") if arguments.rows else [name for name in WORK if name != "sdxl_unet"]
         known = {peer.name: peer for peer in peers.PEERS}
-        asked = arguments.peers.split(",") if arguments.peers else list(known)
+        standard = [peer.name for peer in peers.PEERS if peer.asked or arguments.compile]
+        asked = arguments.peers.split(",") if arguments.peers else standard
         for kind, unknown in (("row", set(rows) - set(WORK)), ("peer", set(asked) - set(known))):
             if unknown:
                 sys.exit(f"error: {kind} {sorted(unknown)[0]!r} is not known, expected one of {', '.join(WORK if kind == 'row' else known)}")
@@ -238,8 +239,6 @@ def main():
 
 def measure_all(rows, asked, arguments, results):
     """Adds rows to `results` and to their file, sitting by sitting."""
-    import dataclasses
-
     import peer as peers
     import table
     from work import WORK, make_models
@@ -252,8 +251,6 @@ def measure_all(rows, asked, arguments, results):
         if reason:
             print(f"{peer.name}: {reason}")
             continue
-        if arguments.compile and peer.kind == "torch":
-            peer = dataclasses.replace(peer, ways=(*peer.ways, "channels_last, compiled"))
         chosen.append(peer)
     models = arguments.models.resolve()
     make_models(models, rows)

@@ -1,0 +1,148 @@
+"""Makes the model from a corpus: every step of this folder in its order.
+
+    python make.py --corpus corpus --work work --minutes 600
+
+Each step writes into a folder of --work, and one whose result is there is left out, so that the
+same command goes on after a stop, and with more minutes trains on. What comes out is work/run/model,
+as crates/starter embeds it, and work/ATTRIBUTION.tsv. --trial runs everything small, to see that it
+runs.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+VOCABULARY_PACKAGE = "open-clip-torch==3.3.0"
+VOCABULARY = "open_clip/bpe_simple_vocab_16e6.txt.gz"
+TRIAL_EVERY = 200  # pictures
+TRIAL_MINUTES = 1.0
+
+
+def run(script: str, *arguments: str | Path | float) -> None:
+    """Run a script of this folder; stop where it fails."""
+    command = [sys.executable, str(HERE / script), *map(str, arguments)]
+    print("+ " + " ".join(command[1:]), flush=True)
+    subprocess.run(command, check=True)
+
+
+def fetch_vocabulary(out: Path) -> None:
+    """Take CLIP's list of merges out of the package that has it."""
+    download = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--dest", str(out)]
+    subprocess.run([*download, VOCABULARY_PACKAGE], check=True)
+    wheel = next(out.glob("open_clip_torch-*.whl"))
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extract(VOCABULARY, out)
+
+
+def is_rendered(data: Path) -> bool:
+    """Tell whether render_data.py has nothing left to do."""
+    import numpy as np
+
+    done = data / "done.npy"
+    return done.exists() and bool(np.load(done).all())
+
+
+def train(args: argparse.Namespace, work: Path, minutes: float) -> None:
+    """Train, or go on with it; then what is learned from the text encoder alone."""
+    out = work / "run"
+    options = ["--device", args.device, "--batch", args.batch, "--size", args.size, "--resume"]
+    options += ["--amp"] if args.amp else []
+    options += ["--init", args.init] if args.init else []
+    folders = ["--data", work / "rendered", "--tokenizer", work / "tokenizer", "--out", out]
+    run("train.py", *folders, "--minutes", minutes, *options)
+    run("finish_words.py", "--model", out / "model")
+    run("prompt_words.py", "--out", out / "model" / "prompt_words.json")
+    # A wash listens to the text encoder that it was trained with.
+    shutil.rmtree(work / "wash", ignore_errors=True)
+
+
+def is_trained(work: Path, minutes: float) -> bool:
+    """Tell whether a model is whole, of a run that was as long as is asked for."""
+    log = work / "run" / "log.jsonl"
+    if not log.exists() or not (work / "run" / "model" / "prompt_words.json").exists():
+        return False
+    lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
+    spent = max((line.get("minutes", 0) for line in lines), default=0)
+    return bool(lines[-1].get("final")) and spent > 0.9 * minutes
+
+
+def wash(work: Path, minutes: float) -> None:
+    """Train the wash beside the model, which a longer run replaces."""
+    model = work / "run" / "model"
+    out = work / "wash"
+    unfinished = work / "wash.unfinished"
+    data = ["--data", work / "rendered", "--model", model]
+    run("wash.py", *data, "--out", unfinished, "--minutes", minutes)
+    shutil.rmtree(out, ignore_errors=True)
+    unfinished.rename(out)
+
+
+def steps(args: argparse.Namespace) -> list[tuple[bool, Callable[[], None]]]:
+    """Say what there is to do in order, and of each whether it is done."""
+    work, minutes, wash_minutes = args.work, args.minutes, args.wash_minutes
+    rendering: list[str | Path | float] = ["--scale", args.scale]
+    if args.trial:
+        minutes = wash_minutes = TRIAL_MINUTES
+        rendering += ["--every", TRIAL_EVERY]
+    corpus, credits_file = args.corpus, work / "ATTRIBUTION.tsv"
+    tokenizer, rendered = work / "tokenizer", work / "rendered"
+    words = ["--words", HERE / "whole_words.txt"]
+    return [
+        (
+            credits_file.exists(),
+            lambda: run("attribution.py", "--corpus", corpus, "--out", credits_file),
+        ),
+        ((work / VOCABULARY).exists(), lambda: fetch_vocabulary(work)),
+        (
+            (tokenizer / "tokenizer_config.json").exists(),
+            lambda: run(
+                "make_tokenizer.py", "--bpe", work / VOCABULARY, *words, "--out", tokenizer
+            ),
+        ),
+        (
+            is_rendered(rendered),
+            lambda: run("render_data.py", "--corpus", corpus, "--out", rendered, *rendering),
+        ),
+        (is_trained(work, minutes), lambda: train(args, work, minutes)),
+        ((work / "wash" / "wash.json").exists(), lambda: wash(work, wash_minutes)),
+    ]
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--corpus", type=Path, required=True)
+    add("--work", type=Path, required=True, help="the folder for all that is made")
+    add("--minutes", type=float, default=600, help="of training; more go on with a run")
+    add("--wash-minutes", type=float, default=60, help="of training the wash")
+    add("--scale", type=float, default=1, help="multiplies the number of copies per style")
+    add("--device", default="cpu", help="cpu, cuda or cuda:N, for the UNet and its text encoder")
+    add("--amp", action="store_true", help="bf16 autocast; only where the machine has bf16 units")
+    add("--batch", type=int, default=16)
+    add("--size", type=int, default=128, help="pixels a side of most crops")
+    add("--init", type=Path, help="a saved model folder to start from")
+    add("--trial", action="store_true", help="a few pictures and a minute of each training")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Do what is not done."""
+    args = parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    for done, step in steps(args):
+        if not done:
+            step()
+    model = args.work / "run" / "model"
+    shutil.copytree(args.work / "wash", model / "wash", dirs_exist_ok=True)
+    print(f"the model is in {model}")
+
+
+if __name__ == "__main__":
+    main()

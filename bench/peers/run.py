@@ -123,18 +123,28 @@ def fastest(process, peer, name, warm_ups, wanted, log):
     return best
 
 
+def warm_ups_of(peer, name, arguments):
+    """Runs of a peer at a row before the timed ones."""
+    from work import WORK
+
+    if WORK[name].network == "transform":
+        return 0
+    return min(arguments.warm_ups, peer.warm_ups or arguments.warm_ups)
+
+
 def prepare(peer, name, arguments, models, log):
     """A side that is ready and warm; a side with an error where the peer cannot do the row."""
     import peer as peers
     from work import WORK
 
-    whole = WORK[name].network == "transform"
-    warm_ups = 0 if whole else min(arguments.warm_ups, peer.warm_ups or arguments.warm_ups)
+    # The last one is made in turn with the others', since preparing these takes minutes.
+    warm_ups = max(0, warm_ups_of(peer, name, arguments) - 1)
     wanted = json.loads(arguments.ways or "{}").get(peer.name)
     side = Side(peer, name, None, None)
     try:
         side.process = peers.start(peer, name, arguments.threads, models, log, int(arguments.kept * 2**30))
         side.way = fastest(side.process, peer, name, warm_ups, wanted, log)
+        whole = WORK[name].network == "transform"
         if peer.kind != "sdcpp" or whole:  # a short run of stable-diffusion.cpp is no row's output
             side.output = models / "out" / f"{name}.{peer.name.replace(' ', '_')}.{'png' if whole or name == 'starter' else 'safetensors'}"
         for _ in range(warm_ups):
@@ -158,15 +168,19 @@ def measure(names, chosen, arguments, models):
     with Hold(arguments.hold):
         for name in names:
             whole = WORK[name].network == "transform"
-            for _ in range(arguments.long_rounds if whole else arguments.rounds):
+            for timed in range(-1, arguments.long_rounds if whole else arguments.rounds):
                 for side in sides:
-                    if side.name == name and not side.error:
-                        try:
-                            # The first run's output is compared; writing it is not timed.
-                            side.runs.append(side.process.run(None if side.runs else side.output))
-                            print(f"  {name}, {side.peer.name}: {side.runs[-1]['seconds']:.3f} s", flush=True)
-                        except peers.Failed as error:
-                            side.error = str(error)
+                    if side.name != name or side.error or (timed < 0 and not warm_ups_of(side.peer, name, arguments)):
+                        continue
+                    try:
+                        # The first run's output is compared; writing it is not timed.
+                        run = side.process.run(side.output if timed == 0 else None)
+                    except peers.Failed as error:
+                        side.error = str(error)
+                        continue
+                    if timed >= 0:
+                        side.runs.append(run)
+                        print(f"  {name}, {side.peer.name}: {run['seconds']:.3f} s", flush=True)
     for side in sides:
         if side.process:
             side.process.end()

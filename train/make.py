@@ -3,9 +3,9 @@
     python make.py --corpus corpus --work work --minutes 600
 
 Each step writes into a folder of --work, and one whose result is there is left out, so that the
-same command goes on after a stop, and with more minutes trains on. What comes out is work/run/model,
-as crates/starter embeds it, and work/ATTRIBUTION.tsv. --trial runs everything small, to see that it
-runs.
+same command goes on after a stop, and with more minutes trains on. What comes out is the folder
+work/run/model, as crates/starter embeds it, and work/ATTRIBUTION.tsv. --trial runs all of it
+small, to see that it runs.
 """
 
 import argparse

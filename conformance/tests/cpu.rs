@@ -7,14 +7,15 @@ use std::sync::LazyLock;
 
 use imagegen_conformance::cases::{Call, Case};
 use imagegen_conformance::check::{
-    self, Failures, Prepared, against_reference, changed, compare_all, panic_text, same_on_all,
+    self, Failures, Prepared, against_reference, changed, compare_all, panic_text, same_bits,
+    same_on_all,
 };
-use imagegen_conformance::noise::Precision;
+use imagegen_conformance::noise::{Noise, Precision};
 use imagegen_conformance::reference::Reference;
 use imagegen_conformance::tolerance::Tolerance;
 use imagegen_conformance::{nan, nothing, refusals, suite};
 use imagegen_engine::cpu::{CpuBackend, Level};
-use imagegen_engine::{Backend, Tensor};
+use imagegen_engine::{Backend, ConvCall, Padding, Tensor};
 
 static CASES: LazyLock<Vec<Prepared>> = LazyLock::new(|| Prepared::all(suite::all()));
 
@@ -188,6 +189,39 @@ fn sizes_of_zero_do_not_panic() {
         failures.note(what, panic);
     }
     failures.report();
+}
+
+/// A layer whose transformed weights are too many to be made for a call, so that each piece makes its own until they are
+/// kept, from the third call on; with more channels in and out than are multiplied at a time.
+#[test]
+fn weights_that_are_kept_give_the_same_bits() {
+    let [inputs, outputs, side] = [1376, 352, 24];
+    let mut noise = Noise::new(40);
+    let weight = noise.tensor([outputs, inputs, 3, 3], 0.1, 0.0);
+    let input = noise.tensor([1, side, side, inputs], 1.0, 0.0);
+    let runs = |kept: usize| -> Vec<Tensor> {
+        let backend = CpuBackend::new(Level::best(), 2).expect("the best level is available");
+        let backend = backend.keeping(kept);
+        let layer = backend.conv2d_weights(weight.clone(), None);
+        let layer = layer.expect("the weight is one of a convolution");
+        let input = backend.upload(&input);
+        let run = |_| {
+            let call = ConvCall {
+                padding: Padding::all(1),
+                ..ConvCall::default()
+            };
+            let output = backend.conv2d(&input, &layer, call);
+            backend.download(&output.expect("the input fits"))
+        };
+        let all = (0..4).map(run).collect();
+        let transformed = 36 * inputs * outputs * size_of::<f32>();
+        assert_eq!(backend.held_bytes() >= transformed, kept > 0);
+        all
+    };
+    let (never, kept) = (runs(0), runs(1 << 30));
+    for output in never.iter().chain(&kept) {
+        same_bits(std::slice::from_ref(output), &never[..1]).expect("all calls give the same");
+    }
 }
 
 #[test]

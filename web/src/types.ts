@@ -80,6 +80,8 @@ export interface Model {
   schedules: string[];
   /** What can be done about colours; empty where none are shifted. */
   colours: string[];
+  /** Whether it puts colours under the lines of drawings. */
+  washes: boolean;
   /** Most that `clip_skip` can be. */
   clip_skip: number;
   styles: string[];
@@ -158,6 +160,7 @@ export interface Order {
   token_merging: number | null;
   image_guidance: number | null;
   colours: string | null;
+  wash: string | null;
   clip_skip: number | null;
   /** Whose random numbers seeds stand for; null for torch's on the CPU. */
   noise: string | null;

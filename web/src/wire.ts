@@ -106,6 +106,7 @@ export const toModels = (value: unknown): Model[] =>
       eta: Object.fromEntries(Object.entries(fields(it.eta)).map(([name, share]) => [name, number(share)])),
       schedules: texts(it.schedules),
       colours: texts(it.colours),
+      washes: it.washes === true,
       clip_skip: maybeNumber(it.clip_skip) ?? 1,
       styles: texts(it.styles),
       refiners: texts(it.refiners),
@@ -138,6 +139,7 @@ export function toOrder(value: unknown): Order {
     token_merging: maybeNumber(it.token_merging),
     image_guidance: maybeNumber(it.image_guidance),
     colours: maybeText(it.colours),
+    wash: maybeText(it.wash),
     clip_skip: maybeNumber(it.clip_skip),
     noise: maybeText(it.noise),
     // A recipe calls it arithmetic.

@@ -18,7 +18,7 @@ const model = toModels([{
   colours: [], clip_skip: 3, refiners: ["second"], defaults: { steps: 20, guidance_scale: 1.5, strength: 0.5, sampler: "ddim", schedule: "model", image_guidance: null },
 }])[0]!;
 const told = {
-  ...model, colours: ["kept", "decoded"],
+  ...model, colours: ["kept", "decoded"], washes: true,
   defaults: { ...model.defaults, sampler: "euler", schedule: "karras", image_guidance: 1.5 },
 };
 
@@ -132,10 +132,10 @@ describe("settings", () => {
   });
 
   it("finer than the sampler are recalled, sent and told apart", () => {
-    const finer = { schedule: "karras", eta: 0.4, guidance_rescale: 0.7, guidance_until: 0.5, cache_interval: 2, image_guidance: 2, colours: "decoded", clip_skip: 2 };
+    const finer = { schedule: "karras", eta: 0.4, guidance_rescale: 0.7, guidance_until: 0.5, cache_interval: 2, token_merging: 0.5, image_guidance: 2, colours: "decoded", wash: "off", clip_skip: 2 };
     const order = { ...settingsOf(job, job.results[0]), ...finer };
     const draft = { ...recalled(fresh(), order), source };
-    expect(draft).toMatchObject({ schedule: "karras", eta: 0.4, rescale: 0.7, guidedUntil: 0.5, cacheInterval: 2, imageGuidance: 2, colours: "decoded", clipSkip: 2 });
+    expect(draft).toMatchObject({ schedule: "karras", eta: 0.4, rescale: 0.7, guidedUntil: 0.5, cacheInterval: 2, tokenMerging: 0.5, imageGuidance: 2, colours: "decoded", wash: "off", clipSkip: 2 });
     expect(posting(draft).body).toMatchObject(finer);
     expect(ladder(order, [0.1, 0.2]).body).toMatchObject(finer);
     expect(posting({ ...draft, tab: "generate" }).body).not.toHaveProperty("image_guidance");
@@ -183,9 +183,9 @@ describe("settings", () => {
   });
 
   it("finer than the sampler go where sampler or model leave no choice", () => {
-    expect(notOpen(model, fresh())).toEqual({ imageGuidance: null, colours: null });
+    expect(notOpen(model, fresh())).toEqual({ imageGuidance: null, colours: null, wash: null });
     const chosen = { sampler: "ddim", clipSkip: null, refiner: null };
-    expect(notOpen(model, { ...chosen, sampler: "euler", clipSkip: 3 })).toEqual({ eta: null, imageGuidance: null, colours: null });
+    expect(notOpen(model, { ...chosen, sampler: "euler", clipSkip: 3 })).toEqual({ eta: null, imageGuidance: null, colours: null, wash: null });
     expect(notOpen({ ...told, clip_skip: 2 }, { ...chosen, clipSkip: 3 })).toEqual({ clipSkip: null });
     expect(notOpen(told, chosen)).toEqual({});
     expect(notOpen(null, { ...chosen, sampler: "euler" })).toEqual({});

@@ -27,9 +27,11 @@ pub fn linear() -> Vec<Case> {
         (83, [8, 129]),
         (84, [8, 130]),
         (85, [7, 131]),
-        // From here on a backend may cut work by rows alone.
+        // Several pieces of rows, and a last one of a few.
         (255, [16, 20]),
         (257, [20, 129]),
+        (300, [64, 33]),
+        (589, [12, 20]),
     ] {
         let offset = if rows % 2 == 0 { 0.0 } else { 100.0 };
         cases.push(Linear {

@@ -84,6 +84,9 @@ pub(crate) fn transform(
     if let Some(colours) = prompted.colours {
         option("--colours", colours.name());
     }
+    if let Some(wash) = prompted.wash {
+        option("--wash", wash.name());
+    }
     if let Some(tiles) = prompted.tiles {
         option("--tiles", tiles.name());
     }

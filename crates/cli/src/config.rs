@@ -159,6 +159,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
         kind: Kind::Text,
     },
     Setting {
+        key: "wash",
+        kind: Kind::Text,
+    },
+    Setting {
         key: "tiles",
         kind: Kind::Text,
     },

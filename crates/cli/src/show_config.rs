@@ -112,6 +112,7 @@ fn fallback(key: &str, defaults: &Defaults, model: &str) -> (String, String) {
         "image-guidance" => "the model's own",
         "colours" => "kept, or as the strength rule has it",
         "loras-dir" | "embeddings-dir" => "none",
+        "wash" => "on",
         "tiles" => "off",
         "vae-tiling" => "auto",
         "fit" => "keep",

@@ -12,6 +12,14 @@ const COMPONENTS: &[&str] = &[
     "tokenizer_2",
     "unet",
     "vae",
+    "wash",
+];
+/// Files beside them that are read where they are there.
+const BESIDE: &[&str] = &[
+    "model_index.json",
+    "latents.json",
+    "finish.json",
+    "prompt_words.json",
 ];
 /// The variant that is taken where there is no other.
 const HALF: &str = "fp16";
@@ -61,7 +69,7 @@ pub(crate) fn choose(
         });
     }
     if has("model_index.json") {
-        let mut all = vec![named(files, "model_index.json")];
+        let mut all: Vec<_> = BESIDE.iter().map(|path| named(files, path)).collect();
         for component in COMPONENTS {
             all.push(
                 part(files, &format!("{component}/"), variant).map_err(|got| {
@@ -261,6 +269,26 @@ mod tests {
             .filter(|path| !is_weights(path) || path.contains("fp16"))
             .collect();
         assert_eq!(chosen(&only, None, None).unwrap().len(), half.len());
+    }
+
+    #[test]
+    fn a_folder_of_a_model_like_the_starter_is_taken_whole() {
+        let whole = [
+            "finish.json",
+            "latents.json",
+            "model_index.json",
+            "prompt_words.json",
+            "scheduler/scheduler_config.json",
+            "unet/config.json",
+            "unet/diffusion_pytorch_model.safetensors",
+            "wash/config.json",
+            "wash/diffusion_pytorch_model.safetensors",
+            "wash/wash.json",
+        ];
+        let more = [whole.as_slice(), &["README.md", "notes.json"]].concat();
+        let mut taken = chosen(&more, None, None).unwrap();
+        taken.sort();
+        assert_eq!(taken, whole);
     }
 
     #[test]

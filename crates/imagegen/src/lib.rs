@@ -32,6 +32,7 @@ mod tiles;
 mod unfinished;
 mod variety;
 mod warning;
+mod washing;
 mod work;
 
 pub use advise::{Forecast, LookForFaces};
@@ -72,6 +73,7 @@ pub use sheet::{Cell, Sheet, contact_sheet};
 pub use tiles::Tiles;
 pub use variety::{Twin, Variety, View};
 pub use warning::{Note, Warning};
+pub use washing::Washing;
 pub use work::Work;
 
 /// Name and version of this program, as written into pictures.

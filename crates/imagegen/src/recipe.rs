@@ -67,6 +67,9 @@ pub struct Recipe {
     /// nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub colours: Option<String>,
+    /// `off` where the model was kept from putting colours under the lines of drawings; absent elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wash: Option<String>,
     /// What of the autoencoder's latents of the source was taken, `mean`; absent where they were drawn, or are all it gives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoded: Option<String>,
@@ -449,6 +452,7 @@ mod tests {
             token_merging: None,
             image_guidance: None,
             colours: None,
+            wash: None,
             encoded: None,
             guidance_scale: 1.5,
             noise: None,

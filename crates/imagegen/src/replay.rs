@@ -9,7 +9,7 @@ use crate::loras;
 use crate::recipe::{EnlargeMark, Recipe, VariationMark};
 use crate::{
     Enlarge, Error, Generate, HiresMark, Lora, LoraMark, LoraUse, PromptMode, Request, Sampling,
-    Settings, Source, Tiles, Transform, VaeTiling,
+    Settings, Source, Tiles, Transform, VaeTiling, Washing,
 };
 
 impl Recipe {
@@ -51,6 +51,10 @@ impl Recipe {
                 colours: Some(match &self.colours {
                     Some(name) => name.parse::<Colours>()?,
                     None => Colours::Decoded,
+                }),
+                wash: Some(match &self.wash {
+                    Some(name) => name.parse::<Washing>()?,
+                    None => Washing::On,
                 }),
                 tiles: self.tiles.map(|_| Tiles::On),
                 hires: self.hires.as_ref().map(HiresMark::hires).transpose()?,

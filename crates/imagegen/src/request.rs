@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     Embedding, Enlarge, Error, Hires, Inpaint, LoraUse, PromptMode, RefinerUse, Tiles, VaeTiling,
+    Washing,
 };
 
 /// A source picture, decoded, and the hash of its file.
@@ -87,6 +88,9 @@ pub struct Sampling {
     pub precision: Precision,
     /// Another seed, whose noise a run starts from in part.
     pub variation: Option<Variation>,
+    /// What is done about a source that is a line drawing, by models that can put colours under its lines. They do where
+    /// nothing is named.
+    pub wash: Option<Washing>,
     /// What is done about pictures larger than the model works at; windows where an enlarged source is.
     pub tiles: Option<Tiles>,
     /// Whether a learned autoencoder looks at the picture in tiles.

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use imagegen::{
     Cpu, Fit, Format, Generate, Level, Model, ModelSource, Note, Outcome, Request, Settings,
-    Source, Strength, StrengthRule, Transform, Unwatched, Wanted, Warning,
+    Source, Strength, StrengthRule, Transform, Unwatched, Wanted, Warning, Washing,
 };
 use imagegen_picture::{Limits, Metadata, Picture, Size, encode};
 use safetensors::SafeTensors;
@@ -165,6 +165,18 @@ fn a_drawing_with_colours_under_its_lines_gives_the_reference() {
     let outcome = transform(model(), &source, 0.7, settings(prompt, 1));
     assert_same_picture("starter_drawing", &outcome.picture);
     assert_eq!(outcome.notes, [Note::Washed]);
+    assert_eq!(outcome.facts.recipe.wash, None);
+    let mut dry = settings(prompt, 1);
+    dry.sampling.wash = Some(Washing::Off);
+    let dry = transform(model(), &source, 0.7, dry);
+    assert_eq!(dry.facts.recipe.wash.as_deref(), Some("off"));
+    assert!(dry.notes.is_empty());
+    let colour = |picture: &Picture| {
+        let pixels = picture.rgb().as_chunks::<3>().0;
+        let spread = |[r, g, b]: &[u8; 3]| u32::from(*r.max(g).max(b) - *r.min(g).min(b));
+        pixels.iter().map(spread).sum::<u32>() as f64 / pixels.len() as f64
+    };
+    assert!(colour(&dry.picture) < 0.7 * colour(&outcome.picture));
 }
 
 #[test]

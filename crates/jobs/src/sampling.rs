@@ -34,6 +34,9 @@ pub struct Sampling {
     /// What is done about colours that an autoencoder shifts: `kept` or `decoded`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub colours: Option<String>,
+    /// What is done about line drawings: `on` or `off`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wash: Option<String>,
     /// Which layer of the text encoders is read, 1 the model's own, 2 the one before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_skip: Option<usize>,
@@ -146,6 +149,7 @@ impl Sampling {
             token_merging: self.token_merging,
             image_guidance: self.image_guidance,
             colours,
+            wash: read("wash", self.wash.as_deref(), "on or off")?,
             clip_skip: self.clip_skip,
             noise: noise.unwrap_or(NoiseKind::Cpu),
             precision: precision.unwrap_or_default(),

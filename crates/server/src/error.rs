@@ -235,6 +235,7 @@ fn request_field(subject: &str) -> Option<&'static str> {
         "token merging" => "token_merging",
         "image guidance" => "image_guidance",
         "colours" => "colours",
+        "wash" => "wash",
         "clip skip" => "clip_skip",
         "noise" => "noise",
         "variation strength" => "variation_strength",

@@ -44,6 +44,7 @@ export interface Draft {
   tokenMerging: number | null;
   imageGuidance: number | null;
   colours: string | null;
+  wash: string | null;
   clipSkip: number | null;
   /** Whose random numbers seeds stand for. */
   noise: string | null;
@@ -87,7 +88,7 @@ export const NEGATIVE = "blurry, noisy, distorted";
 
 /** Finer choices than the sampler, none of them made. */
 export const FINER = {
-  schedule: null, eta: null, rescale: null, guidedUntil: null, cacheInterval: null, tokenMerging: null, imageGuidance: null, colours: null, clipSkip: null, noise: null, precision: null, variation: null, variationSeed: "",
+  schedule: null, eta: null, rescale: null, guidedUntil: null, cacheInterval: null, tokenMerging: null, imageGuidance: null, colours: null, wash: null, clipSkip: null, noise: null, precision: null, variation: null, variationSeed: "",
   hires: null, hiresStrength: null, hiresSteps: null, hiresWith: null, tiles: null, vaeTiling: null, refiner: null, refinerAt: null,
 };
 
@@ -112,6 +113,7 @@ export function notOpen(model: Model | null, { sampler, clipSkip, refiner }: Pic
     ...(model.eta[sampler ?? model.defaults.sampler] === undefined ? { eta: null } : {}),
     ...(model.defaults.image_guidance === null ? { imageGuidance: null } : {}),
     ...(model.colours.length === 0 ? { colours: null } : {}),
+    ...(model.washes ? {} : { wash: null }),
     ...(model.clip_skip < (clipSkip ?? 1) ? { clipSkip: null } : {}),
     ...(refiner !== null && !model.refiners.includes(refiner) ? { refiner: null, refinerAt: null } : {}),
   };
@@ -148,7 +150,7 @@ export const fresh = (): Draft => ({
 /** Fields of a draft that may be null, and what they are where they are not. */
 const NULLABLE: Record<string, "string" | "number" | "object"> = {
   source: "object", model: "string", sampler: "string", schedule: "string", eta: "number", rescale: "number", guidedUntil: "number", cacheInterval: "number", tokenMerging: "number",
-  imageGuidance: "number", colours: "string", clipSkip: "number", noise: "string", precision: "string", variation: "number",
+  imageGuidance: "number", colours: "string", wash: "string", clipSkip: "number", noise: "string", precision: "string", variation: "number",
   hires: "number", hiresStrength: "number", hiresSteps: "number", hiresWith: "string", tiles: "string", vaeTiling: "string", refiner: "string",
   refinerAt: "number", rule: "string", mode: "string", steps: "number", guidance: "number",
 };
@@ -252,6 +254,7 @@ export function posting(draft: Draft, mask: string | null = null, model: Model |
     source: draft.source?.sha256 ?? null,
     image_guidance: draft.imageGuidance,
     colours: draft.colours,
+    wash: draft.wash,
     strength_rule: draft.rule,
     count: draft.count,
   };
@@ -285,12 +288,12 @@ export function settingsOf(job: Job, result?: JobResult): Order {
 function again(order: Order): Partial<Order> {
   const { prompt, negative_prompt, prompt_mode, source, size, fit, model, sampler, strength_rule, steps, guidance_scale, seed } = order;
   const { loras } = order;
-  const { schedule, eta, guidance_rescale, guidance_until, cache_interval, token_merging, image_guidance, colours, clip_skip, noise, precision } = order;
+  const { schedule, eta, guidance_rescale, guidance_until, cache_interval, token_merging, image_guidance, colours, wash, clip_skip, noise, precision } = order;
   const { variation_seed, variation_strength } = order;
   const { tiles, vae_tiling, refiner, refiner_at } = order;
   return {
     prompt, negative_prompt, prompt_mode, loras, source, size, fit, model, sampler, schedule, eta, guidance_rescale, guidance_until,
-    cache_interval, token_merging, image_guidance, colours, clip_skip, noise, precision, variation_seed, variation_strength, tiles, vae_tiling, refiner, refiner_at, strength_rule, steps, guidance_scale,
+    cache_interval, token_merging, image_guidance, colours, wash, clip_skip, noise, precision, variation_seed, variation_strength, tiles, vae_tiling, refiner, refiner_at, strength_rule, steps, guidance_scale,
     seed,
   };
 }
@@ -333,6 +336,7 @@ export function recalled(draft: Draft, order: Order): Draft {
     tokenMerging: order.token_merging,
     imageGuidance: order.image_guidance,
     colours: order.colours,
+    wash: order.wash,
     clipSkip: order.clip_skip,
     noise: order.noise,
     precision: order.precision,
@@ -402,6 +406,7 @@ export function relaxed(order: Order, models: readonly Model[]): Order {
       with: unless(order.hires.with, ENLARGERS[0]![0]),
     },
     tiles: unless(order.tiles, "off"),
+    wash: model?.washes === false ? null : unless(order.wash, "on"),
     vae_tiling: model?.colours.length === 0 ? null : unless(order.vae_tiling, "auto"),
     refiner_at: unless(order.refiner_at, REFINER_AT),
     strength_rule: unless(order.strength_rule, "share"),
@@ -500,7 +505,7 @@ export function differences(first: Order, second: Order): [string, string, strin
   const names: [keyof Order, string][] = [
     ["prompt", "Prompt"], ["negative_prompt", "Leave out"], ["strength", "Strength"], ["seed", "Seed"],
     ["steps", "Steps"], ["guidance_scale", "Guidance"], ["sampler", "Sampler"], ["schedule", "Noise levels"], ["eta", "Fresh noise"],
-    ["guidance_rescale", "Guidance rescale"], ["guidance_until", "Guided share"], ["cache_interval", "Whole network every"], ["token_merging", "Tokens merged"], ["image_guidance", "Image guidance"], ["colours", "Colours"],
+    ["guidance_rescale", "Guidance rescale"], ["guidance_until", "Guided share"], ["cache_interval", "Whole network every"], ["token_merging", "Tokens merged"], ["image_guidance", "Image guidance"], ["colours", "Colours"], ["wash", "Colours under lines"],
     ["clip_skip", "Clip skip"], ["noise", "Noise"], ["precision", "Precision"], ["variation_seed", "Variation seed"], ["variation_strength", "Variation"], ["model", "Model"],
     ["refiner", "Refiner"], ["refiner_at", "Refiner from"], ["tiles", "Windows"], ["vae_tiling", "Autoencoder's tiles"], ["size", "Size"],
   ];

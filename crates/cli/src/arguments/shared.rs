@@ -7,7 +7,7 @@ use imagegen::files::{Shelf, Shelves};
 use imagegen::{
     Colours, Fit, Format, Level, ModelSource, NoiseKind, Precision, PredictionType, PromptMode,
     Room, Sampling, Settings, Source, Spacing, Strength, StrengthRule, Tiles, Transform, VaeTiling,
-    Wanted,
+    Wanted, Washing,
 };
 
 use super::values::{self, NamedSampler};
@@ -224,6 +224,17 @@ pub(crate) struct Prompted {
     )]
     pub(crate) colours: Option<Colours>,
 
+    /// Line drawings, with models that put colours under their lines, as the starter does: on or off [default: on]
+    ///
+    /// off: a drawing is transformed as it is, on its white paper.
+    #[arg(
+        long,
+        value_name = "on|off",
+        env = "IMAGEGEN_WASH",
+        hide_env_values = true
+    )]
+    pub(crate) wash: Option<Washing>,
+
     /// Pictures larger than the model works at: off or on [default: off]
     ///
     /// off: a source is reduced for the model, and the result enlarged again; a picture from text is made whole. on:
@@ -273,6 +284,7 @@ impl Prompted {
             token_merging: self.token_merging,
             image_guidance: self.image_guidance,
             colours: self.colours,
+            wash: self.wash,
             refiner_at: self.refiner_at,
             clip_skip: self.clip_skip.map(usize::from),
             noise: self.noise,

@@ -162,9 +162,9 @@ impl<P: Rounded> Kernel for PackHead<'_, P> {
         // Of values; a rest that is no panel is a narrow one.
         let panelled = columns / width * width;
         let deepest = KEY_BLOCK.next_multiple_of(width) * columns;
-        let mut numbers = self.memory.take(deepest.max(width * depth));
+        let mut numbers = self.memory.take(deepest);
         let numbers = numbers.as_mut_slice();
-        let mut room = self.memory.take(P::room(deepest.max(width * depth)));
+        let mut room = self.memory.take(P::room(deepest));
         let room = P::items(room.as_mut_slice());
         let packed = width * P::items_in(depth);
         for (panel, out) in keys.chunks_exact_mut(packed).enumerate() {
@@ -268,7 +268,8 @@ impl<P: Rounded> AttentionPiece<'_, P> {
         scratch.totals.fill(0.0);
         let all = self.query[rows.start * geometry.row()..].chunks(geometry.row());
         let laid = P::laid(depth);
-        for (query, own) in all.zip(scratch.query.chunks_exact_mut(laid)) {
+        let own = scratch.query.chunks_exact_mut(laid).take(rows.len());
+        for (query, own) in all.zip(own) {
             own[..depth].copy_from_slice(&query[head * depth..][..depth]);
         }
         P::rows(

@@ -321,7 +321,7 @@ impl Kernel for TileWidth {
     }
 }
 
-/// Rows that a piece takes of so many: about 84, and such that no piece is left with a few.
+/// Rows that a piece takes of so many: about 84, in whole tiles. The last one takes what is left.
 pub(super) fn rows_per_piece(rows: usize) -> usize {
     // Their activations stay in the second-level cache.
     const ROWS: usize = 84;
@@ -577,7 +577,7 @@ fn multiply_by_gelu<L: Lanes>(lanes: L, values: &mut [f32], gates: &[f32]) {
 }
 
 /// Adds `bias`, activates, adds `residual` and writes `out.len()` of the finished sums.
-/// `bias` is as long as `sums` where given.
+/// `bias` and `residual` are as long as `out` where given.
 #[inline(always)]
 pub(super) fn finish_row<L: Lanes>(
     lanes: L,
@@ -623,5 +623,5 @@ pub(super) fn finish_row<L: Lanes>(
 #[inline(always)]
 fn group(numbers: &[f32], at: usize) -> &Group {
     let group = numbers[at..].first_chunk();
-    group.expect("as long as the sums")
+    group.expect("as long as the output")
 }

@@ -74,8 +74,9 @@ pub fn buffer_bytes(bytes: u64) -> u64 {
 }
 
 impl Recycler {
-    /// Idle buffers kept at most; a network never holds more at once.
-    const KEPT: usize = 32;
+    /// Idle buffers kept at most: more than a network holds and all threads of a large machine work with. How many bytes they
+    /// have is bounded by what was used at one time.
+    const KEPT: usize = 512;
     /// Bytes of idle buffers that may stand beside the most that were ever used.
     pub(super) const SLACK_BYTES: usize = 32 << 20;
 

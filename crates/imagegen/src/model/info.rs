@@ -20,6 +20,9 @@ use super::vae_tiling::VaeTiling;
 use super::{Defaults, ModelChoice, ModelKind, Sees, defaults};
 use crate::{Error, PromptMode, SourceMark};
 
+/// What the network is called that puts colours under lines.
+const WASH: &str = "wash";
+
 /// A model's facts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelInfo {
@@ -149,6 +152,11 @@ impl ModelInfo {
         Self::describe(&choice.into(), false)
     }
 
+    /// Whether it puts colours under the lines of drawings.
+    pub fn washes(&self) -> bool {
+        self.networks.iter().any(|network| network.name == WASH)
+    }
+
     /// Whether it can run the last steps of what the model of `first` begins: by what both files say, before either is loaded;
     /// see [`Model::refine_with`](crate::Model::refine_with).
     pub fn may_refine(&self, first: &Self) -> bool {
@@ -231,7 +239,7 @@ fn listed(parts: &Parts) -> Vec<NetworkInfo> {
         networks.push(network("vae", part));
     }
     if let Some(wash) = &parts.wash {
-        networks.push(network("wash", &wash.network));
+        networks.push(network(WASH, &wash.network));
     }
     networks
 }

@@ -22,7 +22,7 @@ use crate::prompts::{ReadPrompt, ReadTexts};
 use crate::recipe::{FidelityMark, Recipe};
 use crate::refiner::Refined;
 use crate::{
-    Error, Facts, Model, Outcome, PromptFacts, Request, Settings, Stage, Warning, Watcher,
+    Error, Facts, Model, Outcome, PromptFacts, Request, Settings, Stage, Warning, Washing, Watcher,
 };
 
 /// Least side of the size a model works at, in pixels; smaller sources are enlarged to it.
@@ -74,7 +74,7 @@ impl Model {
             codec: self.codec_of(settings),
             refined: self.refined(settings)?,
             finishes: true,
-            washes: true,
+            washes: settings.sampling.wash != Some(Washing::Off),
             shortcuts: Shortcuts {
                 precision: settings.sampling.precision,
                 cache_interval: settings.sampling.cache_interval.unwrap_or(1),

@@ -7,7 +7,7 @@ use imagegen_pipeline::{
 use crate::loras;
 use crate::prompts::{Hearing, NegativeSay, ReadTexts};
 use crate::recipe::{Recipe, VariationMark};
-use crate::{Error, LoraUse, Model, PROGRAM, PromptMode, Settings, Warning};
+use crate::{Error, LoraUse, Model, PROGRAM, PromptMode, Settings, Warning, Washing};
 
 impl Model {
     /// Fills in the model's defaults and checks ranges.
@@ -220,6 +220,11 @@ impl Model {
             token_merging: settings.sampling.token_merging.filter(|&share| share > 0.0),
             image_guidance: self.is_instructed().then_some(resolved.image_guidance),
             encoded: None,
+            wash: settings
+                .sampling
+                .wash
+                .filter(|&wash| wash == Washing::Off && self.wash_rule().is_some())
+                .map(|wash| wash.name().to_owned()),
             colours: (resolved.colours == Colours::Kept && !self.codec().is_exact())
                 .then(|| resolved.colours.name().to_owned()),
             guidance_scale: resolved.guidance_scale,

@@ -34,6 +34,8 @@ pub(crate) struct ModelBody {
     schedules: Vec<&'static str>,
     /// What can be done about colours; empty where its latents lose none.
     colours: Vec<&'static str>,
+    /// Whether it puts colours under the lines of drawings, unless an order's `wash` is `off`.
+    washes: bool,
     /// Styles worth naming in a prompt; empty for models that know language at large.
     styles: Vec<String>,
     /// Numbers in its weights.
@@ -90,6 +92,7 @@ impl ModelBody {
                 CodecKind::Patches => Vec::new(),
                 CodecKind::Autoencoder => Colours::ALL.map(Colours::name).to_vec(),
             },
+            washes: info.washes(),
             styles: info.styles.clone(),
             parameters: parameters.sum(),
             clip_skip: info.clip_skip,

@@ -142,6 +142,8 @@ macro_rules! request {
             /// Colours that a learned autoencoder shifts: `kept` or `decoded`; `kept` where absent, `decoded` under
             /// strength rules `diffusers` and `a1111`.
             colours: Option<String>,
+            /// Line drawings, with models that put colours under their lines: `on` (where absent) or `off`.
+            wash: Option<String>,
             /// Which layer of the text encoder is read: 1 (where absent) the model's own, 2 the one before it.
             #[schema(minimum = 1)]
             clip_skip: Option<usize>,
@@ -173,6 +175,7 @@ macro_rules! request {
                     token_merging: self.token_merging,
                     image_guidance: self.image_guidance,
                     colours: self.colours.clone(),
+                    wash: self.wash.clone(),
                     clip_skip: self.clip_skip,
                     noise: self.noise.clone(),
                     precision: self.precision.clone(),

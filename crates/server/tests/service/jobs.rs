@@ -134,7 +134,7 @@ async fn finer_choices_are_taken_by_every_kind_and_said_again() {
     let hall = Hall::open().await;
     let source = hall.put("a.png").await;
     let finer = json!({
-        "schedule": "karras", "eta": 0.5, "guidance_rescale": 0.7, "guidance_until": 0.5, "cache_interval": 2, "token_merging": 0.5, "colours": "decoded",
+        "schedule": "karras", "eta": 0.5, "guidance_rescale": 0.7, "guidance_until": 0.5, "cache_interval": 2, "token_merging": 0.5, "wash": "off", "colours": "decoded",
         "noise": "nv", "variation_seed": "18446744073709551614", "variation_strength": 0.25,
         "clip_skip": 2, "precision": "bf16",
     });

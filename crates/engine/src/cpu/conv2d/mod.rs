@@ -35,7 +35,7 @@ pub(super) use source::normalize;
 /// it lightly.
 const CHANNEL_BLOCK: usize = 256;
 
-/// Pieces of rows that are enough for every thread to have work.
+/// Pieces of rows that are enough for a few threads to have work.
 const ENOUGH_PIECES: usize = 8;
 
 /// Packed weights of one convolution: `[panel][channel block][ky][kx][channel][width]`. Clones share
@@ -213,7 +213,8 @@ pub struct Extra {
     pub weights: usize,
     /// The same for the time of a call, where they are not.
     pub per_call: usize,
-    /// What each thread needs while it works; 0 where it is no more than some hundred kilobytes.
+    /// What each thread needs of Winograd's algorithm while it works. The others copy a few rows of their input, some
+    /// megabytes at most, and count as 0.
     pub per_thread: usize,
 }
 

@@ -39,6 +39,9 @@ const VERY_WIDE: usize = 96;
 /// Numbers of transformed weights, at most, that are made for one call where they are not kept; larger layers make a
 /// few at a time, for each piece again.
 const MADE: usize = 16 << 20;
+/// Numbers of transformed weights from which on a layer is large, so that few tiles do not repay them. Part of the
+/// arithmetic.
+const LARGE: usize = 16 << 20;
 /// Tiles that a piece is not cut below to have more of them: two tall register tiles.
 const LEAST_TILES: usize = 28;
 /// Output channels, at most, whose products are there at one time where filters are ready.
@@ -72,9 +75,9 @@ pub(super) fn suits(shape: &Shape) -> bool {
     let [height, width] = shape.output;
     let tiles = height.div_ceil(TILE) * width.div_ceil(TILE);
     let channels = shape.inputs.min(shape.outputs);
-    let least = match makes(transformed_len(shape)) {
-        true => 16,
-        false => 32,
+    let least = match transformed_len(shape) > LARGE {
+        true => 32,
+        false => 16,
     };
     shape.kernel == [3, 3] && shape.stride == 1 && channels >= 32 && tiles >= least
 }
@@ -167,7 +170,8 @@ impl Cut {
             1 => TILES_AT_A_TIME,
             _ => SMALL_TILES_AT_A_TIME,
         };
-        // Rather smaller pieces than some of the channels each, for which inputs would be transformed again.
+        // Rather smaller pieces than some of the channels each, for which inputs would be transformed again; where threads are
+        // many, that as well.
         let enough = down
             .div_ceil(ENOUGH_PIECES)
             .max(LEAST_TILES.div_ceil(across));

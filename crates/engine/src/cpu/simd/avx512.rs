@@ -109,7 +109,10 @@ macro_rules! rows {
     ($u:literal, $lanes:ident, $tile:ident, $sums:ident; $($r:literal)+) => {
         match $tile.rows {
             $($r => tile::multiply::<P, Self, $r, $u>($lanes, $tile, $sums),)+
-            _ => tile::multiply::<P, Self, 1, $u>($lanes, $tile, $sums),
+            _ => {
+                debug_assert_eq!($tile.rows, 1, "a tile has as many rows");
+                tile::multiply::<P, Self, 1, $u>($lanes, $tile, $sums)
+            }
         }
     };
 }

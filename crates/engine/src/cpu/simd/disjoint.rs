@@ -56,15 +56,16 @@ pub(crate) fn rectangles(
 ) -> Vec<Rect<'_>> {
     let mut rects = Vec::new();
     let mut next = 0;
+    let (len, start) = (matrix.len(), matrix.as_mut_ptr());
     for rows in row_ranges {
         assert!(
-            next <= rows.start && rows.end * row_len <= matrix.len(),
+            next <= rows.start && rows.end * row_len <= len,
             "rows {rows:?}"
         );
         next = rows.end;
         for first in (0..row_len).step_by(col_block) {
             rects.push(Rect {
-                start: matrix.as_mut_ptr(),
+                start,
                 row_len,
                 rows: rows.clone(),
                 cols: first..(first + col_block).min(row_len),

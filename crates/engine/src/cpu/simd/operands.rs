@@ -388,7 +388,9 @@ mod tests {
         for level in Level::available() {
             for pitch in PITCHES {
                 for depth in [1, 3, 4, 7, 40, pitch - 9] {
-                    for (fresh, narrow) in [(true, false), (false, true), (false, false)] {
+                    for (fresh, narrow) in
+                        [(true, false), (true, true), (false, true), (false, false)]
+                    {
                         let [known, other] = level.run(BothWays::<P> {
                             product: PhantomData,
                             pitch,
@@ -401,6 +403,54 @@ mod tests {
                         let same = same.filter(|(a, b)| a.to_bits() == b.to_bits()).count();
                         assert_eq!(same, known.len(), "{level}, {pitch}, {depth}, {fresh}");
                     }
+                }
+            }
+        }
+    }
+
+    /// Whether tiles of `width` columns whose rows lie `stride` apart are multiplied here.
+    fn runs<P: Product>(
+        stride: usize,
+        width: usize,
+        multiply: impl FnOnce(&Tile<'_, P::Item>, &mut [f32]) -> bool,
+    ) -> bool {
+        let (a, panel) = (vec![0.5; ROWS * stride], vec![0.25; 24 * width]);
+        let tile = Tile {
+            rows: ROWS,
+            a: P::items_of(&a),
+            stride,
+            positions: &[0],
+            depth: 24,
+            panel: P::items_of(&panel),
+            pitch: width,
+            fresh: true,
+        };
+        multiply(&tile, &mut vec![0.0; ROWS * width])
+    }
+
+    #[test]
+    fn tiles_of_known_distances_are_multiplied_here() {
+        if !Level::Avx512.is_available() {
+            return;
+        }
+        for pitch in PITCHES {
+            for (stride, want) in [(pitch, true), (pitch + 1, false)] {
+                // SAFETY: the CPU has AVX-512.
+                let wide = |tile: &Tile<'_, f32>, sums: &mut [f32]| unsafe {
+                    multiply::<Singles, false>(tile, sums)
+                };
+                // SAFETY: as above.
+                let narrow = |tile: &Tile<'_, f32>, sums: &mut [f32]| unsafe {
+                    multiply_narrow::<Singles>(tile, sums)
+                };
+                assert_eq!(runs::<Singles>(stride, 2 * LANES, wide), want, "{stride}");
+                assert_eq!(runs::<Singles>(stride, LANES, narrow), want, "{stride}");
+                if Level::Avx512.has_int8() {
+                    // SAFETY: the CPU has its instructions for bytes too.
+                    let bytes = |tile: &Tile<'_, _>, sums: &mut [f32]| unsafe {
+                        multiply::<Bytes, true>(tile, sums)
+                    };
+                    assert_eq!(runs::<Bytes>(stride, 2 * LANES, bytes), want, "{stride}");
                 }
             }
         }

@@ -12,8 +12,12 @@ pub(crate) const ROWS_MAX: usize = 14;
 /// numbers of cache lines: rows at the same place do not crowd one set of a cache.
 pub(crate) const PITCHES: [usize; 7] = [80, 112, 144, 208, 272, 336, 528];
 
-/// How far apart rows of `depth` numbers are to lie: the least of [`PITCHES`] that holds them, or `depth`.
+/// How far apart rows of `depth` numbers are to lie: the least of [`PITCHES`] that holds them, or `depth`, so for few numbers,
+/// which would be spread over many times the memory.
 pub(crate) fn pitch(depth: usize) -> usize {
+    if depth <= LANES {
+        return depth;
+    }
     let fits = |pitch: &usize| depth <= *pitch;
     PITCHES.into_iter().find(fits).unwrap_or(depth)
 }
@@ -42,7 +46,8 @@ pub(crate) struct Tile<'a, T = f32> {
 }
 
 impl<T> Tile<'_, T> {
-    /// Panics unless all reads of [`multiply`] are inside `a`, `panel` and `sums`.
+    /// Panics unless all that [`multiply`] reads and writes is inside `a`, `panel` and `sums`. Numbers that are too large for
+    /// a sum count as the largest there is.
     #[inline(always)]
     pub(super) fn check(&self, rows: usize, width: usize, sums: &[f32]) {
         let mut last = 0;
@@ -50,18 +55,26 @@ impl<T> Tile<'_, T> {
             last = last.max(position);
         }
         assert!(
-            last + (rows - 1) * self.stride + self.depth <= self.a.len(),
+            end(last, rows, self.stride, self.depth) <= self.a.len(),
             "tile leaves its rows"
         );
         assert!(
-            self.positions.len() * self.depth * width <= self.panel.len(),
+            end(0, self.positions.len(), self.depth, self.depth).saturating_mul(width)
+                <= self.panel.len(),
             "panel is too short"
         );
         assert!(
-            (rows - 1) * self.pitch + width <= sums.len(),
+            end(0, rows, self.pitch, width) <= sums.len(),
             "tile sums are too short"
         );
     }
+}
+
+/// Where the last of `rows` rows of `len` numbers ends, the first at `start`, each `stride` behind the one before.
+#[inline(always)]
+fn end(start: usize, rows: usize, stride: usize, len: usize) -> usize {
+    let last = rows.saturating_sub(1).saturating_mul(stride);
+    start.saturating_add(last).saturating_add(len)
 }
 
 /// The tile with `R` rows and `U` lane groups of columns in registers.

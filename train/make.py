@@ -20,7 +20,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 VOCABULARY_PACKAGE = "open-clip-torch==3.3.0"
 VOCABULARY = "open_clip/bpe_simple_vocab_16e6.txt.gz"
-TRIAL_EVERY = 200  # pictures
+TRIAL_EVERY, TRIAL_SCALE = 100, 0.01  # pictures and copies of a trial
 TRIAL_MINUTES = 1.0
 
 
@@ -89,7 +89,7 @@ def steps(args: argparse.Namespace) -> list[tuple[bool, Callable[[], None]]]:
     rendering: list[str | Path | float] = ["--scale", args.scale]
     if args.trial:
         minutes = wash_minutes = TRIAL_MINUTES
-        rendering += ["--every", TRIAL_EVERY]
+        rendering = ["--scale", TRIAL_SCALE, "--every", TRIAL_EVERY]
     corpus, credits_file = args.corpus, work / "ATTRIBUTION.tsv"
     tokenizer, rendered = work / "tokenizer", work / "rendered"
     words = ["--words", HERE / "whole_words.txt"]

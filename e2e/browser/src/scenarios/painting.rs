@@ -80,6 +80,9 @@ pub(crate) async fn repaint_small(place: &mut Place) -> Result<()> {
         dark: false,
     };
     page.look(view).await?;
+    let laid = "(({ right, bottom }) => right <= innerWidth && bottom <= innerHeight)(document.querySelector('[data-testid=mask-view]').getBoundingClientRect())";
+    page.until("the picture inside the window", pictures(), laid)
+        .await?;
     drag(page, &[(0.3, 0.3), (0.7, 0.5)], true).await?;
     let by_finger = share(page).await?;
     ensure!(

@@ -22,7 +22,7 @@ pub struct TokenMerges {
 }
 
 /// The target that is most like a source.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Match {
     /// Cosine of the angle between the two.
     pub likeness: f32,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use imagegen_conformance::weights::Listed;
-use imagegen_engine::cpu::Level;
+use imagegen_engine::cpu::{CpuTensor, Level};
 use imagegen_engine::{Backend, CpuBackend, DeviceTensor, Tensor};
 use imagegen_model::{
     AddedInput, Autoencoder, AutoencoderConfig, ClipText, ClipTextConfig, Posterior, TextStates,
@@ -109,14 +109,14 @@ fn unet_case(name: &str) {
         guidance: None,
         token_merging: 0.0,
     };
-    let got = engine
-        .download(&unet.run(&engine, &input).unwrap())
-        .nhwc_to_nchw()
-        .unwrap();
+    let compare = |what: &str, output: &CpuTensor, want: &Tensor| {
+        let got = engine.download(output).nhwc_to_nchw().unwrap();
+        assert_eq!(got.shape(), want.shape());
+        let error = measured(&format!("unet {name}{what}"), got.data(), want.data());
+        assert!(error < NETWORK_F32, "{name}{what} is {error:e} off");
+    };
     let want = all.tensor("output").unwrap();
-    assert_eq!(got.shape(), want.shape());
-    let error = measured(&format!("unet {name}"), got.data(), want.data());
-    assert!(error < NETWORK_F32, "{name} is {error:e} off");
+    compare("", &unet.run(&engine, &input).unwrap(), &want);
     assert!(off(&vec![0.0; want.data().len()], want.data()) > NETWORK_F32);
 
     // With half of the tokens of the finest attention.
@@ -126,17 +126,11 @@ fn unet_case(name: &str) {
     };
     let bytes = reference(&format!("token_merging_{name}.safetensors"));
     let all = Weights::parse(name, Arc::new(bytes)).unwrap();
-    let got = engine.download(&unet.run(&engine, &half).unwrap());
-    let got = got.nhwc_to_nchw().unwrap();
     let merged = all.tensor("output").unwrap();
-    let error = measured(
-        &format!("unet {name}, tokens merged"),
-        got.data(),
-        merged.data(),
-    );
-    assert!(
-        error < NETWORK_F32,
-        "{name} with tokens merged is {error:e} off"
+    compare(
+        ", tokens merged",
+        &unet.run(&engine, &half).unwrap(),
+        &merged,
     );
     assert!(off(want.data(), merged.data()) > 1e-2, "{name} is unmoved");
     let most = UNetInput {
@@ -160,17 +154,8 @@ fn unet_case(name: &str) {
         ..input
     };
     let shallow = unet.run_shallow(&engine, &later, &deep).unwrap();
-    let got = engine.download(&shallow).nhwc_to_nchw().unwrap();
     let want = all.tensor("output").unwrap();
-    let error = measured(
-        &format!("unet {name}, deep layers kept"),
-        got.data(),
-        want.data(),
-    );
-    assert!(
-        error < NETWORK_F32,
-        "{name} with deep layers kept is {error:e} off"
-    );
+    compare(", deep layers kept", &shallow, &want);
     let whole = engine.download(&unet.run(&engine, &later).unwrap());
     let moved = off(whole.nhwc_to_nchw().unwrap().data(), want.data());
     assert!(moved > 1e-3, "{name}: the whole network gives the same");

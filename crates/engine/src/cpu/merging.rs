@@ -3,7 +3,7 @@
 use super::{CpuBackend, CpuTensor, blocks, check_filled};
 use crate::backend::LinearCall;
 use crate::merges::Match;
-use crate::{Backend, DeviceTensor, Error, Tensor, TokenGrid, TokenMerges};
+use crate::{Backend, DeviceTensor, Error, TokenGrid, TokenMerges};
 
 /// Sources whose likeness to all targets is in memory at a time.
 const SOURCES: usize = 512;
@@ -19,27 +19,21 @@ impl CpuBackend {
             return Err(Error::shape("tokens", input.shape(), expected));
         }
         let sources: Vec<_> = grid.sources().collect();
-        let none = Match {
-            likeness: 0.0,
-            target: 0,
-        };
-        let mut matches = vec![none; pictures * sources.len()];
+        let targets: Vec<_> = grid.targets().collect();
+        let mut matches = vec![Match::default(); pictures * sources.len()];
         if grid.merged() == 0 {
             return TokenMerges::new(grid, &matches);
         }
         let of_picture = matches.chunks_exact_mut(sources.len());
         for (picture, matches) in of_picture.enumerate() {
             let input = &input.data()[picture * tokens * channels..][..tokens * channels];
-            let targets = self.directions(input, channels, grid.targets());
-            let count = targets.shape()[0];
-            let targets = Tensor::new([count, channels], targets.data().to_vec())?;
+            let weights = self.download(&self.directions(input, channels, &targets));
             // In f32 at every precision: which tokens are merged is not a matter of rounding.
-            let targets = self.exact_linear(self.linear_weights(targets, None)?);
+            let weights = self.exact_linear(self.linear_weights(weights, None)?);
             for range in blocks(0..sources.len(), SOURCES) {
-                let part = sources[range.clone()].iter().copied();
-                let part = self.directions(input, channels, part);
-                let likeness = self.linear(&part, &targets, LinearCall::default())?;
-                let rows = likeness.data().chunks_exact(count);
+                let part = self.directions(input, channels, &sources[range.clone()]);
+                let likeness = self.linear(&part, &weights, LinearCall::default())?;
+                let rows = likeness.data().chunks_exact(targets.len());
                 self.each(rows.zip(&mut matches[range]).collect(), |(row, found)| {
                     *found = most_alike(row);
                 });
@@ -49,13 +43,7 @@ impl CpuBackend {
     }
 
     /// Some tokens of a picture at length 1, `[count, C]`; zeros stay zeros.
-    fn directions(
-        &self,
-        input: &[f32],
-        channels: usize,
-        tokens: impl Iterator<Item = usize>,
-    ) -> CpuTensor {
-        let tokens: Vec<_> = tokens.collect();
+    fn directions(&self, input: &[f32], channels: usize, tokens: &[usize]) -> CpuTensor {
         self.by_rows(&[tokens.len(), channels], 64, |first, out| {
             let rows = out.chunks_exact_mut(channels);
             for (out, token) in rows.zip(&tokens[first..]) {

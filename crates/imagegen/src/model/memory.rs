@@ -294,12 +294,9 @@ impl Backend for Meter {
 
     /// Of sources that are all alike: how many tokens are merged is known without looking.
     fn match_tokens(&self, input: &Outline, grid: TokenGrid) -> Result<TokenMerges, Error> {
-        let like = Match {
-            likeness: 1.0,
-            target: 0,
-        };
         let pictures = input.shape.first().copied().unwrap_or(0);
-        TokenMerges::new(grid, &vec![like; pictures * grid.sources().count()])
+        let alike = vec![Match::default(); pictures * grid.sources().count()];
+        TokenMerges::new(grid, &alike)
     }
 
     fn merge_tokens(&self, input: &Outline, merges: &TokenMerges) -> Result<Outline, Error> {

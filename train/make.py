@@ -9,13 +9,13 @@ small, to see that it runs.
 """
 
 import argparse
-import json
 import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
+
+import numpy as np
 
 HERE = Path(__file__).resolve().parent
 VOCABULARY_PACKAGE = "open-clip-torch==3.3.0"
@@ -42,76 +42,35 @@ def fetch_vocabulary(out: Path) -> None:
 
 def is_rendered(data: Path) -> bool:
     """Tell whether render_data.py has nothing left to do."""
-    import numpy as np
-
     done = data / "done.npy"
     return done.exists() and bool(np.load(done).all())
 
 
-def train(args: argparse.Namespace, work: Path, minutes: float) -> None:
+def train(args: argparse.Namespace, minutes: float) -> None:
     """Train, or go on with it; then what is learned from the text encoder alone."""
-    out = work / "run"
+    out, trained = args.work / "run", args.work / "trained_minutes"
+    if trained.exists() and float(trained.read_text("utf-8")) >= minutes:
+        return
+    trained.unlink(missing_ok=True)
     options = ["--device", args.device, "--batch", args.batch, "--size", args.size, "--resume"]
     options += ["--amp"] if args.amp else []
     options += ["--init", args.init] if args.init else []
-    folders = ["--data", work / "rendered", "--tokenizer", work / "tokenizer", "--out", out]
-    run("train.py", *folders, "--minutes", minutes, *options)
+    folders = ["--data", args.work / "rendered", "--tokenizer", args.work / "tokenizer"]
+    run("train.py", *folders, "--out", out, "--minutes", minutes, *options)
     run("finish_words.py", "--model", out / "model")
     run("prompt_words.py", "--out", out / "model" / "prompt_words.json")
     # A wash listens to the text encoder that it was trained with.
-    shutil.rmtree(work / "wash", ignore_errors=True)
-
-
-def is_trained(work: Path, minutes: float) -> bool:
-    """Tell whether a model is whole, of a run that was as long as is asked for."""
-    log = work / "run" / "log.jsonl"
-    if not log.exists() or not (work / "run" / "model" / "prompt_words.json").exists():
-        return False
-    lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
-    spent = max((line.get("minutes", 0) for line in lines), default=0)
-    return bool(lines[-1].get("final")) and spent > 0.9 * minutes
+    shutil.rmtree(args.work / "wash", ignore_errors=True)
+    trained.write_text(str(minutes), "utf-8")
 
 
 def wash(work: Path, minutes: float) -> None:
     """Train the wash beside the model, which a longer run replaces."""
     model = work / "run" / "model"
-    out = work / "wash"
     unfinished = work / "wash.unfinished"
     data = ["--data", work / "rendered", "--model", model]
     run("wash.py", *data, "--out", unfinished, "--minutes", minutes)
-    shutil.rmtree(out, ignore_errors=True)
-    unfinished.rename(out)
-
-
-def steps(args: argparse.Namespace) -> list[tuple[bool, Callable[[], None]]]:
-    """Say what there is to do in order, and of each whether it is done."""
-    work, minutes, wash_minutes = args.work, args.minutes, args.wash_minutes
-    rendering: list[str | Path | float] = ["--scale", args.scale]
-    if args.trial:
-        minutes = wash_minutes = TRIAL_MINUTES
-        rendering = ["--scale", TRIAL_SCALE, "--every", TRIAL_EVERY]
-    corpus, credits_file = args.corpus, work / "ATTRIBUTION.tsv"
-    tokenizer, rendered = work / "tokenizer", work / "rendered"
-    words = ["--words", HERE / "whole_words.txt"]
-    return [
-        (
-            credits_file.exists(),
-            lambda: run("attribution.py", "--corpus", corpus, "--out", credits_file),
-        ),
-        ((work / VOCABULARY).exists(), lambda: fetch_vocabulary(work)),
-        (
-            (tokenizer / "tokenizer_config.json").exists(),
-            lambda: run(
-                "make_tokenizer.py", "--bpe", work / VOCABULARY, *words, "--out", tokenizer
-            ),
-        ),
-        (
-            is_rendered(rendered),
-            lambda: run("render_data.py", "--corpus", corpus, "--out", rendered, *rendering),
-        ),
-        (is_trained(work, minutes), lambda: train(args, work, minutes)),
-        ((work / "wash" / "wash.json").exists(), lambda: wash(work, wash_minutes)),
-    ]
+    unfinished.rename(work / "wash")
 
 
 def parse_args() -> argparse.Namespace:
@@ -135,12 +94,29 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Do what is not done."""
     args = parse_args()
-    args.work.mkdir(parents=True, exist_ok=True)
-    for done, step in steps(args):
-        if not done:
-            step()
-    model = args.work / "run" / "model"
-    shutil.copytree(args.work / "wash", model / "wash", dirs_exist_ok=True)
+    corpus, work = args.corpus, args.work
+    minutes, wash_minutes = args.minutes, args.wash_minutes
+    rendering: list[str | float] = ["--scale", args.scale]
+    if args.trial:
+        minutes = wash_minutes = TRIAL_MINUTES
+        rendering = ["--scale", TRIAL_SCALE, "--every", TRIAL_EVERY]
+    work.mkdir(parents=True, exist_ok=True)
+    credited, merges = work / "ATTRIBUTION.tsv", work / VOCABULARY
+    tokenizer, rendered = work / "tokenizer", work / "rendered"
+    if not credited.exists():
+        run("attribution.py", "--corpus", corpus, "--out", credited)
+    if not merges.exists():
+        fetch_vocabulary(work)
+    if not (tokenizer / "tokenizer_config.json").exists():
+        words = ["--words", HERE / "whole_words.txt"]
+        run("make_tokenizer.py", "--bpe", merges, *words, "--out", tokenizer)
+    if not is_rendered(rendered):
+        run("render_data.py", "--corpus", corpus, "--out", rendered, *rendering)
+    train(args, minutes)
+    if not (work / "wash").exists():
+        wash(work, wash_minutes)
+    model = work / "run" / "model"
+    shutil.copytree(work / "wash", model / "wash", dirs_exist_ok=True)
     print(f"the model is in {model}")
 
 

@@ -137,8 +137,7 @@ def prepare(peer, name, arguments, models, log):
     import peer as peers
     from work import WORK
 
-    # The last one is made in turn with the others', since preparing these takes minutes.
-    warm_ups = max(0, warm_ups_of(peer, name, arguments) - 1)
+    warm_ups = warm_ups_of(peer, name, arguments)
     wanted = json.loads(arguments.ways or "{}").get(peer.name)
     side = Side(peer, name, None, None)
     try:
@@ -147,7 +146,8 @@ def prepare(peer, name, arguments, models, log):
         whole = WORK[name].network == "transform"
         if peer.kind != "sdcpp" or whole:  # a short run of stable-diffusion.cpp is no row's output
             side.output = models / "out" / f"{name}.{peer.name.replace(' ', '_')}.{'png' if whole or name == 'starter' else 'safetensors'}"
-        for _ in range(warm_ups):
+        # The last one is made in turn with the others', since preparing these takes minutes.
+        for _ in range(warm_ups - 1):
             side.process.run()
     except peers.Failed as error:
         side.error = str(error)

@@ -6,8 +6,10 @@ All randomness comes from the `random.Random` that the caller passes in.
 
 import random
 import re
+from dataclasses import dataclass
 
 from rows import Row
+from style_set import GREY
 from vocabulary import (
     AMERICAN_SPELLINGS,
     APPLES,
@@ -24,6 +26,15 @@ from vocabulary import (
     SubjectRule,
 )
 
+LIGHTS: dict[str, tuple[str, ...]] = {
+    "night": ("dark", "bright", "cool"),
+    "sunset": ("warm", "bright"),
+    "autumn": ("warm",),
+    "fog": ("soft",),
+}
+"""Palettes that a light or season has of itself, so that its words ask for none of them."""
+PAIRS = ("{0}, {1}", "{0}, {1}", "{0}, {1}", "{1}, {0}", "{1} {0}", "{0} in {1}", "{0} with {1}")
+TWO = 0.2  # how often two palettes are asked for at once
 OPENINGS = ["a ", "an image, ", "picture, ", "make it ", "turn it into "]
 # Sources whose file names name what is in the picture.
 NAMED_SOURCES = ("fedora", "pop", "Scratch")
@@ -129,6 +140,35 @@ def caption(rng: random.Random, style: str, row: Row, palette: str | None = None
     if rng.random() < 0.5:
         text = to_american(text)
     return text[0].upper() + text[1:] if rng.random() < 0.1 else text
+
+
+@dataclass
+class Words:
+    """A caption, the same without palette words, and which palettes it asks for."""
+
+    text: str
+    plain: str
+    palettes: set[str]
+
+
+def palettes_of(text: str, style: str) -> set[str]:
+    """Return the palettes that a caption of a style asks for by phrases of its own."""
+    found = {
+        name
+        for name, phrases in PALETTES.items()
+        for phrase in phrases
+        if " " in phrase and re.search(rf"\b{phrase}\b", text.lower())
+    }
+    return (found | {"bw"} if style in GREY else found) - set(LIGHTS.get(style, ()))
+
+
+def with_palettes(rng: random.Random, plain: str, style: str) -> Words:
+    """Add palette words to a caption of a style."""
+    names = rng.sample(list(PALETTES), 2 if rng.random() < TWO else 1)
+    asked = ", ".join(rng.choice(PALETTES[name]) for name in names)
+    text = rng.choice(PAIRS).format(plain, asked) if plain else asked
+    heard = set(names) - set(LIGHTS.get(style, ()))
+    return Words(text, plain, heard | palettes_of(plain, style))
 
 
 def all_words() -> set[str]:

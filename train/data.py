@@ -40,7 +40,6 @@ STYLE_WEIGHTS = {
 }
 """How often a style is drawn among the styled pairs: those that are learned slowly, more often."""
 
-PALETTE_CHOICES = ["warm", "cool", "soft", "vivid", "dark", "bright", "bw", "sepia", "warm", "soft"]
 IMPRESSIONISTS = (
     "Monet",
     "Renoir",
@@ -56,32 +55,8 @@ IMPRESSIONISTS = (
     "Bazille",
     "Gogh",
 )
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 REPAIR = "enhance"  # the style of samples that lead from a worse copy to the photograph
 PIXEL_CELL = 8  # crops start at multiples of it, which keeps the cells of pixel art in place
-
-
-def grade(pixels: Field, palette: str) -> Field:
-    """Grade the colours of a picture as a palette word of `vocabulary.PALETTES` asks."""
-    if palette == "warm":
-        gain, lift = [1.1, 1.0, 0.8], [0.03, 0.01, 0]
-        pixels = pixels * np.array(gain, np.float32) + np.array(lift, np.float32)
-    elif palette == "cool":
-        gain, lift = [0.8, 0.98, 1.1], [0, 0.01, 0.04]
-        pixels = pixels * np.array(gain, np.float32) + np.array(lift, np.float32)
-    elif palette == "dark":
-        pixels = pixels**1.5 * 0.85
-    elif palette == "bright":
-        pixels = pixels**0.65
-    else:
-        saturation = {"soft": 0.6, "vivid": 1.5, "bw": 0, "sepia": 0}[palette]
-        pixels = (pixels @ LUMA)[..., None] * (1 - saturation) + pixels * saturation
-        if palette == "soft":
-            pixels = 0.18 + 0.8 * pixels
-        if palette == "sepia":
-            gain, lift = [1.05, 0.88, 0.68], [0.04, 0.03, 0.02]
-            pixels = pixels * np.array(gain, np.float32) + np.array(lift, np.float32)
-    return np.clip(pixels, 0, 1)
 
 
 def degrade(pixels: Field, rng: random.Random, hard: bool = False) -> Field:
@@ -271,11 +246,6 @@ class Pictures:
             sample = self._repair(rng, crop)
         else:
             sample = self._from_sketch(rng, crop)
-        palette = None
-        gradable = sample.style not in GREY and sample.style not in (REPAIR, "bad")
-        if gradable and rng.random() < 0.12:
-            palette = rng.choice(PALETTE_CHOICES)
-            sample.target = grade(sample.target, palette)
         if rng.random() < 0.5:
             sample.target = sample.target[:, ::-1]
             if sample.source is not None:
@@ -283,7 +253,7 @@ class Pictures:
         if rng.random() < 0.02:
             sample.source = None
         if rng.random() >= 0.05:  # the others teach what guidance leads away from
-            sample.text = caption(rng, sample.style, self.rows[sample.row], palette)
+            sample.text = caption(rng, sample.style, self.rows[sample.row])
         return sample
 
     def batch(self, rng: random.Random, count: int, size: int) -> Batch:

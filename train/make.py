@@ -46,8 +46,8 @@ def is_rendered(data: Path) -> bool:
     return done.exists() and bool(np.load(done).all())
 
 
-def train(args: argparse.Namespace, minutes: float) -> None:
-    """Train, or go on with it; then what is learned from the text encoder alone."""
+def train(args: argparse.Namespace, minutes: float, words_minutes: float) -> None:
+    """Train, or go on with it; then what finishing needs of the text encoder."""
     out, trained = args.work / "run", args.work / "trained_minutes"
     if trained.exists() and float(trained.read_text("utf-8")) >= minutes:
         return
@@ -57,7 +57,9 @@ def train(args: argparse.Namespace, minutes: float) -> None:
     options += ["--init", args.init] if args.init else []
     folders = ["--data", args.work / "rendered", "--tokenizer", args.work / "tokenizer"]
     run("train.py", *folders, "--out", out, "--minutes", minutes, *options)
-    run("finish_words.py", "--model", out / "model")
+    model = ["--model", out / "model"]
+    run("palette_words.py", "--data", args.work / "rendered", *model, "--minutes", words_minutes)
+    run("finish_words.py", *model)
     run("prompt_words.py", "--out", out / "model" / "prompt_words.json")
     # A wash listens to the text encoder that it was trained with.
     shutil.rmtree(args.work / "wash", ignore_errors=True)
@@ -80,6 +82,7 @@ def parse_args() -> argparse.Namespace:
     add("--corpus", type=Path, required=True)
     add("--work", type=Path, required=True, help="the folder for all that is made")
     add("--minutes", type=float, default=600, help="of training; more go on with a run")
+    add("--words-minutes", type=float, default=40, help="of teaching it what finishing hears")
     add("--wash-minutes", type=float, default=60, help="of training the wash")
     add("--scale", type=float, default=1, help="multiplies the number of copies per style")
     add("--device", default="cpu", help="cpu, cuda or cuda:N, for the UNet and its text encoder")
@@ -95,10 +98,11 @@ def main() -> None:
     """Do what is not done."""
     args = parse_args()
     corpus, work = args.corpus, args.work
-    minutes, wash_minutes = args.minutes, args.wash_minutes
+    minutes, words_minutes = args.minutes, args.words_minutes
+    wash_minutes = args.wash_minutes
     rendering: list[str | float] = ["--scale", args.scale]
     if args.trial:
-        minutes = wash_minutes = TRIAL_MINUTES
+        minutes = words_minutes = wash_minutes = TRIAL_MINUTES
         rendering = ["--scale", TRIAL_SCALE, "--every", TRIAL_EVERY]
     work.mkdir(parents=True, exist_ok=True)
     credited, merges = work / "ATTRIBUTION.tsv", work / VOCABULARY
@@ -112,7 +116,7 @@ def main() -> None:
         run("make_tokenizer.py", "--bpe", merges, *words, "--out", tokenizer)
     if not is_rendered(rendered):
         run("render_data.py", "--corpus", corpus, "--out", rendered, *rendering)
-    train(args, minutes)
+    train(args, minutes, words_minutes)
     if not (work / "wash").exists():
         wash(work, wash_minutes)
     model = work / "run" / "model"

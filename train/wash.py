@@ -36,9 +36,10 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 import model
 from captions import caption
 from colour_words import colour_words
-from data import PALETTE_CHOICES, grade, painting_style
+from data import painting_style
 from feed import tokenize
 from filters import Field
+from grades import GRADES
 from rows import Row
 from styles import outlines
 
@@ -215,9 +216,9 @@ class Drawings:
         fine = (size[0] * CELL, size[1] * CELL)
         dark = 1 - cv2.resize(lines, fine, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
         dark = np.clip(dark * rng.uniform(0.35, 1.3), 0, 1)
-        palette = rng.choice(PALETTE_CHOICES) if rng.random() < GRADED else None
+        palette = rng.choice(list(GRADES)) if rng.random() < GRADED else None
         if palette:
-            small = grade(small, palette)
+            small = GRADES[palette].graded(small)
         if rng.random() < 0.5:
             small, dark = small[:, ::-1], dark[:, ::-1]
         row, kind = self._rows[number], rng.random()

@@ -36,9 +36,11 @@ RUNS = {
         request=Request("pencil sketch", negative="blurry, low contrast", strength=0.93, guidance_scale=1.5, seed=1),
         keep=("source_channels", "start", *TEXTS, "denoised.0", "latents.0", "latents.8"),
     ),
-    # What else finishing does: strokes along the result's own lines, cells, smoothing.
+    # What else finishing does: strokes along the result's own lines, cells, pigment, grades, smoothing.
     "loose_strokes": dict(request=Request("oil painting", strength=0.93, seed=1), keep=()),
     "cells": dict(request=Request("pixel art", seed=1), keep=()),
+    "pigment": dict(request=Request("watercolour, muted colours", seed=1), keep=()),
+    "grades": dict(request=Request("photo, black and white, dark", seed=1), keep=()),
     "smooth": dict(request=Request("sharp, detailed photo", strength=0.4, seed=1), keep=()),
     # A line drawing, under which colours are put.
     "drawing": dict(request=Request("watercolour painting of a house by a lake", strength=0.7, seed=1), keep=(), source=DRAWING),

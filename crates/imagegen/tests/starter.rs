@@ -151,6 +151,8 @@ fn every_finish_gives_the_reference() {
     for (name, prompt, strength) in [
         ("starter_loose_strokes", "oil painting", 0.93),
         ("starter_cells", "pixel art", 0.5),
+        ("starter_pigment", "watercolour, muted colours", 0.5),
+        ("starter_grades", "photo, black and white, dark", 0.5),
         ("starter_smooth", "sharp, detailed photo", 0.4),
     ] {
         let outcome = transform(model(), &source, strength, settings(prompt, 1));

@@ -1,22 +1,54 @@
 //! Finishing: what some styles need that patches of pixels say badly, done to decoded pixels as far as the prompt
-//! wants it: strokes, flat cells, smoothing along lines.
+//! wants it: smoothing along lines, washes of pigment, strokes, flat cells, grades of colour. What repeats from patch to
+//! patch goes first.
+
+mod cells;
+mod grade;
+mod lines;
+mod pigment;
+mod strokes;
+mod weave;
 
 use imagegen_engine::Tensor;
 
-use crate::conditioning::block_means;
-use crate::strokes::picture_size;
-use crate::{Error, Strength, Strokes, smoothed};
+pub use cells::celled;
+pub use grade::Grade;
+pub(crate) use lines::{LUMA, picture_size};
+pub use pigment::pigmented;
+pub use strokes::{Strokes, smoothed};
+pub use weave::unwoven;
+
+use crate::{Error, Strength};
 
 /// How a model wants its results finished, read from its files. What the prompt asks for is multiplied by a factor that
 /// depends on the strength.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FinishRule {
-    /// Pixels that strokes of weight 1 reach to either side.
-    pub strokes: (f64, Factors),
+    /// Side, in pixels, of the patches that a picture is made of; `None` where it has no weave.
+    pub patch: Option<usize>,
+    /// Strokes of weight 1.
+    pub strokes: Reach,
+    /// Smoothing along lines.
+    pub smoothing: Reach,
     /// Side of a cell in pixels, at least 1.
-    pub cells: (usize, Factors),
-    /// Pixels that smoothing reaches to either side.
-    pub smoothing: (f64, Factors),
+    pub cell: usize,
+    /// How far cells are gone for.
+    pub cells: Factors,
+    /// How far washes of pigment are gone for.
+    pub pigment: Factors,
+    /// What palette words ask for.
+    pub grades: Vec<Grade>,
+    /// How far grades are gone for.
+    pub grading: Factors,
+}
+
+/// What is done along lines.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reach {
+    /// Pixels to either side.
+    pub pixels: f64,
+    /// How far it is gone for.
+    pub factors: Factors,
 }
 
 /// Pairs (strength, factor), strengths rising; in straight lines between them. Empty: 1.
@@ -33,58 +65,42 @@ pub struct Finish {
     pub cells: f64,
     /// How much the prompt asks for smoothing along lines, as in repaired photographs, 0 to 1.
     pub smoothing: f64,
+    /// How much the prompt asks for washes of pigment, as in watercolours, 0 to 1.
+    pub pigment: f64,
+    /// How much the prompt asks for each of the rule's grades, 0 to 1.
+    pub grades: Vec<f64>,
 }
 
 impl Finish {
-    /// Decoded `pixels` `[1, H, W, 3]` in -1..1, finished; strokes and smoothing follow the lines of `guide` of the same
+    /// Decoded `pixels` `[1, H, W, 3]` in -1..1, finished; what is done along lines follows those of `guide` of the same
     /// shape, or the pixels' own.
     ///
-    /// Fails unless `guide` has the shape of `pixels`.
+    /// Fails unless `guide` has the shape of `pixels`, and for sides that are not whole patches.
     pub(crate) fn done(
         &self,
-        pixels: Tensor,
+        mut pixels: Tensor,
         guide: Option<&Tensor>,
         strength: Strength,
     ) -> Result<Tensor, Error> {
+        let rule = &self.rule;
         let factor = |factors: &Factors| on_lines(factors, strength.get()).unwrap_or(1.0);
-        let FinishRule {
-            strokes: (reach, stroke_factors),
-            cells: (side, cell_factors),
-            smoothing: (smooth_reach, smooth_factors),
-        } = &self.rule;
-        let share = self.smoothing * factor(smooth_factors);
-        let pixels = smoothed(pixels, guide, (*smooth_reach, share))?;
-        let strokes = Strokes {
-            reach: *reach,
-            weight: self.strokes * factor(stroke_factors),
-        };
-        let pixels = strokes.drawn(pixels, guide)?;
-        celled(pixels, *side, self.cells * factor(cell_factors))
-    }
-}
-
-/// `pixels` `[1, H, W, 3]` in -1..1, a share `weight` of the way to cells of `cell` x `cell` pixels of their mean colour, all of
-/// it from 1 on. Cells that hang over the edge have the mean with the edge repeated.
-///
-/// Fails for pixels of another shape, and for cells without a side.
-pub fn celled(mut pixels: Tensor, cell: usize, weight: f64) -> Result<Tensor, Error> {
-    if weight <= 0.0 {
-        return Ok(pixels);
-    }
-    let [h, w] = picture_size(&pixels)?;
-    if cell == 0 {
-        return Err(Error::value("side of a cell", cell, "at least 1"));
-    }
-    let channels = 3;
-    let means = block_means(pixels.data(), [h, w, channels], cell);
-    let (columns, share) = (w.div_ceil(cell), weight.min(1.0) as f32);
-    for (index, pixel) in pixels.data_mut().chunks_exact_mut(channels).enumerate() {
-        let place = index / w / cell * columns + index % w / cell;
-        for (value, &mean) in pixel.iter_mut().zip(&means[place * channels..]) {
-            *value += share * (mean as f32 - *value);
+        if let Some(patch) = rule.patch {
+            pixels = unwoven(pixels, patch)?;
         }
+        let share = self.smoothing * factor(&rule.smoothing.factors);
+        pixels = smoothed(pixels, guide, (rule.smoothing.pixels, share))?;
+        pixels = pigmented(pixels, guide, self.pigment * factor(&rule.pigment))?;
+        let strokes = Strokes {
+            reach: rule.strokes.pixels,
+            weight: self.strokes * factor(&rule.strokes.factors),
+        };
+        pixels = strokes.drawn(pixels, guide)?;
+        pixels = celled(pixels, rule.cell, self.cells * factor(&rule.cells))?;
+        for (grade, share) in rule.grades.iter().zip(&self.grades) {
+            pixels = grade.graded(pixels, share * factor(&rule.grading))?;
+        }
+        Ok(pixels)
     }
-    Ok(pixels)
 }
 
 /// The number at `at` on straight lines between `points` of rising places, the first's before them and the last's
@@ -110,40 +126,40 @@ mod tests {
         Tensor::new([1, 16, 24, 3], numbers.collect()).unwrap()
     }
 
-    fn finish([strokes, cells, smoothing]: [f64; 3]) -> Finish {
+    fn finish([strokes, cells, smoothing, pigment, grade]: [f64; 5]) -> Finish {
         let factors = || vec![(0.0, 0.0), (0.5, 1.0)];
         let rule = FinishRule {
-            strokes: (4.0, factors()),
-            cells: (8, factors()),
-            smoothing: (0.5, vec![(0.25, 0.5)]),
+            patch: None,
+            strokes: Reach {
+                pixels: 4.0,
+                factors: factors(),
+            },
+            smoothing: Reach {
+                pixels: 0.5,
+                factors: vec![(0.25, 0.5)],
+            },
+            cell: 8,
+            cells: factors(),
+            pigment: factors(),
+            grades: vec![darker()],
+            grading: factors(),
         };
         Finish {
             rule,
             strokes,
             cells,
             smoothing,
+            pigment,
+            grades: vec![grade],
         }
     }
 
-    #[test]
-    fn cells_have_their_mean_colour() {
-        let row = |numbers: [f32; 5]| {
-            let pixels = numbers.iter().flat_map(|&number| [number; 3]).collect();
-            Tensor::new([1, 1, 5, 3], pixels).unwrap()
-        };
-        let before = row([0.1, 0.3, 0.5, 0.9, 0.4]);
-        let at = |weight, want: [f32; 5]| {
-            let got = celled(before.clone(), 2, weight).unwrap();
-            for (got, want) in got.data().iter().zip(row(want).data()) {
-                assert!((got - want).abs() < 1e-6, "{weight}: {got} {want}");
-            }
-        };
-        at(1.0, [0.2, 0.2, 0.7, 0.7, 0.4]);
-        at(3.0, [0.2, 0.2, 0.7, 0.7, 0.4]);
-        at(0.5, [0.15, 0.25, 0.6, 0.8, 0.4]);
-        at(0.0, [0.1, 0.3, 0.5, 0.9, 0.4]);
-        let error = celled(before, 0, 1.0).unwrap_err().to_string();
-        assert!(error.contains("at least 1"), "{error}");
+    fn darker() -> Grade {
+        Grade {
+            matrix: [[0.5, 0.0, 0.0], [0.0, 0.5, 0.0], [0.0, 0.0, 0.5]],
+            offset: [0.0; 3],
+            gamma: 1.0,
+        }
     }
 
     #[test]
@@ -152,14 +168,24 @@ mod tests {
             let strength = Strength::new(strength).unwrap();
             finish.done(grain(), None, strength).unwrap()
         };
-        assert_eq!(at(finish([0.0, 0.0, 0.0]), 1.0), grain());
-        assert_eq!(at(finish([1.0, 1.0, 0.0]), 0.0), grain());
-        let (half, whole) = ([0.5, 0.0, 0.0], [1.0, 0.0, 0.0]);
+        assert_eq!(at(finish([0.0; 5]), 1.0), grain());
+        assert_eq!(
+            at(finish([1.0; 5]), 0.0),
+            at(finish([0.0, 0.0, 1.0, 0.0, 0.0]), 0.0)
+        );
+        let (half, whole) = ([0.5, 0.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0, 0.0]);
         assert_eq!(at(finish(whole), 0.25), at(finish(half), 0.5));
         assert_ne!(at(finish(whole), 0.5), grain());
         let celled = celled(grain(), 8, 1.0).unwrap();
-        assert_eq!(at(finish([0.0, 1.0, 0.0]), 0.75), celled);
+        assert_eq!(at(finish([0.0, 1.0, 0.0, 0.0, 0.0]), 0.75), celled);
         let smoothed = smoothed(grain(), None, (0.5, 0.5)).unwrap();
-        assert_eq!(at(finish([0.0, 0.0, 1.0]), 0.4), smoothed);
+        assert_eq!(at(finish([0.0, 0.0, 1.0, 0.0, 0.0]), 0.4), smoothed);
+        let pigmented = pigmented(grain(), None, 0.5).unwrap();
+        assert_eq!(at(finish([0.0, 0.0, 0.0, 1.0, 0.0]), 0.25), pigmented);
+        let graded = darker().graded(grain(), 0.5).unwrap();
+        assert_eq!(at(finish([0.0, 0.0, 0.0, 0.0, 0.5]), 0.5), graded);
+        let mut woven = finish([0.0; 5]);
+        woven.rule.patch = Some(4);
+        assert_eq!(at(woven, 0.5), unwoven(grain(), 4).unwrap());
     }
 }

@@ -25,7 +25,6 @@ mod refiner;
 mod samplers;
 mod schedule;
 mod strength;
-mod strokes;
 mod wash;
 mod windows;
 
@@ -34,7 +33,9 @@ pub use colours::Colours;
 pub use conditioning::{Conditioning, ConditioningRule, Relation, low_pass};
 pub use denoiser::{Denoiser, Discrete, Guided, Network, SourceConditioned, needs_uncond};
 pub use error::{BoxedError, Error, Stage};
-pub use finish::{Factors, Finish, FinishRule, celled};
+pub use finish::{
+    Factors, Finish, FinishRule, Grade, Reach, Strokes, celled, pigmented, smoothed, unwoven,
+};
 pub use imagegen_engine::Tensor;
 pub use img2img::{
     Facts, Img2Img, NetworkFactory, Networks, Outcome, Prompt, Settings, Text2Img, img2img,
@@ -50,6 +51,5 @@ pub use schedule::{
     Spacing, Stepping, TimestepSpacing, TrainingSchedule,
 };
 pub use strength::{Plan, PlanRequest, Start, Strength, StrengthRule};
-pub use strokes::{Strokes, smoothed};
 pub use wash::{Wash, WashNetwork, WashRule};
 pub use windows::{Windowed, Windows};

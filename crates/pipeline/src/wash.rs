@@ -8,9 +8,8 @@
 use imagegen_engine::Tensor;
 
 use crate::conditioning::{between, enlarged};
-use crate::finish::on_lines;
+use crate::finish::{LUMA, on_lines, picture_size};
 use crate::img2img::finite;
-use crate::strokes::{LUMA, picture_size};
 use crate::{BoxedError, Error, Factors, Noise, Stage, Strength};
 
 /// Cells of a grid, about.

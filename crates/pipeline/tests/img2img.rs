@@ -4,13 +4,13 @@ mod common;
 
 use std::cell::{Cell, RefCell};
 
-use common::{stable_diffusion, starter};
+use common::{stable_diffusion, starter, unfinished};
 use imagegen_engine::random::Generator;
 use imagegen_pipeline::{
-    BoxedError, Colours, Conditioning, ConditioningRule, Error, Finish, FinishRule, Img2Img,
-    LatentCodec, Network, Networks, Noise, NoiseKind, PatchLatents, Prompt, Relation, Sampler,
-    Settings, Silent, Spacing, Stage, Start, Strength, StrengthRule, Strokes, Tensor, Text2Img,
-    TrainingSchedule, Wash, WashRule, img2img, text2img,
+    BoxedError, Colours, Conditioning, ConditioningRule, Error, Finish, Img2Img, LatentCodec,
+    Network, Networks, Noise, NoiseKind, PatchLatents, Prompt, Relation, Sampler, Settings, Silent,
+    Spacing, Stage, Start, Strength, StrengthRule, Strokes, Tensor, Text2Img, TrainingSchedule,
+    Wash, WashRule, img2img, text2img,
 };
 
 /// Pulls towards a colour of its own; sees the source channels if there are any.
@@ -130,14 +130,8 @@ fn strokes_follow_the_source_where_the_network_sees_it_sharply_and_else_the_resu
         settings(Sampler::Ddim { eta: 0.0 }, StrengthRule::Share),
     );
     let strokes = |weight| Finish {
-        rule: FinishRule {
-            strokes: (4.0, Vec::new()),
-            cells: (8, Vec::new()),
-            smoothing: (0.5, Vec::new()),
-        },
         strokes: weight,
-        cells: 0.0,
-        smoothing: 0.0,
+        ..unfinished()
     };
     let by_hand = Strokes {
         reach: 4.0,

@@ -2,13 +2,13 @@
 
 mod common;
 
-use common::starter;
+use common::{starter, unfinished};
 use imagegen_engine::random::Generator;
 use imagegen_pipeline::{
-    BoxedError, Colours, Conditioning, ConditioningRule, Error, Finish, FinishRule, Img2Img,
-    Inpaint, MaskedContent, Network, Networks, NoiseKind, Outcome, PatchLatents, Prompt, Relation,
-    Sampler, Settings, Silent, Spacing, Strength, StrengthRule, Tensor, Text2Img, celled, img2img,
-    inpaint, text2img,
+    BoxedError, Colours, Conditioning, ConditioningRule, Error, Finish, Img2Img, Inpaint,
+    MaskedContent, Network, Networks, NoiseKind, Outcome, PatchLatents, Prompt, Relation, Sampler,
+    Settings, Silent, Spacing, Strength, StrengthRule, Tensor, Text2Img, celled, img2img, inpaint,
+    text2img,
 };
 
 /// Sides of the test's pictures, in pixels; cells of latents have 4.
@@ -184,14 +184,8 @@ fn a_finish_goes_as_far_as_the_mask_covers() {
         })
     };
     let finish = Finish {
-        rule: FinishRule {
-            strokes: (4.0, Vec::new()),
-            cells: (8, Vec::new()),
-            smoothing: (0.5, Vec::new()),
-        },
-        strokes: 0.0,
         cells: 1.0,
-        smoothing: 0.0,
+        ..unfinished()
     };
     let (plain, finished) = (painted(None), painted(Some(finish)));
     let whole = celled(plain.clone(), 8, 1.0).unwrap();

@@ -11,11 +11,11 @@ use common::reference::{
 use common::{Tolerance, close, layout};
 use imagegen_engine::random::Generator;
 use imagegen_pipeline::{
-    BoxedError, Colours, Denoiser, Discrete, Error, Inpaint, LatentCodec, MaskedContent, Network,
-    Networks, Noise, NoiseKind, NoiseLevel, PatchLatents, Plan, PlanRequest, PredictionType,
-    Prompt, Sampler, Schedule, Settings, Silent, Spacing, Start, StepRecord, Stepping, Strength,
-    StrengthRule, Strokes, Tensor, TrainingSchedule, Wash, WashRule, celled, inpaint, low_pass,
-    smoothed,
+    BoxedError, Colours, Denoiser, Discrete, Error, Grade, Inpaint, LatentCodec, MaskedContent,
+    Network, Networks, Noise, NoiseKind, NoiseLevel, PatchLatents, Plan, PlanRequest,
+    PredictionType, Prompt, Sampler, Schedule, Settings, Silent, Spacing, Start, StepRecord,
+    Stepping, Strength, StrengthRule, Strokes, Tensor, TrainingSchedule, Wash, WashRule, celled,
+    inpaint, low_pass, pigmented, smoothed, unwoven,
 };
 use serde_json::Value;
 
@@ -448,6 +448,29 @@ fn strokes_and_cells_match_torch() {
     let got = celled(grain.clone(), 8, 0.7).unwrap();
     let want = file["cells.0.7"].nchw_to_nhwc().unwrap();
     close(got.data(), want.data(), PIXELS).unwrap();
+}
+
+#[test]
+fn weave_pigment_and_grades_match_torch() {
+    let file = tensors("image_ops.safetensors");
+    let nhwc = |name: &str| file[name].nchw_to_nhwc().unwrap();
+    let agrees = |got: Tensor, name: &str, tolerance| {
+        close(got.data(), nhwc(name).data(), tolerance).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let before = nhwc("woven");
+        assert!(close(before.data(), nhwc(name).data(), tolerance).is_err());
+    };
+    let woven = nhwc("woven");
+    agrees(unwoven(woven.clone(), 4).unwrap(), "unwoven", PIXELS);
+    let guide = nhwc("guide");
+    let pigmented = |guide| pigmented(woven.clone(), guide, 0.7).unwrap();
+    agrees(pigmented(Some(&guide)), "pigmented", STROKES);
+    agrees(pigmented(None), "own_pigmented", STROKES);
+    let grade = Grade {
+        matrix: [[0.5, 0.3, 0.0], [0.1, 1.2, 0.0], [0.0, -0.2, 0.8]],
+        offset: [0.05, -0.1, 0.2],
+        gamma: 1.5,
+    };
+    agrees(grade.graded(woven.clone(), 0.7).unwrap(), "graded", PIXELS);
 }
 
 #[test]

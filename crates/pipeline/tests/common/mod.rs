@@ -7,8 +7,8 @@ pub mod reference;
 use std::fmt::Debug;
 
 use imagegen_pipeline::{
-    BetaSchedule, Layout, PredictionType, Sampler, ScheduleConfig, Spacing, Stepping, Tensor,
-    TimestepSpacing, TrainingSchedule,
+    BetaSchedule, Finish, FinishRule, Layout, PredictionType, Reach, Sampler, ScheduleConfig,
+    Spacing, Stepping, Tensor, TimestepSpacing, TrainingSchedule,
 };
 
 /// How far two values may be apart: |got - want| <= atol + rtol * |want|.
@@ -109,4 +109,30 @@ pub fn zero_snr(sampler: Sampler) -> TrainingSchedule {
 
 fn trained(config: ScheduleConfig) -> TrainingSchedule {
     TrainingSchedule::new(config).expect("these settings are sound")
+}
+
+/// A finish that nothing is asked of.
+pub fn unfinished() -> Finish {
+    let reach = |pixels| Reach {
+        pixels,
+        factors: Vec::new(),
+    };
+    let rule = FinishRule {
+        patch: None,
+        strokes: reach(4.0),
+        smoothing: reach(0.5),
+        cell: 8,
+        cells: Vec::new(),
+        pigment: Vec::new(),
+        grades: Vec::new(),
+        grading: Vec::new(),
+    };
+    Finish {
+        rule,
+        strokes: 0.0,
+        cells: 0.0,
+        smoothing: 0.0,
+        pigment: 0.0,
+        grades: Vec::new(),
+    }
 }

@@ -157,7 +157,7 @@ def palettes_of(text: str, style: str) -> set[str]:
         name
         for name, phrases in PALETTES.items()
         for phrase in phrases
-        if " " in phrase and re.search(rf"\b{phrase}\b", text.lower())
+        if " " in phrase and re.search(rf"\b{to_american(phrase)}\b", to_american(text.lower()))
     }
     return (found | {"bw"} if style in GREY else found) - set(LIGHTS.get(style, ()))
 
@@ -167,6 +167,7 @@ def with_palettes(rng: random.Random, plain: str, style: str) -> Words:
     names = rng.sample(list(PALETTES), 2 if rng.random() < TWO else 1)
     asked = ", ".join(rng.choice(PALETTES[name]) for name in names)
     text = rng.choice(PAIRS).format(plain, asked) if plain else asked
+    text = to_american(text) if rng.random() < 0.5 else text
     heard = set(names) - set(LIGHTS.get(style, ()))
     return Words(text, plain, heard | palettes_of(plain, style))
 

@@ -42,6 +42,11 @@ PHOTOGRAPHS = ("photo", "enhance", "bad")
 LIGHT_AND_SEASONS = ("winter", "autumn", "night", "sunset", "fog")
 """What a painting may show: named beside a style, it changes nothing about the strokes."""
 DAYS = ("summer", "spring", "morning", "day", "bright", "sunny", "rainy", "light")
+SHADES = ("red", "orange", "yellow", "green", "blue", "violet", "purple", "pink", "brown", "black")
+SHADES += ("white", "grey", "golden", "turquoise")
+COLOURED = ("sky", "meadow", "roof", "house", "sea", "water", "dress", "car", "flowers", "trees")
+COLOURED += ("eyes", "hair", "lake", "boat", "door")
+"""Things that have a colour, which is no palette."""
 CAPTIONS = 1000  # of each style
 HELD_OUT = 0.1
 MARGIN = 0.25  # how far beyond 0 and 1 sure cases lie
@@ -80,6 +85,12 @@ def wanted_of(words: Words, style: str) -> list[float]:
     return [*WANTED.get(style, NOTHING), *(float(name in words.palettes) for name in GRADES)]
 
 
+def _coloured(rng: random.Random, words: list[str]) -> str:
+    """Write of a thing that has a colour."""
+    depth = rng.choice(("", "", "light ", "dark ", "bright "))
+    return f"{depth}{rng.choice(SHADES)} {rng.choice((*COLOURED, *words))}"
+
+
 def _captions(rng: random.Random, words: list[str]) -> list[tuple[str, str]]:
     """Write captions, each with its style."""
     pairs = []
@@ -95,19 +106,30 @@ def _captions(rng: random.Random, words: list[str]) -> list[tuple[str, str]]:
                 text += f" {rng.choice(('of', 'by', 'with'))} {' '.join(rng.sample(words, 2))}"
             if number % 3 == 1:
                 text = rng.choice(nouns)
+            if number % 5 == 3:
+                text += f", {_coloured(rng, words)}"
             if number % 6 == 2:
                 text = ", ".join(rng.sample(extras, rng.choice((1, 2))))
             if style in PAINTED and number % 6 > 3:
                 text = f"{rng.choice(nouns)} by {rng.choice(PAINTERS)}"
             pairs.append((text, style))
-    for number in range(4 * CAPTIONS):  # no style at all, light and seasons perhaps
+    pairs += _without_style(rng, words)
+    return pairs + [("", "")] * CAPTIONS
+
+
+def _without_style(rng: random.Random, words: list[str]) -> list[tuple[str, str]]:
+    """Write captions without a style, with light and seasons perhaps."""
+    pairs = []
+    for number in range(4 * CAPTIONS):
         text = " ".join(rng.sample(words, 1 + number % 4))
         text = rng.choice(("", "a ", "portrait of a ", "the same ")) + text
         lights = [rng.choice(STYLES[style].nouns).split()[-1] for style in LIGHT_AND_SEASONS]
         said = rng.sample([*lights, *rng.sample(HARMLESS, 2), *DAYS], number % 3)
+        if number % 5 == 3:
+            said += [_coloured(rng, words) for _ in range(rng.randint(1, 2))]
         text = text if number % 5 else ""
         pairs.append((" ".join([text, *said] if rng.random() < 0.5 else [*said, text]), ""))
-    return pairs + [("", "")] * CAPTIONS
+    return pairs
 
 
 def said(rng: random.Random) -> list[tuple[Words, str]]:

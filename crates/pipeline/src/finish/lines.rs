@@ -185,26 +185,35 @@ pub(super) fn blurred(numbers: &[f32], [h, w, channels]: [usize; 3], deviation: 
     let kernel: Vec<f64> = kernel.iter().map(|weight| weight / total).collect();
     let place =
         |at: usize, offset: usize, size: usize| (at + offset).saturating_sub(radius).min(size - 1);
-    let width = w * channels;
-    let mut down = vec![0.0; width];
+    let (width, aside) = (w * channels, radius * channels);
+    // A row blurred downwards, its ends repeated to either side.
+    let mut down = vec![0.0; width + 2 * aside];
+    let mut across = vec![0.0; width];
     let mut out = Vec::with_capacity(numbers.len());
     for y in 0..h {
-        down.fill(0.0);
+        let (before, rest) = down.split_at_mut(aside);
+        let (row, behind) = rest.split_at_mut(width);
+        row.fill(0.0);
         for (offset, weight) in kernel.iter().enumerate() {
-            let row = &numbers[place(y, offset, h) * width..][..width];
-            for (sum, &number) in down.iter_mut().zip(row) {
+            let above = &numbers[place(y, offset, h) * width..][..width];
+            for (sum, &number) in row.iter_mut().zip(above) {
                 *sum += weight * f64::from(number);
             }
         }
-        for x in 0..w {
-            for channel in 0..channels {
-                let terms = kernel.iter().enumerate();
-                let term = |(offset, weight): (usize, &f64)| {
-                    weight * down[place(x, offset, w) * channels + channel]
-                };
-                out.push(terms.map(term).sum::<f64>() as f32);
+        for pixel in before.chunks_exact_mut(channels) {
+            pixel.copy_from_slice(&row[..channels]);
+        }
+        for pixel in behind.chunks_exact_mut(channels) {
+            pixel.copy_from_slice(&row[width - channels..]);
+        }
+        across.fill(0.0);
+        for (offset, weight) in kernel.iter().enumerate() {
+            let beside = &down[offset * channels..][..width];
+            for (sum, &number) in across.iter_mut().zip(beside) {
+                *sum += weight * number;
             }
         }
+        out.extend(across.iter().map(|&sum| sum as f32));
     }
     out
 }

@@ -250,7 +250,8 @@ def save_folder(
     for key in ("_name_or_path", "_attn_implementation_autoset", "dtype"):
         text_config.pop(key, None)
     _write_json(out / "text_encoder" / "config.json", text_config)
-    shutil.copytree(tokenizer, out / "tokenizer", dirs_exist_ok=True)
+    if tokenizer.resolve() != (out / "tokenizer").resolve():  # else a model is changed in place
+        shutil.copytree(tokenizer, out / "tokenizer", dirs_exist_ok=True)
     (out / "scheduler").mkdir(exist_ok=True)
     DDIMScheduler(**SCHEDULE).save_pretrained(out / "scheduler")
     shutil.copy(LATENTS_INFO, out / "latents.json")

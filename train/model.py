@@ -194,6 +194,11 @@ def load_folder(
             grown[: len(state[name])] = state[name]
             state[name] = grown
         unet.load_state_dict(state)
+    return used_tokens(text)
+
+
+def used_tokens(text: CLIPTextModel) -> Tensor:
+    """Return which tokens the training of a loaded text encoder used, bool per token."""
     # Unused tokens share one embedding, so it is the one that occurs most.
     table = text.get_input_embeddings().weight.detach()
     rows, kind, counts = table.unique(dim=0, return_inverse=True, return_counts=True)

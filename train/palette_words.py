@@ -31,7 +31,7 @@ from feed import tokenize
 from finish_words import said, wanted_of
 from rows import Row
 from starter import Starter
-from trajectories import Noising
+from trajectories import CLIP, Noising
 from vocabulary import STYLES
 from wash import Drawings, Palette, load_network, log_chances
 
@@ -98,16 +98,8 @@ class Teller(nn.Module):
 
 def estimate(starter: Starter, tokens: Tensor, seen: Sequence[Tensor]) -> Tensor:
     """Return the clean estimate; `seen` is noised, source and timesteps."""
-    noised, source, timesteps = seen
     heard = starter.text(tokens)
-    predicted = starter.unet(
-        torch.cat([noised, source], 1),
-        timesteps,
-        encoder_hidden_states=heard.last_hidden_state,
-        class_labels=heard.pooler_output,
-        return_dict=False,
-    )[0]
-    return model.denoised(predicted, source)
+    return starter.denoise(*seen, (heard.last_hidden_state, heard.pooler_output))
 
 
 class Training:
@@ -122,9 +114,7 @@ class Training:
         chosen = [p for name, p in unet.named_parameters() if any(t in name for t in TRAINED)]
         for parameter in chosen:
             parameter.requires_grad_(True)
-        table = self.student.text.get_input_embeddings().weight
-        _, kind, counts = table.detach().unique(dim=0, return_inverse=True, return_counts=True)
-        self.used = kind != counts.argmax()
+        self.used = model.used_tokens(self.student.text)
         self.said = said(self.rng)
         self.teller = Teller(len(wanted_of(*self.said[0])))
         self.tokenizer = self.student.tokenizer
@@ -159,7 +149,7 @@ class Training:
         seen = [self.noising.noised(source, noise, start), source, start]
         clean = estimate(self.teacher, tokens, seen)
         after = (start * torch.rand(count, generator=self.generator)).long()
-        later = [self.noising.noised(clean.clamp(-1.7, 1.7), noise, after), source, after]
+        later = [self.noising.noised(clean.clamp(-CLIP, CLIP), noise, after), source, after]
         return [(seen, clean), (later, estimate(self.teacher, tokens, later))]
 
     def untold(self) -> Tensor:

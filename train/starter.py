@@ -175,9 +175,9 @@ class Starter:
         alpha = self.alphas[timesteps[0]]
         noised = (alpha.sqrt() * latents + (1 - alpha).sqrt() * noise).float()
         for place, timestep in enumerate(timesteps):
-            clean = self._denoise(noised, source, timestep, prompt)
+            clean = self.denoise(noised, source, timestep, prompt)
             if guidance != 1:
-                unguided = self._denoise(noised, source, timestep, uncond)
+                unguided = self.denoise(noised, source, timestep, uncond)
                 clean = unguided + guidance * (clean - unguided)
             clean = source + change * (clean - source)
             last = place + 1 == len(timesteps)
@@ -193,7 +193,7 @@ class Starter:
             to_rgb(self.transform(pixels, [prompt], settings))[0][..., ::-1]
         )
 
-    def _denoise(
+    def denoise(
         self, noised: Tensor, source: Tensor, timestep: int, text: tuple[Tensor, ...]
     ) -> Tensor:
         """Return the clean estimate."""

@@ -1,7 +1,7 @@
 """Finishing of decoded pixels: what patches of pixels say badly, done afterwards. The numeric reference of the starter's.
 
 Imported by the reference and by training; knows nothing of models. Pictures are [1, 3, H, W] in -1..1, of any float dtype.
-Blurs are Gaussian, cut at three deviations, edges repeated. In this order:
+Blurs are Gaussian, cut at three deviations, edges repeated. The weave goes first; then come smoothing, pigment, strokes, cells and grades.
 
 The weave, which is what repeats from patch to patch of k x k pixels, is taken away. Detail is what a blur of 2 pixels takes away. A patch is
 calm, between 0 and 1, as 1 / (1 + the mean square of its detail / 0.16). The mean of all patches' details, within -0.2..0.2, weighed by calm
@@ -107,16 +107,9 @@ def between(picture, y, x):
 
 def integrals(picture, lines, reach):
     """Means of the colours within `reach` pixels along the lines, to either side of each pixel."""
-    height, width = picture.shape[-2:]
     total = picture[0].clone()
-    for way in (1, -1):
-        y, x = torch.meshgrid(torch.arange(height).to(picture), torch.arange(width).to(picture), indexing="ij")
-        last = way * lines
-        for step in range(math.ceil(reach)):
-            here = lines[:, y.round().long(), x.round().long()]
-            last = here * torch.where((here * last).sum(0) < 0, -1.0, 1.0)
-            x, y = (x + last[0]).clamp(0, width - 1), (y + last[1]).clamp(0, height - 1)
-            total += min(1.0, reach - step) * between(picture, y, x)
+    for y, x, distance in along(lines, math.ceil(reach)):
+        total += min(1.0, reach - (distance - 1)) * between(picture, y, x)
     return total[None] / (1 + 2 * reach)
 
 
@@ -169,13 +162,13 @@ def alike(picture, places):
     return (total / weights)[None]
 
 
-def along(lines):
-    """Places along the lines, to either side of each pixel."""
+def along(lines, steps):
+    """Places along the lines, y, x and how many pixels on, so many steps to either side of each pixel."""
     height, width = lines.shape[1:]
     for way in (1, -1):
         y, x = torch.meshgrid(torch.arange(height).to(lines), torch.arange(width).to(lines), indexing="ij")
         last = way * lines
-        for step in range(AROUND):
+        for step in range(steps):
             here = lines[:, y.round().long(), x.round().long()]
             last = here * torch.where((here * last).sum(0) < 0, -1.0, 1.0)
             x, y = (x + last[0]).clamp(0, width - 1), (y + last[1]).clamp(0, height - 1)
@@ -205,7 +198,7 @@ def pigmented(picture, guide, share):
     lines = directions(picture if guide is None else guide)
     flat = picture
     for _ in range(ROUNDS):
-        flat = alike(alike(flat, along(lines)), across(lines))
+        flat = alike(alike(flat, along(lines, AROUND)), across(lines))
     y, x = torch.meshgrid(torch.arange(height).to(picture), torch.arange(width).to(picture), indexing="ij")
     y = (y + WOBBLE * noises("aside_y", size, picture)).clamp(0, height - 1)
     x = (x + WOBBLE * noises("aside_x", size, picture)).clamp(0, width - 1)

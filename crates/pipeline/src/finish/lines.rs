@@ -17,6 +17,12 @@ const RESTING: [f64; 3] = [0.9e-4, 2.2e-4, 5.1e-4];
 pub(crate) const LUMA: [f64; 3] = [0.299, 0.587, 0.114];
 pub(super) const COLOURS: usize = 3;
 
+/// The tone of a colour.
+pub(super) fn tone(colours: [f64; COLOURS]) -> f64 {
+    let parts = LUMA.iter().zip(colours);
+    parts.map(|(weight, colour)| weight * colour).sum()
+}
+
 /// Height and width of `[1, H, W, 3]`; fails for other shapes and for a picture without pixels.
 pub(crate) fn picture_size(pixels: &Tensor) -> Result<[usize; 2], Error> {
     match pixels.nhwc("picture")? {
@@ -90,13 +96,8 @@ fn along_edge([xx, xy, yy]: [f64; 3]) -> [f32; 2] {
 
 /// Structure tensors (xx, xy, yy) of each pixel by itself, by Sobel's gradients; edges are repeated outwards.
 fn gradient_products(picture: &[f32], [h, w]: [usize; 2]) -> Vec<f32> {
-    let tone = |colour: &[f32]| {
-        let parts = LUMA.iter().zip(colour);
-        parts
-            .map(|(weight, &value)| weight * (f64::from(value) + 1.0) / 2.0)
-            .sum()
-    };
-    let tones: Vec<f64> = picture.chunks_exact(COLOURS).map(tone).collect();
+    let toned = |colour: &[f32]| tone([0, 1, 2].map(|c| (f64::from(colour[c]) + 1.0) / 2.0));
+    let tones: Vec<f64> = picture.chunks_exact(COLOURS).map(toned).collect();
     let mut products = Vec::with_capacity(h * w * COLOURS);
     for y in 0..h {
         let rows = [y.saturating_sub(1), y, (y + 1).min(h - 1)];

@@ -7,7 +7,7 @@
 
 use imagegen_engine::Tensor;
 
-use super::lines::{COLOURS, LUMA, Walk, blurred, lines_of, sampled};
+use super::lines::{COLOURS, Walk, blurred, lines_of, sampled, tone};
 use crate::Error;
 
 /// How often colours are averaged along lines, and then across them.
@@ -178,13 +178,6 @@ fn flattened(pixels: &[f32], lines: &[[f32; 2]], [h, w]: [usize; 2], way: Way) -
         means.extend(sum.map(|sum| sum / weights));
     }
     means
-}
-
-fn tone(colours: [f64; COLOURS]) -> f64 {
-    LUMA.iter()
-        .zip(colours)
-        .map(|(weight, colour)| weight * colour)
-        .sum()
 }
 
 /// Colours in 0..1 of flat pixels in -1..1: with wandering outlines, tones in steps, a little more colourful.
